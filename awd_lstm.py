@@ -1,0 +1,220 @@
+"""AWD-LSTM (Merity, Keskar & Socher 2017) over k-mer tokens: encoder, language model and ULMFiT classifier.
+
+Every network here maps token ids of shape [batch, tokens] (int64, 0 = pad) and treats a pad at the start of a row as
+"a new sequence begins": the state of that row is zeroed, so rows never see what came before them.
+"""
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from fastai.layers import LinBnDrop
+from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
+from torch import Tensor, nn
+
+__all__ = ["DROPOUTS", "PAD", "has_fast_bf16", "KmerEmbedding", "AWDLSTM", "LanguageModel", "NextKmerLoss", "Classifier", "layer_groups"]
+
+PAD = 0
+HASHED_ROWS = 4 ** 8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
+# The original's dropouts at a multiplier of 1 (fastai v1 defaults): language model and classifier.
+DROPOUTS = {"language_model": dict(output=.1, hidden=.15, input=.25, embedding=.02, weight=.2),
+            "classifier": dict(output=.4, hidden=.3, input=.4, embedding=.05, weight=.5)}
+
+
+@cache
+def has_fast_bf16(device_type: str) -> bool:
+    """Whether bf16 products run in hardware there: GPUs from compute capability 8.0, CPUs with AVX512-BF16 or AMX."""
+    if device_type == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    return device_type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class KmerEmbedding(nn.Module):
+    """Embedding of a k-mer token, plus embeddings of longer contexts that end at the same base, summed.
+
+    A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the token stream
+    stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative hash; a context that
+    would reach across a pad is left out of the sum.
+    """
+
+    def __init__(self, k: int, stride: int, size: int, contexts: tuple[int, ...] = ()):
+        super().__init__()
+        for c in contexts:
+            if c <= k or (c - k) % stride:
+                raise ValueError(f"context of {c} bases: with k={k}, stride={stride} choose from "
+                                 f"{list(range(k + stride, k + 4 * stride + 1, stride))} and so on")
+            if c > 31:
+                raise ValueError(f"context of {c} bases: at most 31 fit into the integer that indexes them")
+        self.stride, self.steps = stride, {(c - k) // stride: c for c in contexts}
+        self.history = max(self.steps, default=0)
+        self.kmers = nn.Embedding(4 ** k + 1, size, padding_idx=PAD)
+        self.kmers.weight.data.uniform_(-.1, .1)
+        self.dropped = EmbeddingDropout(self.kmers, 0.)
+        self.contexts = nn.ModuleDict()
+        for c in contexts:
+            rows = nn.Embedding(min(4 ** c, HASHED_ROWS) + 1, size, padding_idx=PAD)
+            nn.init.zeros_(rows.weight)
+            self.contexts[str(c)] = rows
+
+    def forward(self, ids: Tensor, history: Tensor | None = None) -> Tensor:
+        """ids [batch, tokens] and the `self.history` ids before them (pads if None) -> [batch, tokens, size]."""
+        embedded = self.dropped(ids)
+        if not self.steps:
+            return embedded
+        before = ids.new_full((len(ids), self.history), PAD) if history is None else history
+        for step, rows in self._context_rows(torch.cat([before, ids], 1)):
+            embedded = embedded + self.contexts[str(self.steps[step])](rows[:, -ids.shape[1]:])
+        return embedded
+
+    def _context_rows(self, ids: Tensor):
+        new_bases = (ids - 1) % 4 ** self.stride
+        code, valid = ids - 1, ids != PAD
+        for step in range(1, self.history + 1):
+            code = F.pad(code[:, :-1], (1, 0)) * 4 ** self.stride + new_bases
+            valid = F.pad(valid[:, :-1], (1, 0)) & (ids != PAD)
+            if step in self.steps:
+                rows = code if 4 ** self.steps[step] <= HASHED_ROWS else self._hashed(code)
+                yield step, torch.where(valid, rows + 1, PAD)
+
+    @staticmethod
+    def _hashed(code: Tensor) -> Tensor:
+        folded = code ^ (code >> 31)
+        return ((folded * 2654435761) & 0xFFFFFFFF) >> (32 - HASHED_ROWS.bit_length() + 1)
+
+
+class AWDLSTM(nn.Module):
+    """Stack of LSTM layers with the five dropouts; the last layer has the embedding's size, as in the original.
+
+    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
+    [batch, tokens, embedding], and the state to hand to the next window. `bf16` runs the products in bfloat16 (weights
+    and their updates stay float32); it defaults to what the hardware does fast.
+    """
+
+    def __init__(self, k: int, stride: int, embedding: int, hidden: int, layers: int,
+                 contexts: tuple[int, ...] = ()):
+        super().__init__()
+        self.bf16 = has_fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
+        sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
+        self.embedding = KmerEmbedding(k, stride, embedding, contexts)
+        self.rnns = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
+        self.input_dropout, self.hidden_dropout, self.output_dropout = RNNDropout(), RNNDropout(), RNNDropout()
+        self.set_dropouts("language_model", 0.)
+
+    def set_dropouts(self, stage: str, multiplier: float) -> None:
+        """Set the five dropouts to those of `DROPOUTS[stage]` times `multiplier`; 0 turns them off."""
+        p = {name: value * multiplier for name, value in DROPOUTS[stage].items()}
+        self.embedding.dropped.embed_p, self.weight_dropout = p["embedding"], p["weight"]
+        self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = p["input"], p["hidden"], p["output"]
+
+    def forward(self, ids: Tensor, state=None):
+        history, hidden = state or (None, [None] * len(self.rnns))
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16):
+            x, carried = self.input_dropout(self.embedding(ids, history)), []
+            for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
+                raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
+                x = self.hidden_dropout(raw) if i + 1 < len(self.rnns) else self.output_dropout(raw)
+                carried.append(tuple(s.detach() for s in after))
+        return raw, x, (self._next_history(history, ids), carried)
+
+    def _step(self, rnn: nn.LSTM, x: Tensor, state):
+        """One layer; in training its hidden-to-hidden weights lose a random part (DropConnect)."""
+        if not self.training or not self.weight_dropout:
+            return rnn(x, state)
+        dropped = {"weight_hh_l0": F.dropout(rnn.weight_hh_l0, self.weight_dropout)}
+        return torch.func.functional_call(rnn, dropped, (x, state))
+
+    @staticmethod
+    def _fresh(state, ids: Tensor, x: Tensor):
+        keep = (ids[:, :1] != PAD).to(state[0].dtype).unsqueeze(0)
+        return tuple((s * keep).to(x.dtype) for s in state)
+
+    def _next_history(self, history: Tensor | None, ids: Tensor) -> Tensor:
+        n = self.embedding.history
+        before = ids.new_full((len(ids), n), PAD) if history is None else history
+        seen = torch.cat([before, ids], 1)
+        return seen[:, seen.shape[1] - n:]
+
+
+class LanguageModel(nn.Module):
+    """Encoder and decoder: what comes next?
+
+    `output="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the original).
+    `output="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of it is known.
+    `forward` carries its state from window to window (`reset()` forgets it) and returns the triple that fastai's
+    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer.
+    """
+
+    def __init__(self, encoder: AWDLSTM, output: str = "bases"):
+        super().__init__()
+        if output not in ("bases", "kmer"):
+            raise ValueError(f'OUTPUT must be "bases" or "kmer", not {output!r}')
+        kmers = encoder.embedding.kmers
+        self.encoder, self.state = encoder, None
+        self.decoder = nn.Linear(kmers.embedding_dim, kmers.num_embeddings if output == "kmer" else
+                                 4 ** encoder.embedding.stride)
+        nn.init.zeros_(self.decoder.bias)
+        if output == "kmer":
+            self.decoder.weight = kmers.weight
+
+    def forward(self, ids: Tensor):
+        if self.state is not None and len(self.state[0]) != len(ids):
+            self.reset()
+        raw, dropped, self.state = self.encoder(ids, self.state)
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.encoder.bf16):
+            return self.decoder(dropped), raw, dropped
+
+    def reset(self):
+        self.state = None
+
+
+class NextKmerLoss(nn.Module):
+    """Mean cross-entropy in nats per token; targets are token ids [batch, tokens], pads among them are not scored."""
+
+    def __init__(self, output: str, stride: int):
+        super().__init__()
+        self.output, self.stride = output, stride
+
+    def classes(self, targets: Tensor) -> Tensor:
+        """Class index of each target, -100 for pads (what `cross_entropy` leaves out)."""
+        wanted = targets if self.output == "kmer" else (targets - 1) % 4 ** self.stride
+        return wanted.masked_fill(targets == PAD, -100)
+
+    def forward(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        return F.cross_entropy(logits.flatten(0, 1).float(), self.classes(targets).flatten(), reduction=reduction)
+
+
+class Classifier(nn.Module):
+    """ULMFiT's classifier: last, maximum and mean of the encoder's outputs over a sequence, then a two-layer head.
+
+    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing. Returns logits [batch, 2] and
+    the encoder's raw and dropped outputs for fastai's RNN callbacks.
+    """
+
+    def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1):
+        super().__init__()
+        size = encoder.embedding.kmers.embedding_dim
+        self.encoder = encoder
+        self.head = nn.Sequential(LinBnDrop(3 * size, hidden, p=dropout, act=nn.ReLU(inplace=True)),
+                                  LinBnDrop(hidden, 2, p=head_dropout))
+
+    def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
+        """outputs [batch, tokens, size] -> last, maximum, mean over tokens that are not pads: [batch, 3 * size]."""
+        real = (ids != PAD).unsqueeze(-1)
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        last = torch.where(ids != PAD, positions, 0).amax(1)
+        mean = (outputs * real).sum(1) / real.sum(1).clamp(min=1)
+        top = outputs.masked_fill(~real, -torch.inf).amax(1)
+        return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
+
+    def forward(self, ids: Tensor):
+        raw, dropped, _ = self.encoder(ids)
+        return self.head(self.pool(dropped.float(), ids)), raw, dropped
+
+    def reset(self):
+        """Nothing to forget: every batch starts afresh. fastai's `ModelResetter` asks for it."""
+
+
+def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Parameters from the input to the output: embedding, each LSTM layer, then decoder or head (fastai `splitter`)."""
+    encoder = model.encoder
+    top = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
+    return [list(m.parameters()) for m in (encoder.embedding, *encoder.rnns)] + [top]

@@ -1,0 +1,199 @@
+"""Enhancer sequences of a species: read the two sample files, drop what cannot be used, assign splits.
+
+A species is a folder `enhancers/<Species>` with `positive_samples` (enhancers, label 1) and `negative_samples` (other
+genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, or FASTA; either may be gzipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import warnings
+import zlib
+from pathlib import Path
+
+import dnaio
+import numpy as np
+import pandas as pd
+from scipy.stats import mannwhitneyu
+from sklearn.model_selection import StratifiedKFold
+
+__all__ = ["FOLDS", "assign_splits", "fold_parts", "list_species", "read_sequences", "read_species", "split_parts"]
+
+FOLDS = 5
+CLASSES = {"positive": 1, "negative": 0}
+SUFFIXES = ("", ".txt", ".fa", ".fasta", ".gz", ".txt.gz", ".fa.gz", ".fasta.gz")
+FORMAT = "it needs one sequence a line, or FASTA"
+NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVN]")  # IUPAC-IUB codes (Cornish-Bowden 1985) and U
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+HOW_TO_MAKE = "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
+SWAPPED_GC_AUC, SWAPPED_P = 0.4, 1e-3  # positives this much poorer in GC, and not by chance: swapped files?
+
+
+def list_species(data_folder: str | Path) -> list[str]:
+    """Names of the species in `data_folder`/enhancers, sorted. Raises FileNotFoundError when there are none."""
+    folder = Path(data_folder) / "enhancers"
+    if not (species := _species_in(folder)):
+        raise FileNotFoundError(f"{folder} holds no species (folders with two sample files); {HOW_TO_MAKE}")
+    return species
+
+
+def read_sequences(path: str | Path) -> pd.DataFrame:
+    """Sequences of a sample file: one a line, or FASTA (first character `>`); plain or gzipped.
+
+    Returns columns `name` (the FASTA header, or `line 7`) and `sequence` (upper case, IUPAC nucleotide codes) in file
+    order. Blank lines, Windows line ends and blanks at line ends are ignored. Raises FileNotFoundError, or ValueError
+    naming the file and the line or record when it is empty, binary, or holds anything that is no nucleotide code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; {HOW_TO_MAKE}")
+    lines = {number: line for number, raw in enumerate(_read_lines(path), start=1) if (line := raw.strip())}
+    if not lines:
+        raise ValueError(f"{path} is empty; {FORMAT}")
+    if not next(iter(lines.values())).startswith(">"):
+        return _checked(path, [f"line {number}" for number in lines], list(lines.values()))
+    with dnaio.open(io.BytesIO("\n".join(lines.values()).encode()), fileformat="fasta") as reader:
+        records = [(record.name, record.sequence) for record in reader]
+    return _checked(path, *map(list, zip(*records)))
+
+
+def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Labelled sequences of one species folder, and a report of what was dropped.
+
+    The table has columns `id` (`Human_positive_000012`: species, class, place in the file from zero), `sequence`
+    (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. The report counts `positive` and
+    `negative` sequences read, dropped at each step, and kept. Dropped are: other letters than ACGT; shorter than
+    `min_length` bases; duplicates within a class (the first stays); the same under both labels (both go). A sequence
+    and its reverse complement are the same. Warns when labels look swapped. Raises FileNotFoundError for a missing
+    folder or file, ValueError for unreadable files and when a class ends up empty.
+    """
+    folder = Path(folder)
+    if min_length < 1:
+        raise ValueError(f"min_length must be at least 1, got {min_length}")
+    if not folder.is_dir():
+        there = ", ".join(_species_in(folder.parent)) or "none"
+        raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
+    name = folder.resolve().name
+    table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
+    table["strand_free"] = [min(bases, bases.translate(COMPLEMENT)[::-1]) for bases in table["sequence"]]
+    steps = {"read": table}  # step -> what is left after it
+    steps["other letters than ACGT"] = table = table[~table["sequence"].str.contains("[^ACGT]")]
+    steps[f"shorter than {min_length}"] = table = table[table["sequence"].str.len() >= min_length]
+    steps["duplicates within a class"] = table = table[~table.duplicated(["strand_free", "label"])]
+    _require_both_classes(folder, table, f"of at least {min_length} bases and ACGT only")
+    steps["under both labels"] = table = table[~table.duplicated("strand_free", keep=False)]
+    _require_both_classes(folder, table, "whose label is clear: the sequences of one file are also in the other")
+    steps["kept"] = table
+    table = table.drop(columns="strand_free").reset_index(drop=True)
+    _warn_if_swapped(folder, table)
+    return table, _count_drops(steps)
+
+
+def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """`table` (columns id, label) with `split` (train, valid or test: 80/10/10 at random within class) and `fold` (0 to
+    4, stratified by class, every sequence once). Depends on the ids, labels and seed only, not on the order of rows.
+    Raises ValueError for repeated ids or fewer than ten sequences in a class.
+    """
+    rank = _random_rank(table, seed)
+    order = np.argsort(table["id"].to_numpy(dtype=str))
+    labels = table["label"].to_numpy()[order]
+    fold = np.empty(len(table), dtype=np.int64)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)
+    for number, (_, test) in enumerate(folds):
+        fold[order[test]] = number
+    return table.assign(split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"), fold=fold)
+
+
+def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train, validation and test rows of a table from `assign_splits`, after its column `split`."""
+    return tuple(table[table["split"] == part].reset_index(drop=True) for part in ("train", "valid", "test"))
+
+
+def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
+    tenth depends on the ids of the rest and `seed`, not on the order of rows."""
+    if fold not in range(FOLDS):
+        raise ValueError(f"fold must be 0 to {FOLDS - 1}, got {fold}")
+    test, rest = table[table["fold"] == fold], table[table["fold"] != fold]
+    rank = _random_rank(rest, seed)
+    return tuple(part.reset_index(drop=True) for part in (rest[rank >= 0.1], rest[rank < 0.1], test))
+
+
+def _species_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*") if all(_sample_files(path, word) for word in CLASSES))
+
+
+def _sample_files(folder: Path, word: str) -> list[Path]:
+    return [path for suffix in SUFFIXES if (path := folder / f"{word}_samples{suffix}").is_file()]
+
+
+def _read_lines(path: Path) -> list[str]:
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return [line.decode("ascii") for line in data.removeprefix(b"\xef\xbb\xbf").splitlines()]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file ({error}); make it again") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is binary (not ASCII text); {FORMAT}") from error
+
+
+def _checked(path: Path, names: list[str], sequences: list[str]) -> pd.DataFrame:
+    sequences = [sequence.upper() for sequence in sequences]
+    for number, (name, sequence) in enumerate(zip(names, sequences), start=1):
+        wrong = NOT_NUCLEOTIDE.search(sequence)
+        if wrong or not sequence:
+            what = f"{wrong[0]!r} at position {wrong.start() + 1} is no nucleotide code" if wrong else "no sequence"
+            raise ValueError(f"{path}, record {number} ({name}): {what} (binary, protein or damaged?); {FORMAT}")
+    return pd.DataFrame({"name": names, "sequence": sequences}, dtype=str)
+
+
+def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
+    files = _sample_files(folder, word)
+    if len(files) > 1:
+        raise ValueError(f"{folder} has {files[0].name} and {files[1].name}: keep one")
+    sequences = read_sequences(files[0] if files else folder / f"{word}_samples")["sequence"]
+    ids = [f"{species}_{word}_{number:06d}" for number in range(len(sequences))]
+    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word]})
+
+
+def _require_both_classes(folder: Path, table: pd.DataFrame, which: str) -> None:
+    if missing := [word for word, label in CLASSES.items() if label not in table["label"].values]:
+        raise ValueError(f"{folder}: check the labels; there is no {' and no '.join(missing)} sequence {which}")
+
+
+def _count_drops(steps: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    left = pd.DataFrame({step: table["label"].value_counts() for step, table in steps.items()}).fillna(0).astype(int).T
+    report = left.shift(fill_value=0).sub(left).abs()  # the first row comes out as what was read
+    report.loc["kept"] = left.loc["kept"]
+    report = report.rename(columns={label: word for word, label in CLASSES.items()})[list(CLASSES)]
+    return report.rename_axis(index="step", columns=None)
+
+
+def _warn_if_swapped(folder: Path, table: pd.DataFrame) -> None:
+    gc = table["sequence"].str.count("[GC]") / table["sequence"].str.len()
+    positive, negative = gc[table["label"] == 1], gc[table["label"] == 0]
+    test = mannwhitneyu(positive, negative, alternative="less")
+    auc = test.statistic / (len(positive) * len(negative))
+    if auc < SWAPPED_GC_AUC and test.pvalue < SWAPPED_P:
+        figures = f"mean {positive.mean():.1%} against {negative.mean():.1%}, Mann-Whitney p = {test.pvalue:.0e}"
+        warnings.warn(f"{folder}: positives have more GC than negatives in only {auc:.0%} of pairs ({figures}). "
+                      "Enhancers of mammals are usually richer in GC: are the two files swapped?", stacklevel=3)
+
+
+def _random_rank(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """A random rank in [0, 1) for each row, even within its class, set by the ids and the seed."""
+    ids, labels = table["id"].to_numpy(dtype=str), table["label"].to_numpy()
+    if len(set(ids)) < len(ids) or not set(labels) <= set(CLASSES.values()):
+        raise ValueError("splits need a table with unique ids and labels 0 and 1 only")
+    order = np.argsort(ids)
+    rng = np.random.default_rng(seed)
+    rank = np.empty(len(ids))
+    for label in CLASSES.values():
+        members = order[labels[order] == label]
+        if len(members) < 10:
+            raise ValueError(f"{len(members)} sequences with label {label}: splits need at least ten of each class")
+        rank[members] = rng.permutation(len(members)) / len(members)
+    return rank

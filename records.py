@@ -1,0 +1,221 @@
+"""Result rows, predictions and the code version on disk: what a run leaves behind for the tables of evaluation.py."""
+
+import csv
+import math
+import operator
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+
+__all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
+           "PUBLISHED_COLUMNS", "code_version", "read_predictions", "read_published", "read_results", "record",
+           "replacing", "write_predictions"]
+
+# The key columns identify a run; they come first and order the file.
+ENHANCER_KEY = ("profile", "species", "model", "k", "stride", "direction", "output", "contexts", "scale", "split",
+                "fold", "seed")
+LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "output", "contexts", "scale", "seed")
+ENHANCER_COLUMNS = (*ENHANCER_KEY, "n_train", "n_test", "auroc", "auroc_low", "auroc_high", "average_precision",
+                    "accuracy", "precision", "recall", "specificity", "mcc", "brier", "seconds", "device", "version",
+                    "command")
+LANGUAGE_MODEL_COLUMNS = (*LANGUAGE_MODEL_KEY, "bases_seen", "tokens_seen", "n_valid_tokens", "valid_loss",
+                          "accuracy", "perplexity", "bits_per_base", "seconds", "device", "version", "command")
+PUBLISHED_COLUMNS = ("source", "species", "model", "metric", "value", "value_unrounded", "n", "note", "citation")
+PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
+
+_SCHEMAS = {"enhancers.csv": (ENHANCER_COLUMNS, ENHANCER_KEY),
+            "language_models.csv": (LANGUAGE_MODEL_COLUMNS, LANGUAGE_MODEL_KEY)}
+_INTEGERS = {"k", "stride", "seed", "n_train", "n_test", "bases_seen", "tokens_seen", "n_valid_tokens"}
+_FLOATS = {"auroc", "auroc_low", "auroc_high", "average_precision", "accuracy", "precision", "recall", "specificity",
+           "mcc", "brier", "seconds", "valid_loss", "perplexity", "bits_per_base"}
+_NEVER_BLANK = {"profile", "species", "model", "split", "fold", "seed", "n_test", "auroc", "auroc_low", "auroc_high",
+                "bases_seen", "valid_loss", "bits_per_base", "version"}
+_FORMS = {"fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
+          "output": "bases|kmer|markov"}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _schema(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All columns and the key columns of a result file."""
+    if path.name not in _SCHEMAS:
+        raise ValueError(f"{path}: result rows are kept in files named {' or '.join(_SCHEMAS)}")
+    return _SCHEMAS[path.name]
+
+
+def _cell(column: str, value) -> str:
+    """`value` as it is written in `column`, or ValueError."""
+    if value is None or (isinstance(value, str) and value == ""):
+        if column in _NEVER_BLANK:
+            raise ValueError(f"{column} must not be blank")
+        return ""
+    try:
+        if column in _INTEGERS:
+            return str(operator.index(value))
+        if column in _FLOATS:
+            if not math.isfinite(value):
+                raise ValueError(f"{column} is {value}: give None where a column does not apply")
+            return format(float(value), ".6g")
+    except TypeError as error:
+        kind = "a whole number" if column in _INTEGERS else "a number"
+        raise ValueError(f"{column} must be {kind}, not {value!r}") from error
+    text = str(value) if column == "fold" else value
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError(f"{column} must be text of one line, not {value!r}")
+    if column in _FORMS and not re.fullmatch(_FORMS[column], text):
+        raise ValueError(f"{column} must be one of {_FORMS[column]}, not {text!r}")
+    return text
+
+
+def _parse(column: str, text: str) -> int | float | str | None:
+    """The value of a number's cell, or the text of any other; None for a blank one."""
+    try:
+        return None if text == "" else int(text) if column in _INTEGERS else float(text) if column in _FLOATS else text
+    except ValueError as error:
+        raise ValueError(f"{column} is not a number: {text!r}") from error
+
+
+def _read_rows(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    """The checked rows of a result file by their key; ValueError names the first line that is damaged."""
+    columns, key = _schema(path)
+    lines, rows = path.read_bytes().splitlines(keepends=True) or [b""], {}
+    for number, line in enumerate(lines, 1):
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError("the line is cut off")
+            cells = next(csv.reader([line.decode("utf-8")], strict=True))  # no cell holds a line break
+            if number == 1:
+                if tuple(cells) != columns:
+                    raise ValueError(f"the header must be {','.join(columns)}")
+                continue
+            if len(cells) != len(columns):
+                raise ValueError(f"{len(cells)} cells, not {len(columns)}")
+            row = {column: _cell(column, _parse(column, cell)) for column, cell in zip(columns, cells)}
+            identity = tuple(row[column] for column in key)
+            if identity in rows:
+                raise ValueError("the same run stands in an earlier line")
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {number}: {error}. Repair the line or restore the file from git; it was "
+                             "left as it is.") from error
+        rows[identity] = row
+    return rows
+
+
+def _sort_key(identity: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Numbers by value, blanks and text before them."""
+    return [(int(cell), "") if cell.isdecimal() else (-1, cell) for cell in identity]
+
+
+def record(path: str | Path, row: Mapping) -> None:
+    """Add a run to results/enhancers.csv or results/language_models.csv, or replace the row of the same run.
+
+    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or "" where a
+    column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by them and is
+    replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each other's rows. A Markov
+    reference stands among the language models with output `markov` and its order in `contexts`. ValueError, with the
+    file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file.
+    """
+    path = Path(path)
+    columns, key = _schema(path)
+    if set(row) != set(columns):
+        raise ValueError(f"row for {path}: missing columns {[c for c in columns if c not in row]}, "
+                         f"unknown columns {[c for c in row if c not in columns]}")
+    try:
+        cells = {column: _cell(column, row[column]) for column in columns}
+    except ValueError as error:
+        raise ValueError(f"row for {path}: {error}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=60):
+        rows = _read_rows(path) if path.exists() else {}
+        rows[tuple(cells[column] for column in key)] = cells
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows[identity] for identity in sorted(rows, key=_sort_key))
+
+
+def read_results(path: str | Path, missing_ok: bool = False) -> pd.DataFrame:
+    """A result file as a table: whole numbers Int64 (blank: NA), others float64 (blank: NaN), text str (blank: "").
+
+    ValueError names the file and line of a row that is not as `record` writes them; `missing_ok` makes a file that no
+    run has written yet an empty table instead of FileNotFoundError.
+    """
+    path = Path(path)
+    columns, _ = _schema(path)
+    rows = [] if missing_ok and not path.exists() else _read_rows(path).values()
+
+    def series(column: str) -> pd.Series:
+        if column in _INTEGERS | _FLOATS:
+            values = [_parse(column, row[column]) for row in rows]
+            return pd.Series(values, dtype="Int64" if column in _INTEGERS else "float64")
+        return pd.Series([row[column] for row in rows], dtype="str")
+
+    return pd.DataFrame({column: series(column) for column in columns})
+
+
+def read_published(path: str | Path) -> pd.DataFrame:
+    """Published figures in long form (results/published.csv), `PUBLISHED_COLUMNS`, all of them text.
+
+    `value` is the figure as its authors print it; `value_unrounded` is blank where they give no longer one.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if tuple(frame.columns) != PUBLISHED_COLUMNS:
+        raise ValueError(f"{path}, line 1: the header must be {','.join(PUBLISHED_COLUMNS)}")
+    return frame
+
+
+def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
+    if set(frame.columns) != set(PREDICTION_COLUMNS):
+        raise ValueError(f"{path}: columns must be {', '.join(PREDICTION_COLUMNS)}, not {', '.join(frame.columns)}")
+    repeated = frame.loc[frame["id"].duplicated(), "id"]
+    if len(repeated):
+        raise ValueError(f"{path}: one row a sequence, but {repeated.iloc[0]!r} is there twice")
+    if not frame["label"].isin((0, 1)).all() or not frame["probability"].between(0, 1).all():
+        raise ValueError(f"{path}: labels must be 0 or 1 and probabilities in [0, 1], none missing")
+    types = {"id": "str", "label": "int8", "fold": "str", "probability": "float64"}
+    return frame[list(PREDICTION_COLUMNS)].astype(types).reset_index(drop=True)
+
+
+def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write columns id, label (0, 1), fold, probability as Parquet, one row a sequence; ValueError if not so."""
+    checked = _check_predictions(path, frame)
+    with replacing(Path(path)) as temporary:
+        checked.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """What `write_predictions` wrote: id str, label int8, fold str, probability float64."""
+    return _check_predictions(path, pd.read_parquet(path))
+
+
+def code_version(root: str | Path) -> str:
+    """`git describe` of the code, with "-dirty" if *.py, *.ipynb or requirements*.txt are changed or new.
+
+    Fresh results do not make it dirty. "unknown" outside git.
+    """
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("describe", "--always", "--tags")
+        changed = git("status", "--porcelain", "--untracked-files=all", "--", "*.py", "*.ipynb", "requirements*.txt")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed else commit

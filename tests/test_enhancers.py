@@ -1,0 +1,305 @@
+"""Sample files to tables with splits: what is read, what is dropped, what is refused, and how it is split."""
+
+import gzip
+import warnings
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enhancers import assign_splits, fold_parts, list_species, read_sequences, read_species, split_parts
+
+letters = st.sampled_from("ACGTacgtNnRyU")
+sequences_strategy = st.lists(st.text(letters, min_size=1, max_size=80), min_size=1, max_size=12)
+disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def random_sequences(number, seed=0, gc=0.5, length=60):
+    at, cg = (1 - gc) / 2, gc / 2
+    rows = np.random.default_rng(seed).choice(list("ACGT"), size=(number, length), p=[at, cg, cg, at])
+    return ["".join(row) for row in rows]
+
+
+def reverse_complement(sequence):
+    return sequence.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+
+
+def write_species(folder, positives, negatives):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "positive_samples").write_text("\n".join(positives) + "\n")
+    (folder / "negative_samples").write_text("\n".join(negatives) + "\n")
+    return folder
+
+
+def make_table(positives, negatives):
+    ids = [f"Dog_positive_{i:06d}" for i in range(positives)] + [f"Dog_negative_{i:06d}" for i in range(negatives)]
+    return pd.DataFrame({"id": ids, "sequence": "ACGT", "label": [1] * positives + [0] * negatives})
+
+
+# Reading a file
+
+
+@disk
+@given(sequences=sequences_strategy, end=st.sampled_from(["\n", "\r\n", "\r"]), compressed=st.booleans(),
+       blank=st.booleans(), last=st.booleans())
+def test_lines_round_trip(tmp_path, sequences, end, compressed, blank, last):
+    text = (end + "  " * blank + end if blank else end).join(sequences) + end * last
+    path = tmp_path / "positive_samples"
+    path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
+    read = read_sequences(path)
+    assert read["sequence"].tolist() == [sequence.upper() for sequence in sequences]
+    step = 2 if blank else 1
+    assert read["name"].tolist() == [f"line {1 + step * i}" for i in range(len(sequences))]
+
+
+@disk
+@given(sequences=sequences_strategy, width=st.integers(1, 70), end=st.sampled_from(["\n", "\r\n"]),
+       compressed=st.booleans())
+def test_fasta_round_trip_keeps_names(tmp_path, sequences, width, end, compressed):
+    lines = []
+    for number, sequence in enumerate(sequences):
+        lines += [f">chr{number}:1-500 a b", *(sequence[i : i + width] for i in range(0, len(sequence), width)), ""]
+    path = tmp_path / "samples.fa"
+    data = end.join(lines).encode()
+    path.write_bytes(gzip.compress(data) if compressed else data)
+    read = read_sequences(path)
+    assert read["sequence"].tolist() == [sequence.upper() for sequence in sequences]
+    assert read["name"].tolist() == [f"chr{number}:1-500 a b" for number in range(len(sequences))]
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        (b"", "is empty"),
+        (b"\n \r\n\n", "is empty"),
+        (gzip.compress(b""), "is empty"),
+        (b"ACGT\n\nACGT\nMKVLEF\n", r"record 3 \(line 4\): 'L' at position 4 is no nucleotide code"),
+        (b"ACGT\nACGT\t1\n", r"\(line 2\): '\\t' at position 5"),
+        (b"ACGT\n>one\nACGT\n", r"\(line 2\): '>'"),
+        (b"sequence,label\nACGT,1\n", r"\(line 1\): 'E'"),
+        (b">one\nACGT\n>two\nAC-T\n", r"record 2 \(two\): '-' at position 3"),
+        (b">one\n>two\nACGT\n", r"record 1 \(one\): no sequence"),
+        (b"ACGT\nAC\0GT\n", r"\(line 2\): '\\x00'"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "is binary"),
+        ("ACGT\n".encode("utf-16"), "is binary"),
+        (gzip.compress(b"ACGT\n" * 1000)[:-12], "damaged gzip"),
+    ],
+)
+def test_refused_files_are_named(tmp_path, data, said):
+    path = tmp_path / "positive_samples"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=said) as error:
+        read_sequences(path)
+    assert str(path) in str(error.value)
+
+
+def test_byte_order_mark_is_no_base(tmp_path):
+    path = tmp_path / "positive_samples"
+    path.write_bytes(b"\xef\xbb\xbfACGT\r\n")
+    assert read_sequences(path)["sequence"].tolist() == ["ACGT"]
+
+
+def test_missing_file_names_the_commands(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"positive_samples .*python data/fetch.py pilot.*make run"):
+        read_sequences(tmp_path / "positive_samples")
+
+
+# Reading a species
+
+
+def naive_selection(positives, negatives, min_length):
+    """What must be left, decided one sequence at a time."""
+
+    def same(a, b):
+        return a == b or a == reverse_complement(b)
+
+    def usable(sequence):
+        return set(sequence) <= set("ACGT") and len(sequence) >= min_length
+
+    kept = []
+    for word, own, other in (("positive", positives, negatives), ("negative", negatives, positives)):
+        for i, sequence in enumerate(own):
+            repeated = any(same(sequence, earlier) for earlier in own[:i])
+            if usable(sequence) and not repeated and not any(same(sequence, theirs) for theirs in other):
+                kept.append((f"Cat_{word}_{i:06d}", sequence))
+    return kept
+
+
+@disk
+@given(positives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
+       negatives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
+       min_length=st.integers(1, 3))
+def test_drops_agree_with_naive_selection(tmp_path, positives, negatives, min_length):
+    folder = write_species(tmp_path / "Cat", positives, negatives)
+    kept = naive_selection(positives, negatives, min_length)
+    classes = {name.split("_")[1] for name, _ in kept}
+    if classes != {"positive", "negative"}:
+        with pytest.raises(ValueError, match="check the labels"):
+            read_species(folder, min_length)
+        return
+    table, report = read_species(folder, min_length)
+    assert list(zip(table["id"], table["sequence"])) == kept
+    assert (table["label"] == table["id"].str.contains("positive")).all()
+    assert report.loc["read"].tolist() == [len(positives), len(negatives)]
+    dropped = report.drop(index=["read", "kept"]).sum()
+    assert (report.loc["read"] - dropped == report.loc["kept"]).all()
+    assert report.loc["kept"].sum() == len(table)
+
+
+def test_report_counts_each_reason(tmp_path):
+    a, b, c, d, e, f = random_sequences(6)
+    folder = write_species(tmp_path / "Cat", [a, b, b, c, a[:10], "N" + b], [d, e.lower(), f, reverse_complement(d), c])
+    table, report = read_species(folder, min_length=20)
+    assert table["id"].tolist() == [
+        "Cat_positive_000000", "Cat_positive_000001",
+        "Cat_negative_000000", "Cat_negative_000001", "Cat_negative_000002",
+    ]
+    assert table["sequence"].tolist() == [a, b, d, e, f]
+    assert table.columns.tolist() == ["id", "sequence", "label"]
+    assert report.to_dict("index") == {
+        "read": {"positive": 6, "negative": 5},
+        "other letters than ACGT": {"positive": 1, "negative": 0},
+        "shorter than 20": {"positive": 1, "negative": 0},
+        "duplicates within a class": {"positive": 1, "negative": 1},
+        "under both labels": {"positive": 1, "negative": 1},
+        "kept": {"positive": 2, "negative": 3},
+    }
+
+
+def test_fasta_and_gzip_names_are_found(tmp_path):
+    folder = tmp_path / "enhancers" / "Cat"
+    folder.mkdir(parents=True)
+    (folder / "positive_samples.fa.gz").write_bytes(gzip.compress(b">x\nACGTT\n"))
+    (folder / "negative_samples.fa").write_text(">y\nGGGTT\n")
+    assert read_species(folder, 5)[0]["sequence"].tolist() == ["ACGTT", "GGGTT"]
+    assert list_species(tmp_path) == ["Cat"]
+    (folder / "negative_samples").write_text("GGGTT\n")
+    with pytest.raises(ValueError, match="negative_samples and negative_samples.fa: keep one"):
+        read_species(folder, 5)
+
+
+def test_list_species_skips_other_folders(tmp_path):
+    for name in ("Mouse", "Cow"):
+        write_species(tmp_path / "enhancers" / name, ["A"], ["C"])
+    (tmp_path / "enhancers" / "notes").mkdir()
+    (tmp_path / "enhancers" / "README.md").write_text("hello")
+    assert list_species(tmp_path) == ["Cow", "Mouse"]
+    with pytest.raises(FileNotFoundError, match=r"holds no species.*python data/fetch.py pilot.*make run"):
+        list_species(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"no species folder .*Dog \(species there: Cow, Mouse\)"):
+        read_species(tmp_path / "enhancers" / "Dog", 1)
+    with pytest.raises(FileNotFoundError, match=r"species there: none\).*make run"):
+        read_species(tmp_path / "nowhere" / "Dog", 1)
+
+
+def test_one_class_only_is_refused(tmp_path):
+    folder = write_species(tmp_path / "Cat", random_sequences(5), random_sequences(5, seed=1, length=10))
+    with pytest.raises(ValueError, match="Cat: check the labels; there is no negative sequence of at least 30 bases"):
+        read_species(folder, 30)
+    with pytest.raises(ValueError, match="no positive and no negative sequence of at least 99 bases"):
+        read_species(folder, 99)
+    (folder / "negative_samples").unlink()
+    with pytest.raises(FileNotFoundError, match=r"negative_samples is not there.*make run"):
+        read_species(folder, 30)
+    (folder / "negative_samples").touch()
+    with pytest.raises(ValueError, match="negative_samples is empty"):
+        read_species(folder, 30)
+
+
+@pytest.mark.parametrize("extra", [0, 3])
+def test_same_sequences_under_both_labels_are_refused(tmp_path, extra):
+    shared = random_sequences(8)
+    negatives = [reverse_complement(sequence) for sequence in shared[::-1]] + random_sequences(extra, seed=1)
+    with pytest.raises(ValueError, match="check the labels.*sequences of one file are also in the other"):
+        read_species(write_species(tmp_path / "Cat", shared, negatives), 30)
+
+
+def test_min_length_must_be_positive(tmp_path):
+    with pytest.raises(ValueError, match="min_length"):
+        read_species(tmp_path, 0)
+
+
+def test_swapped_labels_warn_by_gc(tmp_path):
+    rich, poor = random_sequences(60, gc=0.55), random_sequences(60, seed=1, gc=0.40)
+    with pytest.warns(UserWarning, match="are the two files swapped"):
+        read_species(write_species(tmp_path / "Cat", poor, rich), 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_species(write_species(tmp_path / "Dog", rich, poor), 30)
+        read_species(write_species(tmp_path / "Cow", poor, random_sequences(60, seed=2, gc=0.40)), 30)
+
+
+# Splits
+
+
+@settings(max_examples=40, deadline=None)
+@given(positives=st.integers(13, 90), negatives=st.integers(13, 90), seed=st.integers(0, 2**32 - 1),
+       shuffle=st.randoms(use_true_random=False))
+def test_splits_are_stratified_disjoint_and_blind_to_row_order(positives, negatives, seed, shuffle):
+    table = make_table(positives, negatives)
+    before = table.copy()
+    split = assign_splits(table, seed)
+    pd.testing.assert_frame_equal(table, before)
+    pd.testing.assert_frame_equal(split[table.columns], table)
+
+    for label, number in ((1, positives), (0, negatives)):
+        members = split[split["label"] == label]
+        sizes = Counter(members["split"])
+        assert abs(sizes["test"] - number / 10) < 1 and abs(sizes["valid"] - number / 10) < 1.01
+        assert sizes["train"] + sizes["valid"] + sizes["test"] == number
+        folds = members["fold"].value_counts().reindex(range(5), fill_value=0)
+        assert folds.max() - folds.min() <= 1
+
+    order = list(range(len(table)))
+    shuffle.shuffle(order)
+    again = assign_splits(table.iloc[order], seed)
+    pd.testing.assert_frame_equal(again.sort_index(), split)
+
+    tested = []
+    for parts, shuffled in [(split_parts(split), split_parts(again))] + [
+        (fold_parts(split, fold), fold_parts(again, fold)) for fold in range(5)
+    ]:
+        ids = [set(part["id"]) for part in parts]
+        assert ids == [set(part["id"]) for part in shuffled]
+        assert sum(map(len, parts)) == len(set.union(*ids)) == len(table)
+        assert all(part["label"].nunique() == 2 for part in parts)
+        tested.append(ids[2])
+    assert sum(map(len, tested[1:])) == len(table) == len(set.union(*tested[1:]))
+
+
+def test_validation_part_of_a_fold_is_a_stratified_tenth():
+    split = assign_splits(make_table(250, 500), seed=1)
+    train, valid, test = fold_parts(split, 2)
+    assert (len(train), len(valid), len(test)) == (540, 60, 150)
+    assert valid["label"].value_counts().to_dict() == {0: 40, 1: 20}
+    assert (test["fold"] == 2).all()
+    assert set(fold_parts(split, 2, seed=5)[1]["id"]) != set(valid["id"])
+
+
+def test_another_seed_gives_another_split():
+    table = make_table(100, 100)
+    one, other = assign_splits(table, 1), assign_splits(table, 2)
+    assert (one["split"] != other["split"]).any() and (one["fold"] != other["fold"]).any()
+
+
+@pytest.mark.parametrize(
+    "table, said",
+    [
+        (make_table(9, 30), "9 sequences with label 1"),
+        (make_table(30, 0), "0 sequences with label 0"),
+        (pd.concat([make_table(20, 20)] * 2), "unique ids"),
+        (make_table(20, 20).assign(label=lambda table: table["label"] + 1), "labels 0 and 1"),
+    ],
+)
+def test_tables_that_cannot_be_split(table, said):
+    with pytest.raises(ValueError, match=said):
+        assign_splits(table, 0)
+
+
+@pytest.mark.parametrize("fold", [-1, 5, "test"])
+def test_unknown_fold(fold):
+    with pytest.raises(ValueError, match="fold must be 0 to 4"):
+        fold_parts(assign_splits(make_table(20, 20), 0), fold)

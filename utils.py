@@ -1,0 +1,450 @@
+"""Shared by all notebooks: k-mer tokenizer, language-model and classifier data loaders, AWD-LSTM learners, models on disk.
+
+Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
+"""
+import hashlib
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import fastai
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.rnn import rnn_cbs
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner, Metric
+from fastai.metrics import RocAucBinary, accuracy
+from fastai.optimizer import OptimWrapper
+from fastai.torch_core import set_seed
+from safetensors.torch import load_model as load_weights
+from safetensors.torch import save_model as save_weights
+from torch import nn
+
+from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, layer_groups
+from genome import decode_bases, reverse_complement
+from records import code_version
+
+__all__ = ["SCALES", "KmerTokenizer", "profile_paths", "genome_files", "model_name", "run_facts", "default_scale", "seed_everything", "LanguageModelLoader", "SequenceLoader",
+           "sequence_corpus", "new_language_model", "language_model_learner", "classifier_learner", "evaluate_language_model",
+           "predict_probabilities", "save_model", "load_language_model", "load_classifier"]
+
+ROOT = Path(__file__).resolve().parent
+# Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
+SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "paper": dict(embedding=400, hidden=1152, layers=3)}
+
+
+@dataclass(frozen=True)
+class KmerTokenizer:
+    """Cuts bases into k-mers: token i covers bases i*stride .. i*stride+k-1, so n bases give (n-k)//stride+1 tokens.
+
+    The vocabulary is complete and fixed by k: id 0 is `pad`, ids 1..4**k are the k-mers in lexicographic order. A k-mer
+    with an ambiguous base is `pad`. Raises ValueError unless 1 <= stride <= k <= 12: with stride > k bases between two
+    k-mers would never be read, and above 12 the vocabulary (4**k) outgrows an embedding.
+    """
+    k: int
+    stride: int
+
+    def __post_init__(self):
+        if not 1 <= self.k <= 12:
+            raise ValueError(f"K={self.k}: choose 1 to 12 (the vocabulary holds 4**K k-mers)")
+        if not 1 <= self.stride <= self.k:
+            raise ValueError(f"STRIDE={self.stride}: choose 1 to K={self.k}; a longer stride would skip bases")
+
+    @property
+    def vocab_size(self) -> int:
+        return 4 ** self.k + 1
+
+    def n_tokens(self, n_bases: int) -> int:
+        return max(0, (n_bases - self.k) // self.stride + 1)
+
+    def encode(self, codes: np.ndarray) -> np.ndarray:
+        """uint8 base codes [..., bases] -> token ids [..., tokens]: uint16 up to k = 7, else int32."""
+        codes = np.asarray(codes, np.uint8)
+        n, dtype = self.n_tokens(codes.shape[-1]), np.uint16 if self.k <= 7 else np.int32
+        reach = (n - 1) * self.stride + 1
+        ids = np.zeros((*codes.shape[:-1], n), dtype)
+        if not n:
+            return ids
+        worst = np.zeros(ids.shape, np.uint8)
+        for offset in range(self.k):
+            base = codes[..., offset:offset + reach:self.stride]
+            np.maximum(worst, base, out=worst)
+            ids *= 4
+            ids += base
+        ids += 1
+        ids *= worst < 4
+        return ids
+
+    def decode(self, ids) -> list[str]:
+        """Token ids [tokens] -> k-mers; 0 gives "pad"."""
+        ids = np.asarray(ids, np.int64)[:, None]
+        codes = (ids - 1) // 4 ** np.arange(self.k - 1, -1, -1) % 4
+        return ["pad" if i == PAD else decode_bases(c.astype(np.uint8)) for i, c in zip(ids[:, 0], codes)]
+
+
+def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
+    """Profile name or the path of a folder -> (name, data folder, artifacts folder).
+
+    Raises ValueError for a name that is neither a known profile nor an existing folder.
+    """
+    if profile in ("simulated", "pilot", "full"):
+        return profile, root / "data" / profile, root / "artifacts" / profile
+    folder = Path(profile).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f'PROFILE={profile!r}: use "simulated", "pilot", "full" or the path of an existing folder')
+    return folder.name, folder, root / "artifacts" / folder.name
+
+
+def genome_files(data: Path) -> dict[str, list[Path]]:
+    """FASTA files of `data/genomes` by species: `<species>[.<part>].fa[.gz]` (also .fna, .fasta), sorted.
+
+    Raises FileNotFoundError when there are none.
+    """
+    pattern = re.compile(r"(?P<species>[^.]+)(\.[^/]*)?\.(fa|fna|fasta)(\.b?gz)?")
+    files: dict[str, list[Path]] = {}
+    for path in sorted((Path(data) / "genomes").glob("*")):
+        if match := pattern.fullmatch(path.name):
+            files.setdefault(match["species"], []).append(path)
+    if not files:
+        raise FileNotFoundError(f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
+    return files
+
+
+def model_name(tokenizer: KmerTokenizer, direction: str, output: str, contexts, scale: str) -> str:
+    """Folder name of a model: no two settings share one, so a changed parameter never picks up a stale file."""
+    if direction not in ("forward", "backward"):
+        raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
+    joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
+    return f"{tokenizer.k}-mer_stride-{tokenizer.stride}_{direction}_{output}{joined}_{scale}"
+
+
+def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
+    """Print what a run's numbers depend on, in one line; return the device and code version for result rows."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    version = code_version(ROOT)
+    print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
+          f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}")
+    return {"device": device, "version": version}
+
+
+def default_scale() -> str:
+    """"paper" where there is a GPU, else "laptop"."""
+    return "paper" if torch.cuda.is_available() else "laptop"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch; on a CPU two runs with one seed then give the same numbers bit for bit."""
+    set_seed(seed, reproducible=True)
+
+
+class LanguageModelLoader:
+    """Streams of k-mer tokens for a language model: an iterable of (x, y), both int64 [rows, tokens], y = x shifted by one.
+
+    `bases` maps a species to its flat codes (a memory map will do), `segments` has columns species, start, end. Segments
+    are cut into blocks of `windows * bptt` tokens; a batch of blocks, one a row, is served window after window, so that the
+    model can carry its state. A block starts with a pad (the model's sign to forget the row's past) and its first k-mer is
+    not a target; short blocks are padded at the end. Pads among the targets are not scored.
+
+    With `shuffle`, pass p over the data cuts at other offsets, in another order and on a random strand, all drawn from
+    (seed, p): species are mixed and both strands seen. `epoch_bases` makes an epoch of about that many bases: going on
+    where the last one stopped when shuffled, else always the same blocks, spread evenly. Memory: three arrays over blocks plus one batch, whatever the size of the genomes.
+    """
+
+    def __init__(self, bases: dict[str, np.ndarray], segments: pd.DataFrame, tokenizer: KmerTokenizer, *, rows: int = 64,
+                 bptt: int = 256, windows: int = 8, shuffle: bool = False, backwards: bool = False,
+                 epoch_bases: int | None = None, seed: int = 0):
+        if not len(segments):
+            raise ValueError("no segments of sequence to read: was everything filtered out or held out?")
+        self.species = list(bases)
+        self.bases = [bases[s] for s in self.species]
+        self.genome = segments.species.map({s: i for i, s in enumerate(self.species)}).to_numpy()
+        self.start, self.end = segments.start.to_numpy(np.int64), segments.end.to_numpy(np.int64)
+        self.tokenizer, self.rows, self.bptt, self.shuffle = tokenizer, rows, bptt, shuffle
+        self.backwards, self.seed, self.epoch = backwards, seed, 0
+        self.block = (windows * bptt - 1) * tokenizer.stride + tokenizer.k
+        n_blocks = int(np.ceil((self.end - self.start) / self.block).sum())
+        self.epoch_blocks = min(n_blocks, max(1, epoch_bases // self.block)) if epoch_bases else n_blocks
+        self.windows = windows
+
+    def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
+        rng = np.random.default_rng([self.seed, number])
+        length = self.end - self.start
+        # The first block of a segment is cut short by a random part, so that the cuts of each pass fall elsewhere.
+        lead = rng.integers(0, np.minimum(self.block, length)) if self.shuffle else np.zeros_like(length)
+        n = np.ceil((length + lead) / self.block).astype(np.int64)
+        segment = np.repeat(np.arange(len(n)), n)
+        first = self.start[segment] - lead[segment] + self.block * (np.arange(n.sum()) - np.repeat(n.cumsum() - n, n))
+        start, end = np.maximum(first, self.start[segment]), np.minimum(first + self.block, self.end[segment])
+        order = rng.permutation(len(segment)) if self.shuffle else np.arange(len(segment))
+        strand = rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment), np.int64)
+        return self.genome[segment][order], start[order], (end - start)[order], strand[order]
+
+    def _epoch_blocks(self):
+        """The blocks of this epoch, taken from as many passes as it touches."""
+        if not self.shuffle:
+            blocks = self.blocks(0)
+            spread = np.linspace(0, len(blocks[0]) - 1, self.epoch_blocks).astype(np.int64)
+            return tuple(a[spread] for a in blocks)
+        first, parts, number = self.epoch * self.epoch_blocks, [], 0
+        while first + self.epoch_blocks > 0:
+            blocks = self.blocks(number)
+            parts.append(tuple(a[max(0, first):max(0, first + self.epoch_blocks)] for a in blocks))
+            first, number = first - len(blocks[0]), number + 1
+        return tuple(np.concatenate(a) for a in zip(*parts))
+
+    def __len__(self) -> int:
+        return -(-self.epoch_blocks // self.rows) * self.windows
+
+    def __iter__(self):
+        genome, start, length, strand = self._epoch_blocks()
+        self.epoch += 1
+        for i in range(0, len(start), self.rows):
+            ids = self._ids(*(a[i:i + self.rows] for a in (genome, start, length, strand)))
+            x, y = torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:].copy())
+            y[:, 0] = PAD
+            yield from zip(x.split(self.bptt, 1), y.split(self.bptt, 1))
+
+    def _ids(self, genome, start, length, strand) -> np.ndarray:
+        codes = np.full((len(start), self.block), 4, np.uint8)
+        for row, g, s, n, minus in zip(codes, genome, start, length, strand):
+            piece = self.bases[g][s:s + n]
+            row[:n] = reverse_complement(piece) if minus else piece
+            if self.backwards:
+                row[:n] = row[:n][::-1].copy()
+        ids = self.tokenizer.encode(codes).astype(np.int64)
+        return np.pad(ids, ((0, 0), (1, 0)), constant_values=PAD)
+
+
+class SequenceLoader:
+    """Batches of labelled sequences for the classifier: an iterable of (ids int64 [batch, tokens], labels int64 [batch]).
+
+    `sequences` are uint8 code arrays of any lengths >= k (ValueError names the first shorter one). Each row starts with a
+    pad, as in the language model's blocks, and is padded at the end. `shuffle` draws a new order and, with
+    `reverse_complement_half`, a random strand for each sequence, from (seed, number of the epoch).
+    """
+
+    def __init__(self, sequences: list[np.ndarray], labels, tokenizer: KmerTokenizer, *, batch_size: int = 64,
+                 shuffle: bool = False, reverse_complement_half: bool = False, backwards: bool = False, seed: int = 0):
+        short = next((i for i, s in enumerate(sequences) if len(s) < tokenizer.k), None)
+        if short is not None:
+            raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}")
+        self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
+        self.tokenizer, self.batch_size, self.shuffle, self.backwards = tokenizer, batch_size, shuffle, backwards
+        self.both_strands, self.seed, self.epoch = reverse_complement_half, seed, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.sequences) // self.batch_size)
+
+    def __iter__(self):
+        rng = np.random.default_rng([self.seed, self.epoch])
+        self.epoch += 1
+        n = len(self.sequences)
+        order = rng.permutation(n) if self.shuffle else np.arange(n)
+        minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
+        for i in range(0, n, self.batch_size):
+            chosen = order[i:i + self.batch_size]
+            rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
+            yield padded_ids(rows, self.tokenizer, self.backwards), torch.from_numpy(self.labels[chosen])
+
+
+def padded_ids(sequences: list[np.ndarray], tokenizer: KmerTokenizer, backwards: bool = False) -> torch.Tensor:
+    """Code arrays -> int64 ids [sequences, 1 + most tokens]: a pad, the k-mers, pads up to the longest."""
+    codes = np.full((len(sequences), max(map(len, sequences))), 4, np.uint8)
+    for row, s in zip(codes, sequences):
+        row[:len(s)] = s[::-1] if backwards else s
+    ids = tokenizer.encode(codes).astype(np.int64)
+    return torch.from_numpy(np.pad(ids, ((0, 0), (1, 0)), constant_values=PAD))
+
+
+def sequence_corpus(sequences: list[np.ndarray], name: str = "sequences") -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Short sequences as a corpus for `LanguageModelLoader`: (bases, segments), one segment a sequence."""
+    end = np.cumsum([len(s) for s in sequences])
+    segments = pd.DataFrame({"species": name, "start": np.concatenate([[0], end[:-1]]), "end": end})
+    return {name: np.concatenate(sequences)}, segments
+
+
+class TokenMetric(Metric):
+    """Exact mean over all scored tokens of an epoch, which fastai's mean over batches is not when rows end in pads."""
+
+    def __init__(self, name: str, per_token, loss: NextKmerLoss):
+        self._name, self.per_token, self.loss = name, per_token, loss
+
+    def reset(self):
+        self.total, self.count = 0., 0
+
+    def accumulate(self, learn):
+        classes = self.loss.classes(learn.y)
+        self.total += float(self.per_token(learn.pred, learn.y, self.loss))
+        self.count += int((classes >= 0).sum())
+
+    @property
+    def value(self):
+        return self.total / max(1, self.count)
+
+    @property
+    def name(self):
+        return self._name
+
+
+def _bits(logits, targets, loss):
+    return loss(logits, targets, reduction="sum") / (loss.stride * np.log(2))
+
+
+def _correct(logits, targets, loss):
+    return (logits.argmax(-1) == loss.classes(targets)).sum()
+
+
+def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int, layers: int, output: str = "bases",
+                       contexts: tuple[int, ...] = ()) -> LanguageModel:
+    """An untrained language model; everything needed to build it again stays on it as `.architecture`.
+
+    Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
+    """
+    rows = sum(4 ** k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
+    _check_memory(16 * embedding * rows, f"K={tokenizer.k} with contexts {list(contexts)}")
+    architecture = dict(k=tokenizer.k, stride=tokenizer.stride, output=output, contexts=list(contexts),
+                        embedding=embedding, hidden=hidden, layers=layers)
+    encoder = AWDLSTM(tokenizer.k, tokenizer.stride, embedding, hidden, layers, tuple(contexts))
+    model = LanguageModel(encoder, output)
+    model.architecture = encoder.architecture = architecture
+    return model
+
+
+def _check_memory(needed: int, what: str) -> None:
+    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > free:
+        raise MemoryError(f"{what}: embeddings and their optimizer state take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
+                          "are free; choose a smaller K, shorter contexts or a smaller scale")
+
+
+def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
+    dls = DataLoaders(train, valid, device=device)
+    return Learner(dls, model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics, cbs=callbacks,
+                   wd=.01)
+
+
+def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
+                           drop_mult: float, alpha: float = 2., beta: float = 1.) -> Learner:
+    """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
+
+    `drop_mult` multiplies the original's five dropouts; `alpha` and `beta` weigh the penalties on large and on jumping
+    outputs (AR and TAR of AWD-LSTM).
+    """
+    model.encoder.set_dropouts("language_model", drop_mult)
+    loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
+    metrics = [TokenMetric("bits_per_base", _bits, loss), TokenMetric("accuracy", _correct, loss)]
+    return _learner(model, train, valid, loss, metrics, rnn_cbs(alpha, beta))
+
+
+def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceLoader, *, drop_mult: float,
+                       alpha: float = 2., beta: float = 1.) -> Learner:
+    """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing."""
+    encoder.set_dropouts("classifier", drop_mult)
+    model = Classifier(encoder, dropout=DROPOUTS["classifier"]["output"] * drop_mult)
+    model.architecture = encoder.architecture
+    return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
+
+
+@torch.inference_mode()
+def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -> dict[str, float]:
+    """Exact scores over every target of `loader`: n_valid_tokens, valid_loss (nats a token), accuracy, perplexity, bits_per_base."""
+    device = next(model.parameters()).device
+    loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
+    model.eval().reset()
+    total, correct, n = 0., 0, 0
+    for x, y in loader:
+        logits, y = model(x.to(device))[0], y.to(device)
+        total += float(loss(logits, y, reduction="sum"))
+        correct += int(_correct(logits, y, loss))
+        n += int((y != PAD).sum())
+    model.reset()
+    nats = total / n
+    return dict(n_valid_tokens=n, valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
+                bits_per_base=nats / (loss.stride * np.log(2)))
+
+
+@torch.inference_mode()
+def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokenizer: KmerTokenizer, *,
+                          both_strands: bool = True, backwards: bool = False, batch_size: int = 256) -> np.ndarray:
+    """P(enhancer) of each sequence, float64 [sequences]; with `both_strands` the mean of the sequence's and its reverse complement's."""
+    device = next(model.parameters()).device
+    model.eval()
+    strands = [sequences, [reverse_complement(s) for s in sequences]] if both_strands else [sequences]
+    loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, batch_size=batch_size, backwards=backwards) for s in strands]
+    scores = [torch.cat([model(ids.to(device))[0].float().softmax(1)[:, 1] for ids, _ in loader]) for loader in loaders]
+    return torch.stack(scores).mean(0).double().cpu().numpy()
+
+
+def save_model(folder: Path, model: LanguageModel | Classifier, **facts) -> None:
+    """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`, atomically each."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    try:
+        save_weights(model, f"{weights}.part")
+        digest = hashlib.sha256(Path(f"{weights}.part").read_bytes()).hexdigest()
+        content = dict(kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts)
+        Path(f"{config}.part").write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(f"{weights}.part", weights)
+        os.replace(f"{config}.part", config)
+    finally:
+        for part in (weights, config):
+            Path(f"{part}.part").unlink(missing_ok=True)
+
+
+def load_language_model(folder: Path, tokenizer: KmerTokenizer) -> tuple[LanguageModel, dict]:
+    """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
+
+    Raises FileNotFoundError when nothing was saved there, ValueError for a model of another kind, k or stride and for
+    damaged files.
+    """
+    config, architecture = _read_config(folder, "LanguageModel", tokenizer)
+    model = _rebuild(architecture)
+    return _with_weights(model, folder, config)
+
+
+def load_classifier(folder: Path, tokenizer: KmerTokenizer) -> tuple[Classifier, dict]:
+    """As `load_language_model`, for a classifier."""
+    config, architecture = _read_config(folder, "Classifier", tokenizer)
+    model = Classifier(_rebuild(architecture).encoder)
+    model.architecture = architecture
+    return _with_weights(model, folder, config)
+
+
+def _rebuild(architecture: dict) -> LanguageModel:
+    sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride")}
+    return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
+
+
+def _read_config(folder: Path, kind: str, tokenizer: KmerTokenizer) -> tuple[dict, dict]:
+    path = Path(folder) / "config.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no model in {folder}; the notebooks in `Genomic Language Models/` make encoders, those in "
+                                "`Enhancer Classification/` make classifiers, each for its own K, STRIDE and profile")
+    try:
+        config = json.loads(path.read_text())
+        architecture = config["architecture"]
+        found = config["kind"], architecture["k"], architecture["stride"]
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not the description of a model ({error}); train or fetch it again") from error
+    wanted = kind, tokenizer.k, tokenizer.stride
+    if found != wanted:
+        raise ValueError(f"{folder}: holds a {found[0]} for k={found[1]}, stride={found[2]}; "
+                         f"wanted a {kind} for k={tokenizer.k}, stride={tokenizer.stride}. Set K and STRIDE to match or train one")
+    return config, architecture
+
+
+def _with_weights(model: nn.Module, folder: Path, config: dict):
+    path = Path(folder) / "model.safetensors"
+    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != config.get("weights_sha256"):
+        raise ValueError(f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again")
+    load_weights(model, path)
+    return model.eval(), config
