@@ -7,7 +7,6 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from fastai.layers import LinBnDrop
 from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
 from torch import Tensor, nn
 
@@ -85,14 +84,14 @@ class AWDLSTM(nn.Module):
     """Stack of LSTM layers with the five dropouts; the last layer has the embedding's size, as in the original.
 
     `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
-    [batch, tokens, embedding], and the state to hand to the next window. `bf16` runs the products in bfloat16 (weights
-    and their updates stay float32); it defaults to what the hardware does fast.
+    [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
+    run in bfloat16 (weights and their updates stay float32); `bf16 = False` turns that off.
     """
 
     def __init__(self, k: int, stride: int, embedding: int, hidden: int, layers: int,
                  contexts: tuple[int, ...] = ()):
         super().__init__()
-        self.bf16 = has_fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
+        self.bf16 = True
         sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
         self.embedding = KmerEmbedding(k, stride, embedding, contexts)
         self.rnns = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
@@ -107,7 +106,7 @@ class AWDLSTM(nn.Module):
 
     def forward(self, ids: Tensor, state=None):
         history, hidden = state or (None, [None] * len(self.rnns))
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16 and has_fast_bf16(ids.device.type)):
             x, carried = self.input_dropout(self.embedding(ids, history)), []
             for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
                 raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
@@ -159,7 +158,7 @@ class LanguageModel(nn.Module):
         if self.state is not None and len(self.state[0]) != len(ids):
             self.reset()
         raw, dropped, self.state = self.encoder(ids, self.state)
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.encoder.bf16):
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.encoder.bf16 and has_fast_bf16(ids.device.type)):
             return self.decoder(dropped), raw, dropped
 
     def reset(self):
@@ -167,7 +166,10 @@ class LanguageModel(nn.Module):
 
 
 class NextKmerLoss(nn.Module):
-    """Mean cross-entropy in nats per token; targets are token ids [batch, tokens], pads among them are not scored."""
+    """Mean cross-entropy in nats per token; targets are token ids [batch, tokens], pads among them are not scored.
+
+    `reduction="sum"` gives the sum. A window without any target, as short rows leave at their end, counts 0, not NaN.
+    """
 
     def __init__(self, output: str, stride: int):
         super().__init__()
@@ -179,22 +181,26 @@ class NextKmerLoss(nn.Module):
         return wanted.masked_fill(targets == PAD, -100)
 
     def forward(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        return F.cross_entropy(logits.flatten(0, 1).float(), self.classes(targets).flatten(), reduction=reduction)
+        classes = self.classes(targets).flatten()
+        total = F.cross_entropy(logits.flatten(0, 1).float(), classes, reduction="sum")
+        return total if reduction == "sum" else total / (classes >= 0).sum().clamp(min=1)
 
 
 class Classifier(nn.Module):
     """ULMFiT's classifier: last, maximum and mean of the encoder's outputs over a sequence, then a two-layer head.
 
-    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing. Returns logits [batch, 2] and
-    the encoder's raw and dropped outputs for fastai's RNN callbacks.
+    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads alone (a
+    sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch, 2] and the encoder's
+    raw and dropped outputs for fastai's RNN callbacks.
     """
 
     def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
         self.encoder = encoder
-        self.head = nn.Sequential(LinBnDrop(3 * size, hidden, p=dropout, act=nn.ReLU(inplace=True)),
-                                  LinBnDrop(hidden, 2, p=head_dropout))
+        # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
+        self.head = nn.Sequential(nn.Sequential(nn.BatchNorm1d(3 * size), nn.Dropout(dropout), nn.Linear(3 * size, hidden, bias=False), nn.ReLU()),
+                                  nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(head_dropout), nn.Linear(hidden, 2, bias=False)))
 
     def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
         """outputs [batch, tokens, size] -> last, maximum, mean over tokens that are not pads: [batch, 3 * size]."""
@@ -202,7 +208,7 @@ class Classifier(nn.Module):
         positions = torch.arange(ids.shape[1], device=ids.device)
         last = torch.where(ids != PAD, positions, 0).amax(1)
         mean = (outputs * real).sum(1) / real.sum(1).clamp(min=1)
-        top = outputs.masked_fill(~real, -torch.inf).amax(1)
+        top = outputs.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0.)
         return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
 
     def forward(self, ids: Tensor):

@@ -3,7 +3,8 @@
 A base is one byte: A 0, C 1, G 2, T 3, anything else 4. `import_fasta` makes `<species>.bases` (the codes of all kept
 contigs, end to end) and `<species>.contigs.csv` (where each contig lies) in one streaming pass; `open_genome` maps
 them. The other functions choose stretches of the mapped bases. All of them work through a genome a few megabytes at a
-time, and every interval is half-open: [start, end), counted in bases from the beginning of the `.bases` file.
+time (a process may be shown to hold more: mapped pages, which the system takes back at need), and every interval is
+half-open: [start, end), counted in bases from the beginning of the `.bases` file.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _open_text(path: Path) -> Iterator[BinaryIO]:
         if not head.startswith(_GZIP_MAGIC):
             yield raw
             return
-        if head[12:14] == b"BC":  # bgzip: cut between two members it is still valid gzip, but its end mark is missing
+        if head[3:4] == b"\x04" and head[12:14] == b"BC":  # bgzip: cut between members, only its end mark is missing
             raw.seek(max(0, os.path.getsize(path) - len(_BGZIP_END)))
             if raw.read() != _BGZIP_END:
                 raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,10 @@ from pathlib import Path
 import fastai
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 from fastai.callback.rnn import rnn_cbs
+from fastai.callback.fp16 import MixedPrecision  # noqa: F401  (gives Learner its to_fp16)
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.metrics import RocAucBinary, accuracy
@@ -25,15 +26,15 @@ from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 from torch import nn
 
-from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, layer_groups
+from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
 from genome import decode_bases, reverse_complement
+from profiles import ROOT
 from records import code_version
 
-__all__ = ["SCALES", "KmerTokenizer", "profile_paths", "genome_files", "model_name", "run_facts", "default_scale", "seed_everything", "LanguageModelLoader", "SequenceLoader",
+__all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "seed_everything", "LanguageModelLoader", "SequenceLoader",
            "sequence_corpus", "new_language_model", "language_model_learner", "classifier_learner", "evaluate_language_model",
            "predict_probabilities", "save_model", "load_language_model", "load_classifier"]
 
-ROOT = Path(__file__).resolve().parent
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
 SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "paper": dict(embedding=400, hidden=1152, layers=3)}
 
@@ -87,42 +88,6 @@ class KmerTokenizer:
         return ["pad" if i == PAD else decode_bases(c.astype(np.uint8)) for i, c in zip(ids[:, 0], codes)]
 
 
-def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
-    """Profile name or the path of a folder -> (name, data folder, artifacts folder).
-
-    Raises ValueError for a name that is neither a known profile nor an existing folder.
-    """
-    if profile in ("simulated", "pilot", "full"):
-        return profile, root / "data" / profile, root / "artifacts" / profile
-    folder = Path(profile).expanduser().resolve()
-    if not folder.is_dir():
-        raise ValueError(f'PROFILE={profile!r}: use "simulated", "pilot", "full" or the path of an existing folder')
-    return folder.name, folder, root / "artifacts" / folder.name
-
-
-def genome_files(data: Path) -> dict[str, list[Path]]:
-    """FASTA files of `data/genomes` by species: `<species>[.<part>].fa[.gz]` (also .fna, .fasta), sorted.
-
-    Raises FileNotFoundError when there are none.
-    """
-    pattern = re.compile(r"(?P<species>[^.]+)(\.[^/]*)?\.(fa|fna|fasta)(\.b?gz)?")
-    files: dict[str, list[Path]] = {}
-    for path in sorted((Path(data) / "genomes").glob("*")):
-        if match := pattern.fullmatch(path.name):
-            files.setdefault(match["species"], []).append(path)
-    if not files:
-        raise FileNotFoundError(f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
-    return files
-
-
-def model_name(tokenizer: KmerTokenizer, direction: str, output: str, contexts, scale: str) -> str:
-    """Folder name of a model: no two settings share one, so a changed parameter never picks up a stale file."""
-    if direction not in ("forward", "backward"):
-        raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
-    joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
-    return f"{tokenizer.k}-mer_stride-{tokenizer.stride}_{direction}_{output}{joined}_{scale}"
-
-
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
     """Print what a run's numbers depend on, in one line; return the device and code version for result rows."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
@@ -151,8 +116,9 @@ class LanguageModelLoader:
     not a target; short blocks are padded at the end. Pads among the targets are not scored.
 
     With `shuffle`, pass p over the data cuts at other offsets, in another order and on a random strand, all drawn from
-    (seed, p): species are mixed and both strands seen. `epoch_bases` makes an epoch of about that many bases: going on
-    where the last one stopped when shuffled, else always the same blocks, spread evenly. Memory: three arrays over blocks plus one batch, whatever the size of the genomes.
+    (seed, p): species are mixed and both strands seen. An epoch is one pass; with `epoch_bases`, about that many bases:
+    going on where the last one stopped when shuffled, else always the same blocks, spread evenly. An epoch counts when it
+    was read to its end, so looking at a batch changes nothing. Memory: four arrays over blocks and one batch.
     """
 
     def __init__(self, bases: dict[str, np.ndarray], segments: pd.DataFrame, tokenizer: KmerTokenizer, *, rows: int = 64,
@@ -160,6 +126,8 @@ class LanguageModelLoader:
                  epoch_bases: int | None = None, seed: int = 0):
         if not len(segments):
             raise ValueError("no segments of sequence to read: was everything filtered out or held out?")
+        if unknown := set(segments.species) - set(bases):
+            raise ValueError(f"segments name species without bases: {sorted(unknown)}; there are {sorted(bases)}")
         self.species = list(bases)
         self.bases = [bases[s] for s in self.species]
         self.genome = segments.species.map({s: i for i, s in enumerate(self.species)}).to_numpy()
@@ -168,15 +136,15 @@ class LanguageModelLoader:
         self.backwards, self.seed, self.epoch = backwards, seed, 0
         self.block = (windows * bptt - 1) * tokenizer.stride + tokenizer.k
         n_blocks = int(np.ceil((self.end - self.start) / self.block).sum())
-        self.epoch_blocks = min(n_blocks, max(1, epoch_bases // self.block)) if epoch_bases else n_blocks
+        self.epoch_blocks = min(n_blocks, max(1, epoch_bases // self.block)) if epoch_bases else None
         self.windows = windows
 
     def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
         rng = np.random.default_rng([self.seed, number])
         length = self.end - self.start
-        # The first block of a segment is cut short by a random part, so that the cuts of each pass fall elsewhere.
-        lead = rng.integers(0, np.minimum(self.block, length)) if self.shuffle else np.zeros_like(length)
+        # The first block of a longer segment is cut short by a random part, so that the cuts of each pass fall elsewhere.
+        lead = rng.integers(0, np.where(length > self.block, self.block, 1)) if self.shuffle else np.zeros_like(length)
         n = np.ceil((length + lead) / self.block).astype(np.int64)
         segment = np.repeat(np.arange(len(n)), n)
         first = self.start[segment] - lead[segment] + self.block * (np.arange(n.sum()) - np.repeat(n.cumsum() - n, n))
@@ -187,6 +155,8 @@ class LanguageModelLoader:
 
     def _epoch_blocks(self):
         """The blocks of this epoch, taken from as many passes as it touches."""
+        if self.epoch_blocks is None:
+            return self.blocks(self.epoch if self.shuffle else 0)
         if not self.shuffle:
             blocks = self.blocks(0)
             spread = np.linspace(0, len(blocks[0]) - 1, self.epoch_blocks).astype(np.int64)
@@ -199,16 +169,16 @@ class LanguageModelLoader:
         return tuple(np.concatenate(a) for a in zip(*parts))
 
     def __len__(self) -> int:
-        return -(-self.epoch_blocks // self.rows) * self.windows
+        return -(-len(self._epoch_blocks()[0]) // self.rows) * self.windows
 
     def __iter__(self):
         genome, start, length, strand = self._epoch_blocks()
-        self.epoch += 1
         for i in range(0, len(start), self.rows):
             ids = self._ids(*(a[i:i + self.rows] for a in (genome, start, length, strand)))
             x, y = torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:].copy())
             y[:, 0] = PAD
             yield from zip(x.split(self.bptt, 1), y.split(self.bptt, 1))
+        self.epoch += 1
 
     def _ids(self, genome, start, length, strand) -> np.ndarray:
         codes = np.full((len(start), self.block), 4, np.uint8)
@@ -234,6 +204,8 @@ class SequenceLoader:
         short = next((i for i, s in enumerate(sequences) if len(s) < tokenizer.k), None)
         if short is not None:
             raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}")
+        if not len(sequences) or len(labels) != len(sequences):
+            raise ValueError(f"{len(sequences)} sequences and {len(labels)} labels: expected one label a sequence, and at least one")
         self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
         self.tokenizer, self.batch_size, self.shuffle, self.backwards = tokenizer, batch_size, shuffle, backwards
         self.both_strands, self.seed, self.epoch = reverse_complement_half, seed, 0
@@ -243,14 +215,13 @@ class SequenceLoader:
 
     def __iter__(self):
         rng = np.random.default_rng([self.seed, self.epoch])
-        self.epoch += 1
         n = len(self.sequences)
         order = rng.permutation(n) if self.shuffle else np.arange(n)
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
-        for i in range(0, n, self.batch_size):
-            chosen = order[i:i + self.batch_size]
+        for chosen in np.array_split(order, len(self)):  # even batches: batch normalisation cannot learn from a last one of 1
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
             yield padded_ids(rows, self.tokenizer, self.backwards), torch.from_numpy(self.labels[chosen])
+        self.epoch += 1
 
 
 def padded_ids(sequences: list[np.ndarray], tokenizer: KmerTokenizer, backwards: bool = False) -> torch.Tensor:
@@ -317,7 +288,7 @@ def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int,
 
 
 def _check_memory(needed: int, what: str) -> None:
-    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
     if needed > free:
         raise MemoryError(f"{what}: embeddings and their optimizer state take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
                           "are free; choose a smaller K, shorter contexts or a smaller scale")
@@ -326,9 +297,9 @@ def _check_memory(needed: int, what: str) -> None:
 def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
-    dls = DataLoaders(train, valid, device=device)
-    return Learner(dls, model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics, cbs=callbacks,
-                   wd=.01)
+    learn = Learner(DataLoaders(train, valid), model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics,
+                    cbs=callbacks, wd=.01)
+    return learn.to_fp16() if device.type == "cuda" and not has_fast_bf16("cuda") else learn
 
 
 def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
@@ -366,6 +337,8 @@ def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -
         correct += int(_correct(logits, y, loss))
         n += int((y != PAD).sum())
     model.reset()
+    if not n:
+        raise ValueError("nothing to score: every segment is shorter than two k-mers or ambiguous")
     nats = total / n
     return dict(n_valid_tokens=n, valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
                 bits_per_base=nats / (loss.stride * np.log(2)))
@@ -407,21 +380,23 @@ def load_language_model(folder: Path, tokenizer: KmerTokenizer) -> tuple[Languag
     damaged files.
     """
     config, architecture = _read_config(folder, "LanguageModel", tokenizer)
-    model = _rebuild(architecture)
-    return _with_weights(model, folder, config)
+    return _with_weights(_rebuild(architecture, folder), folder, config)
 
 
 def load_classifier(folder: Path, tokenizer: KmerTokenizer) -> tuple[Classifier, dict]:
     """As `load_language_model`, for a classifier."""
     config, architecture = _read_config(folder, "Classifier", tokenizer)
-    model = Classifier(_rebuild(architecture).encoder)
+    model = Classifier(_rebuild(architecture, folder).encoder)
     model.architecture = architecture
     return _with_weights(model, folder, config)
 
 
-def _rebuild(architecture: dict) -> LanguageModel:
+def _rebuild(architecture: dict, folder: Path) -> LanguageModel:
     sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride")}
-    return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
+    try:
+        return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{Path(folder) / 'config.json'}: damaged architecture ({error}); train or fetch the model again") from error
 
 
 def _read_config(folder: Path, kind: str, tokenizer: KmerTokenizer) -> tuple[dict, dict]:
@@ -446,5 +421,8 @@ def _with_weights(model: nn.Module, folder: Path, config: dict):
     path = Path(folder) / "model.safetensors"
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != config.get("weights_sha256"):
         raise ValueError(f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again")
-    load_weights(model, path)
+    try:
+        load_weights(model, path)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: does not fit the architecture in config.json; train or fetch the model again") from error
     return model.eval(), config

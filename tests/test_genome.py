@@ -201,6 +201,13 @@ def test_bgzip_and_its_end_mark(folder):
         import_fasta(write(folder / "cut.fa", whole[:-len(genome._BGZIP_END)]), folder / "y.bases")
 
 
+def test_gzip_of_a_file_with_a_name(folder):
+    """The name lies where bgzip keeps its mark."""
+    with open(folder / "x.fa.gz", "wb") as raw, gzip.GzipFile("chBC.fa", "wb", fileobj=raw) as file:
+        file.write(b">a\nACGT\n")
+    assert import_fasta(folder / "x.fa.gz", folder / "x.bases")["length"].tolist() == [4]
+
+
 GZIPPED = gzip.compress(b">a\n" + np.random.default_rng(0).choice(list(b"ACGT"), 5000).astype(np.uint8).tobytes())
 REFUSED = {
     "empty": (b"", "x.fa: no FASTA record"),

@@ -1,0 +1,37 @@
+# Every target sets up .venv by itself. Variables: PROFILE, ONLY (run some notebooks), PARAMS (values for parameters cells),
+# JOBS (notebooks side by side, sharing the cores), PYTHON.
+PYTHON ?= python3
+PROFILE ?= simulated
+ONLY ?=
+PARAMS ?=
+JOBS ?= 1
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lab bench tables clean
+
+run: .venv/installed
+	@snakemake --cores all --rerun-incomplete --quiet all --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs=$(JOBS)
+	@python evaluation.py show "$(PROFILE)"
+	@echo "Executed notebooks: artifacts/$(notdir $(PROFILE:%/=%))/notebooks/"
+
+test: .venv/installed
+	@python -m pytest
+
+lab: .venv/installed
+	@jupyter lab
+
+bench: .venv/installed
+	@python benchmarks/run.py
+
+tables: .venv/installed
+	@python evaluation.py tables
+
+clean:
+	rm -rf artifacts .snakemake
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

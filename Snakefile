@@ -1,0 +1,116 @@
+# What depends on what. `make run` calls this; on a cluster, `snakemake --executor slurm ...` does the same with many machines.
+#   snakemake --cores all --config profile=pilot only="LM 1" params="EPOCHS: 1, SCALE: laptop" jobs=2
+import os
+import time
+from pathlib import Path
+
+import papermill
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from profiles import profile_paths
+
+FOLDERS = {"LM": "Genomic Language Models", "Enhancers": "Enhancer Classification"}
+NEEDS = {  # notebook: the notebooks whose results it reads, in the order of reading
+    "Mammals LM 0 Genomic Data Processing": [],
+    "Mammals LM 1 5-mer Stride 2": ["Mammals LM 0 Genomic Data Processing"],
+    "Mammals LM 2 4-mer Stride 2": ["Mammals LM 0 Genomic Data Processing"],
+    "Mammals LM 3 3-mer Stride 1": ["Mammals LM 0 Genomic Data Processing"],
+    "Mammals Enhancers 0 Data Processing": [],
+    "Mammals Enhancers 1 4-mer Stride 2": ["Mammals Enhancers 0 Data Processing", "Mammals LM 2 4-mer Stride 2"],
+    "Mammals Enhancers 2 5-mer Stride 2": ["Mammals Enhancers 0 Data Processing", "Mammals LM 1 5-mer Stride 2"],
+    "Mammals Enhancers 3 3-mer Stride 1": ["Mammals Enhancers 0 Data Processing", "Mammals LM 3 3-mer Stride 1"],
+    "Mammals Enhancers 4 Baselines": ["Mammals Enhancers 0 Data Processing"],
+    "Mammals Enhancers 5 Results and Comparisons": [f"Mammals Enhancers {n}" for n in (
+        "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1", "4 Baselines")],
+}
+# Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; one pass over 37 Mbp, since more costs an hour.
+PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 1}}
+# What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.
+MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
+          "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
+          "full": ("data/fetch.py full", "data/full/downloads/record.json")}
+
+PROFILE = str(config.get("profile", "simulated"))
+ONLY = str(config.get("only", ""))
+given = config.get("params", "")
+GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
+NAME, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
+
+
+def source(notebook):
+    return f"{FOLDERS[notebook.split()[1]]}/{notebook}.ipynb"
+
+
+def executed(notebook):
+    return f"artifacts/{NAME}/notebooks/{source(notebook)}"
+
+
+def present(notebook):
+    """A folder of one's own may hold genomes only, or enhancers only."""
+    part = "genomes" if " LM " in notebook else "enhancers"
+    return PROFILE in MAKERS or (DATA / part).is_dir()
+
+
+def inputs(notebook):
+    data = [MAKERS[PROFILE][1]] if PROFILE in MAKERS else sorted(str(p) for p in DATA.glob("*/**/*") if p.is_file())
+    return data + [executed(n) for n in NEEDS[notebook] if present(n)]
+
+
+def parameters(notebook):
+    """Those of the given parameters and presets that the notebook's parameters cell has."""
+    known = papermill.inspect_notebook(source(notebook))
+    profile = PROFILE if PROFILE in MAKERS else str(DATA)  # notebooks run in their own folder
+    return {k: v for k, v in {**PRESETS.get(PROFILE, {}), "PROFILE": profile, **GIVEN}.items() if k in known}
+
+
+def execute(notebook, values, output, threads):
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    started, folder = time.time(), str(Path(source(notebook)).parent)
+    print(f"{notebook} ...", flush=True)
+    unfinished = Path(output).with_suffix(".unfinished.ipynb")
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(source(notebook), str(unfinished), values, cwd=folder, progress_bar=False,
+                                   extra_arguments=["--log-level=ERROR"])
+    except papermill.PapermillExecutionError as error:
+        print(f"\nFAILED  {notebook}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}\nSee {unfinished}\n", flush=True)
+        raise WorkflowError(f"{notebook} failed") from None
+    unfinished.replace(output)
+    print(f"{notebook}: done in {time.time() - started:.0f} s", flush=True)
+
+
+NOTEBOOKS = [n for n in NEEDS if present(n)]
+WANTED = [n for n in NOTEBOOKS if ONLY.lower() in n.lower()]
+if not WANTED:
+    raise ValueError(f"only={ONLY!r} names none of {NOTEBOOKS}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
+unknown = set(GIVEN) - {k for n in NOTEBOOKS for k in papermill.inspect_notebook(source(n))}
+if unknown:
+    raise ValueError(f"params: no notebook has a parameter {sorted(unknown)}")
+
+
+localrules: all, data
+
+
+rule all:
+    input: [executed(n) for n in WANTED]
+    default_target: True
+
+
+if PROFILE in MAKERS:
+    rule data:
+        input: MAKERS[PROFILE][0].split()[0]
+        output: MAKERS[PROFILE][1]
+        params: MAKERS[PROFILE][0]
+        shell: "python {params}"
+
+
+for number, notebook in enumerate(NOTEBOOKS):
+    rule:
+        name: notebook.replace(" ", "_").replace("-", "_")
+        input: source(notebook), *inputs(notebook)
+        output: executed(notebook)
+        params: notebook=notebook, values=parameters(notebook)
+        priority: len(NOTEBOOKS) - number
+        threads: max(1, workflow.cores // int(config.get("jobs", 1)))
+        run: execute(params.notebook, params.values, output[0], threads)

@@ -1,0 +1,54 @@
+"""Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
+import re
+from pathlib import Path
+
+__all__ = ["ROOT", "encoder_folder", "genome_files", "model_name", "profile_paths"]
+
+ROOT = Path(__file__).resolve().parent
+
+
+def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
+    """Profile name or the path of a folder -> (name, data folder, artifacts folder).
+
+    Raises ValueError for a name that is neither a known profile nor an existing folder.
+    """
+    if profile in ("simulated", "pilot", "full"):
+        return profile, root / "data" / profile, root / "artifacts" / profile
+    folder = Path(profile).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f'PROFILE={profile!r}: use "simulated", "pilot", "full" or the path of an existing folder')
+    return folder.name, folder, root / "artifacts" / folder.name
+
+
+def genome_files(data: Path) -> dict[str, list[Path]]:
+    """FASTA files of `data/genomes` by species: `<species>[.<part>].fa[.gz]` (also .fna, .fasta), sorted.
+
+    Raises FileNotFoundError when there are none.
+    """
+    pattern = re.compile(r"(?P<species>[^.]+)(\.[^/]*)?\.(fa|fna|fasta)(\.b?gz)?")
+    files: dict[str, list[Path]] = {}
+    for path in sorted((Path(data) / "genomes").glob("*")):
+        if match := pattern.fullmatch(path.name):
+            files.setdefault(match["species"], []).append(path)
+    if not files:
+        raise FileNotFoundError(f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
+    return files
+
+
+def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str) -> str:
+    """Folder name of a model: no two settings share one, so a changed parameter never picks up a stale file."""
+    if direction not in ("forward", "backward"):
+        raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
+    joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
+    return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}"
+
+
+def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
+    """Folder of the language model to start from: `encoder` is None (this profile's), another profile, or a model's folder."""
+    if encoder and (Path(encoder) / "config.json").exists():
+        return Path(encoder)
+    folder = profile_paths(encoder or profile, root)[2] / "language_models" / name
+    if not (folder / "config.json").exists():
+        raise FileNotFoundError(f"{folder} is missing: run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, OUTPUT, "
+                                'CONTEXTS and SCALE, or name a model in ENCODER (a profile such as "pilot", or a folder)')
+    return folder

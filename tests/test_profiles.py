@@ -1,0 +1,87 @@
+"""profiles.py: the folders and names that every notebook relies on."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from profiles import encoder_folder, genome_files, model_name, profile_paths
+
+
+@pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
+def test_known_profiles_need_not_exist_yet(tmp_path, profile):
+    assert profile_paths(profile, tmp_path) == (profile, tmp_path / "data" / profile, tmp_path / "artifacts" / profile)
+
+
+def test_a_folder_is_a_profile(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere" / "cats"
+    folder.mkdir(parents=True)
+    expected = "cats", folder.resolve(), tmp_path / "artifacts" / "cats"
+    assert profile_paths(str(folder), tmp_path) == expected
+    monkeypatch.chdir(folder.parent)
+    assert profile_paths("cats", tmp_path) == expected
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert profile_paths("~/cats", tmp_path) == expected
+
+
+def test_a_name_that_is_neither_profile_nor_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for profile in ("simulatd", str(tmp_path / "nothing"), str(tmp_path / "file")):
+        with pytest.raises(ValueError, match=f"{profile}.*path of an existing folder"):
+            profile_paths(profile)
+
+
+def test_genome_files_are_found_by_species(tmp_path):
+    genomes = tmp_path / "genomes"
+    genomes.mkdir()
+    kept = ["human.fa", "gorilla.chr2.fa.gz", "gorilla.chr1.fa.gz", "pan_paniscus.fna", "dog.part.1.fasta.bgz"]
+    for name in kept + ["human.fa.fai", "human.fa.gz.gzi", ".hidden.fa", "notes.txt", "human.fa.part", "README.md", "gorilla.bases"]:
+        (genomes / name).touch()
+    assert genome_files(tmp_path) == {
+        "dog": [genomes / "dog.part.1.fasta.bgz"],
+        "gorilla": [genomes / "gorilla.chr1.fa.gz", genomes / "gorilla.chr2.fa.gz"],
+        "human": [genomes / "human.fa"],
+        "pan_paniscus": [genomes / "pan_paniscus.fna"],
+    }
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "genomes").mkdir()])
+def test_a_profile_without_genomes_says_how_to_get_them(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}.*make run"):
+        genome_files(tmp_path)
+
+
+def test_no_two_settings_share_a_model_name():
+    contexts = [(), (6,), (6, 8), (68,)]
+    settings = list(itertools.product([3, 4, 12], [1, 2, 3], ["forward", "backward"], ["bases", "kmer"], contexts, ["laptop", "paper"]))
+    names = {model_name(*setting) for setting in settings}
+    assert len(names) == len(settings)
+    assert all(Path(name).name == name and " " not in name for name in names)
+    assert model_name(4, 2, "forward", "bases", [6, 8], "laptop") == model_name(4, 2, "forward", "bases", (6, 8), "laptop")
+
+
+def test_an_unknown_direction_is_refused():
+    with pytest.raises(ValueError, match="DIRECTION='reverse'"):
+        model_name(4, 2, "reverse", "bases", (), "laptop")
+
+
+def make_model(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    return folder
+
+
+def test_the_encoder_comes_from_this_profile_another_one_or_a_folder(tmp_path):
+    own = make_model(tmp_path / "artifacts" / "pilot" / "language_models" / "name")
+    other = make_model(tmp_path / "artifacts" / "full" / "language_models" / "name")
+    loose = make_model(tmp_path / "downloads" / "anything")
+    assert encoder_folder(None, "pilot", "name", tmp_path) == own
+    assert encoder_folder("full", "pilot", "name", tmp_path) == other
+    assert encoder_folder(str(loose), "pilot", "name", tmp_path) == loose
+
+
+def test_a_missing_encoder_says_which_notebook_makes_it(tmp_path):
+    for encoder, profile in ((None, "pilot"), ("pilot", "full")):
+        with pytest.raises(FileNotFoundError, match=r"pilot.language_models.name is missing: run the notebook"):
+            encoder_folder(encoder, profile, "name", tmp_path)
