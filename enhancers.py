@@ -121,6 +121,32 @@ def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0) -> tuple[pd.DataFr
     return tuple(part.reset_index(drop=True) for part in (rest[rank >= 0.1], rest[rank < 0.1], test))
 
 
+def read_tables(folder: str | Path, species: list[str] | None = None) -> dict[str, pd.DataFrame]:
+    """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
+
+    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it.
+    """
+    found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
+    missing = [name for name in species or [] if name not in found]
+    if missing or not found:
+        raise FileNotFoundError(f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
+                                "run `Mammals Enhancers 0 Data Processing` for this profile first")
+    return {name: pd.read_parquet(found[name]) for name in species or found}
+
+
+def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train, validation and test rows: of `fold_parts` for a number, of `split_parts` for "test"."""
+    return split_parts(table) if fold == "test" else fold_parts(table, fold)
+
+
+def folds_of(split: str) -> list[int | str]:
+    """What has to be scored: every fold for "folds", the one test set for "original". Raises ValueError for other words."""
+    choices = {"folds": list(range(FOLDS)), "original": ["test"]}
+    if split not in choices:
+        raise ValueError(f'SPLIT={split!r}: use "original" or "folds"')
+    return choices[split]
+
+
 def _species_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*") if all(_sample_files(path, word) for word in CLASSES))
 

@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
-           "PUBLISHED_COLUMNS", "code_version", "read_predictions", "read_published", "read_results", "record",
+           "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results", "record",
            "replacing", "write_predictions"]
 
 # The key columns identify a run; they come first and order the file.
@@ -202,6 +202,23 @@ def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """What `write_predictions` wrote: id str, label int8, fold str, probability float64."""
     return _check_predictions(path, pd.read_parquet(path))
+
+
+def select(results: pd.DataFrame, **values) -> pd.DataFrame:
+    """Rows whose columns have the given values: one value, or a list of those allowed; None stands for a blank."""
+    chosen = pd.Series(True, index=results.index)
+    for column, value in values.items():
+        allowed = value if isinstance(value, list) else [value]
+        blank = results[column].isna() | (results[column] == "").fillna(False)
+        chosen &= results[column].isin(allowed) | (blank & (None in allowed))
+    return results[chosen]
+
+
+def predictions_path(root: str | Path, row: Mapping) -> Path:
+    """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it."""
+    marks = dict(k="k", stride="stride", contexts="contexts", seed="seed")
+    words = [marks.get(c, "") + str(row[c]).replace(" ", "-") for c in ENHANCER_KEY if c != "fold" and not pd.isna(row[c]) and row[c] != ""]
+    return Path(root) / "results" / "predictions" / f"{'_'.join(words)}.parquet"
 
 
 def code_version(root: str | Path) -> str:

@@ -37,6 +37,7 @@ __all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "seed_everyt
 
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
 SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "paper": dict(embedding=400, hidden=1152, layers=3)}
+CHUNK = 1 << 16  # tokens encoded at a time; what is computed on the way then stays in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,20 @@ class KmerTokenizer:
         """uint8 base codes [..., bases] -> token ids [..., tokens]: uint16 up to k = 7, else int32."""
         codes = np.asarray(codes, np.uint8)
         n, dtype = self.n_tokens(codes.shape[-1]), np.uint16 if self.k <= 7 else np.int32
-        reach = (n - 1) * self.stride + 1
-        ids = np.zeros((*codes.shape[:-1], n), dtype)
-        if not n:
-            return ids
-        worst = np.zeros(ids.shape, np.uint8)
-        for offset in range(self.k):
-            base = codes[..., offset:offset + reach:self.stride]
-            np.maximum(worst, base, out=worst)
-            ids *= 4
-            ids += base
-        ids += 1
-        ids *= worst < 4
+        narrow = np.uint8 if self.k <= 3 else dtype  # wide enough for 4**k, and as narrow as can be: twice as fast
+        ids = np.empty((*codes.shape[:-1], n), dtype)
+        for first in range(0, n, CHUNK):
+            out = ids[..., first:first + CHUNK]
+            start, reach = first * self.stride, (out.shape[-1] - 1) * self.stride + 1
+            bases = [codes[..., start + i:start + i + reach:self.stride] for i in range(self.k)]
+            key, bits = bases[0].astype(narrow), bases[0].copy()
+            for base in bases[1:]:
+                key *= 4
+                key += base
+                bits |= base
+            key += 1
+            key *= bits < 4  # an ambiguous base among the k sets a bit above the lowest two
+            out[...] = key
         return ids
 
     def decode(self, ids) -> list[str]:

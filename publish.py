@@ -1,0 +1,57 @@
+"""Copy the outputs of executed notebooks (`artifacts/<profile>/notebooks/`) into the notebooks of the tree.
+
+    python publish.py pilot
+
+For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
+in the tree is refused, so outputs always belong to the code above them.
+"""
+import sys
+from pathlib import Path
+
+import nbformat
+
+from profiles import ROOT, profile_paths
+
+__all__ = ["with_outputs", "publish"]
+
+
+def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy of `source` with the outputs of `executed`, without the cell of parameters that the run put in.
+
+    Raises ValueError if a cell's text differs.
+    """
+    ran = [c for c in executed.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    if [c.source for c in ran] != [c.source for c in source.cells]:
+        raise ValueError("the notebook was changed after it was executed: run it again")
+    published = nbformat.from_dict(source)
+    for cell, run in zip(published.cells, ran):
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = run.execution_count, run.outputs
+    return published
+
+
+def publish(profile: str, root: Path = ROOT) -> list[Path]:
+    """Bring every executed notebook of a profile into the tree; returns those written. FileNotFoundError when there are none."""
+    name, _, artifacts = profile_paths(profile, root)
+    copies = sorted((artifacts / "notebooks").glob("*/Mammals*.ipynb"))
+    copies = [c for c in copies if not c.name.endswith(".unfinished.ipynb")]
+    if not copies:
+        raise FileNotFoundError(f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them")
+    written = []
+    for copy in copies:
+        target = root / copy.relative_to(artifacts / "notebooks")
+        try:
+            notebook = with_outputs(nbformat.read(target, 4), nbformat.read(copy, 4))
+        except ValueError as error:
+            print(f"left as it is: {target.name}: {error}")
+            continue
+        nbformat.write(notebook, target)
+        written.append(target)
+    return written
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for path in publish(sys.argv[1]):
+        print(f"published: {path.name}")

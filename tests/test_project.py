@@ -1,0 +1,67 @@
+"""The committed tree: pins in step, notebooks executed in order on real data and alike where they must be, tables made from results/."""
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from evaluation import update_tables
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(ROOT.glob("Genomic Language Models/*.ipynb")) + sorted(ROOT.glob("Enhancer Classification/*.ipynb"))
+FAMILIES = {"LM": [n for n in NOTEBOOKS if re.search(r"LM [123] ", n.name)],
+            "Enhancers": [n for n in NOTEBOOKS if re.search(r"Enhancers [123] ", n.name)]}
+
+
+def code_cells(path: Path) -> list:
+    return [c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()]
+
+
+def test_conda_environment_takes_everything_but_python_and_pip_from_requirements():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert [re.split("[=<>]", d)[0] for d in dependencies if isinstance(d, str)] == ["python", "pip"]
+    assert [d for d in dependencies if isinstance(d, dict)] == [{"pip": ["-r requirements.txt"]}]
+
+
+def test_every_requirement_is_pinned_exactly():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*", line) for line in lines), lines
+
+
+def test_the_workflow_knows_every_notebook():
+    snakefile = (ROOT / "Snakefile").read_text()
+    assert NOTEBOOKS and all(f'"{n.stem}"' in snakefile or n.stem.removeprefix("Mammals Enhancers ") in snakefile for n in NOTEBOOKS)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sister_notebooks_differ_in_their_first_cell_and_parameters_only(family):
+    sources = []
+    for path in FAMILIES[family]:
+        cells = nbformat.read(path, 4).cells
+        assert cells[1].metadata.get("tags") == ["parameters"]
+        assert re.findall(r"^\w+(?= = )", cells[1].source, re.M).count("K") == 1
+        sources.append([c.source for c in cells[2:]])
+    assert len(sources) == 3 and sources[0] == sources[1] == sources[2]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_was_run_in_order_without_error_or_noise_on_real_data(path):
+    cells = code_cells(path)
+    counts = [c.execution_count for c in cells]
+    assert None not in counts and counts == sorted(counts)
+    outputs = [o for c in cells for o in c.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    printed = "".join(o.text for o in outputs if o.output_type == "stream")
+    assert re.search(r"^profile (pilot|full) · scale ", printed, re.M), "the run's facts must name a real profile"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_is_short_enough_to_read(path):
+    cells = code_cells(path)
+    lengths = sorted(len(c.source.splitlines()) for c in cells)
+    assert len(cells) <= 30 and lengths[len(lengths) // 2] <= 6
+
+
+def test_tables_in_the_readmes_are_those_of_the_results():
+    assert update_tables(ROOT, check=True) == [], "run `make tables`"

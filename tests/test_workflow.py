@@ -1,0 +1,126 @@
+"""The whole series on a shrunken simulated profile, through the workflow that `make run` calls, in a copy of the tree."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from evaluation import classification_metrics, read_predictions, read_results
+from simulate import simulate
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
+SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 4, "BPTT": 64, "VALID_BASES": 5000, "LM_EPOCHS": 1,
+         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop"}
+
+
+def snakemake(tree: Path, *config: str, params: dict | None = None) -> subprocess.CompletedProcess:
+    values = ", ".join(f"{k}: {v}" for k, v in {**SMALL, **(params or {})}.items())
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all", "--config", *config, "jobs=2", f"params={values}"],
+                          cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the project, without results or artifacts of earlier runs, and a tiny profile beside it."""
+    folder = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT, folder / "project", ignore=LEFT_OUT)
+    for old in [*(folder / "project/results").glob("enhancers.csv"), *(folder / "project/results").glob("language_models.csv")]:
+        old.unlink()
+    shutil.rmtree(folder / "project/results/predictions", ignore_errors=True)
+    simulate(folder / "tiny", seed=1, genome_bases=20_000, sequences=60)
+    return folder / "project"
+
+
+@pytest.fixture(scope="module")
+def first_run(tree):
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}")
+    assert done.returncode == 0, done.stdout
+    return done
+
+
+@pytest.fixture
+def results(tree, first_run):
+    return read_results(tree / "results/enhancers.csv")
+
+
+def test_every_notebook_runs_with_a_line_each(tree, first_run):
+    names = [path.stem for path in sorted(tree.glob("*/Mammals*.ipynb"))]
+    assert len(names) == 10
+    for name in names:
+        assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
+
+
+def test_executed_notebooks_are_clean(tree, first_run):
+    copies = sorted(tree.glob("artifacts/*/notebooks/*/*.ipynb"))
+    assert len(copies) == 10
+    for path in copies:
+        outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
+        assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
+
+
+def test_one_row_per_species_and_model(results):
+    pooled = results[results.fold == "test"]
+    assert set(pooled.species) == {"Human", "Mouse"}
+    settings = [(r.model, None if pd.isna(r.k) else r.k, None if pd.isna(r.stride) else r.stride) for r in pooled[pooled.species == "Human"].itertuples()]
+    assert sorted(settings, key=str) == sorted([("gc", None, None), ("kmer_logistic", 6, 1), ("ulmfit", 3, 1), ("ulmfit", 4, 2), ("ulmfit", 5, 2)], key=str)
+
+
+def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
+    files = sorted((tree / "results/predictions").glob("*Human_ulmfit_*.parquet"))
+    rows = results[(results.species == "Human") & (results.model == "ulmfit")]
+    assert len(files) == len(rows) == 3
+    recomputed = sorted(classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files))
+    assert recomputed == pytest.approx(sorted(rows.auroc), abs=1e-5)
+
+
+def test_language_models_have_rows_beside_the_markov_reference(tree, first_run):
+    rows = read_results(tree / "results/language_models.csv")
+    assert sorted(rows.output) == ["bases", "bases", "bases", "markov"]
+    assert (rows.bits_per_base.between(1.5, 2.3)).all()
+
+
+def test_a_second_run_does_nothing(tree, first_run):
+    again = snakemake(tree, f"profile={tree.parent / 'tiny'}")
+    assert again.returncode == 0 and "..." not in again.stdout
+
+
+def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(tree, results):
+    """6-mers with stride 3 through notebooks that were written for others; then the same again from scratch."""
+    seen = []
+    for _ in range(2):
+        for only in ("LM 3", "Enhancers 3"):
+            done = snakemake(tree, f"profile={tree.parent / 'tiny'}", f"only={only}", params={"K": 6, "STRIDE": 3, "CONTEXTS": []})
+            assert done.returncode == 0, done.stdout
+        rows = read_results(tree / "results/enhancers.csv")
+        seen.append(rows[(rows.k == 6) & (rows.stride == 3)].drop(columns="seconds"))
+        assert len(rows) == len(results) + 2
+        shutil.rmtree(next(tree.glob("artifacts/*/language_models/6-mer_stride-3_*")))
+        for copy in [*tree.glob("artifacts/*/notebooks/*/*LM 3*"), *tree.glob("artifacts/*/notebooks/*/*Enhancers 3*")]:
+            copy.unlink()
+    pd.testing.assert_frame_equal(*seen)
+
+
+def test_enhancers_without_genomes_start_from_a_named_encoder(tree, first_run):
+    mine = tree.parent / "mine"
+    shutil.copytree(tree.parent / "tiny/enhancers", mine / "enhancers")
+    done = snakemake(tree, f"profile={mine}", "only=Enhancers 3", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": ["Dog"]})
+    assert done.returncode == 0, done.stdout
+    rows = read_results(tree / "results/enhancers.csv")
+    assert set(rows[rows.profile == "mine"].species) == {"Dog"}
+
+
+def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": 9})
+    assert done.returncode != 0
+    assert "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout and "STRIDE=9: choose 1 to K=4" in done.stdout
+
+
+def test_an_unknown_parameter_is_refused(tree):
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", params={"EPOCH": 3})
+    assert done.returncode != 0 and "no notebook has a parameter ['EPOCH']" in done.stdout
