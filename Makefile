@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 run: .venv/installed
 	@snakemake --cores all --rerun-incomplete --quiet all --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs=$(JOBS)
 	@python evaluation.py show "$(PROFILE)"
-	@echo "Executed notebooks: artifacts/$(notdir $(PROFILE:%/=%))/notebooks/"
+	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
 
 test: .venv/installed
 	@python -m pytest

@@ -35,7 +35,7 @@ PROFILE = str(config.get("profile", "simulated"))
 ONLY = str(config.get("only", ""))
 given = config.get("params", "")
 GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
-NAME, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
+_, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
 
 
 def source(notebook):
@@ -43,7 +43,7 @@ def source(notebook):
 
 
 def executed(notebook):
-    return f"artifacts/{NAME}/notebooks/{source(notebook)}"
+    return str(ARTIFACTS.relative_to(Path.cwd()) / "notebooks" / source(notebook))
 
 
 def present(notebook):

@@ -85,7 +85,7 @@ class AWDLSTM(nn.Module):
 
     `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
     [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
-    run in bfloat16 (weights and their updates stay float32); `bf16 = False` turns that off.
+    run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
     """
 
     def __init__(self, k: int, stride: int, embedding: int, hidden: int, layers: int,
@@ -104,9 +104,14 @@ class AWDLSTM(nn.Module):
         self.embedding.dropped.embed_p, self.weight_dropout = p["embedding"], p["weight"]
         self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = p["input"], p["hidden"], p["output"]
 
+    def autocast(self, device_type: str) -> torch.autocast:
+        """The context that products run in. It ends with each call, so that an interrupt leaves nothing switched on."""
+        fast, gpu = has_fast_bf16(device_type), device_type == "cuda"
+        return torch.autocast(device_type, torch.float16 if gpu and not fast else torch.bfloat16, enabled=self.bf16 and (fast or gpu))
+
     def forward(self, ids: Tensor, state=None):
         history, hidden = state or (None, [None] * len(self.rnns))
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16 and has_fast_bf16(ids.device.type)):
+        with self.autocast(ids.device.type):
             x, carried = self.input_dropout(self.embedding(ids, history)), []
             for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
                 raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
@@ -158,7 +163,7 @@ class LanguageModel(nn.Module):
         if self.state is not None and len(self.state[0]) != len(ids):
             self.reset()
         raw, dropped, self.state = self.encoder(ids, self.state)
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.encoder.bf16 and has_fast_bf16(ids.device.type)):
+        with self.encoder.autocast(ids.device.type):
             return self.decoder(dropped), raw, dropped
 
     def reset(self):

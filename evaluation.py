@@ -332,6 +332,8 @@ def update_tables(root: str | Path, check: bool = False) -> list[Path]:
 
 def _show(root: Path, profile: str) -> None:
     frames = _load(root)
+    if profile not in _profiles(frames):  # a folder: its rows bear its name
+        profile = Path(profile).expanduser().resolve().name
     if profile not in _profiles(frames):
         raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
                          f"{', '.join(_profiles(frames)) or 'none'}")

@@ -22,6 +22,8 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
+from records import replacing
+
 __all__ = [
     "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "find_sequences", "import_fasta",
     "open_genome", "reverse_complement", "subtract",
@@ -80,19 +82,6 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
 
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
-
-@contextmanager
-def _replacing(*targets: Path) -> Iterator[list[Path]]:
-    """Temporary paths beside `targets` that take their places on success and vanish on any failure."""
-    parts = [target.with_name(f"{target.name}.{os.getpid()}.part") for target in targets]
-    try:
-        yield parts
-        for part, target in zip(parts, targets):
-            os.replace(part, target)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
-
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[BinaryIO]:
@@ -225,8 +214,7 @@ def import_fasta(
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     wanted = re.compile(keep or "")
     records: dict[str, dict] = {}
-    bases_path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(bases_path, bases_path.with_suffix(".contigs.csv")) as (bases_part, table_part):
+    with replacing(bases_path.with_suffix(".contigs.csv")) as table_part, replacing(bases_path) as bases_part:
         with open(bases_part, "wb") as bases:
             for path in paths:
                 for record, codes in _read_records(path, wanted):

@@ -1,23 +1,31 @@
 """Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
+import hashlib
 import re
 from pathlib import Path
 
 __all__ = ["ROOT", "encoder_folder", "genome_files", "model_name", "profile_paths"]
 
 ROOT = Path(__file__).resolve().parent
+BUILT_IN = ("simulated", "pilot", "full")
 
 
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
     """Profile name or the path of a folder -> (name, data folder, artifacts folder).
 
-    Raises ValueError for a name that is neither a known profile nor an existing folder.
+    The artifacts of a folder of one's own lie in `<name>-<hash of where it lies>`, so that two of one name never share any.
+    Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that is called
+    like a known profile: its results would pass for that profile's.
     """
-    if profile in ("simulated", "pilot", "full"):
+    if profile in BUILT_IN:
         return profile, root / "data" / profile, root / "artifacts" / profile
     folder = Path(profile).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f'PROFILE={profile!r}: use "simulated", "pilot", "full" or the path of an existing folder')
-    return folder.name, folder, root / "artifacts" / folder.name
+    if folder.name.lower() in BUILT_IN:
+        raise ValueError(f'PROFILE={profile!r}: "{folder.name.lower()}" is a profile of this project. For that one write its name without a path '
+                         f"(its data are in {root / 'data' / folder.name.lower()}, which may be a link); for data of your own rename the folder")
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    return folder.name, folder, root / "artifacts" / f"{folder.name}-{place}"
 
 
 def genome_files(data: Path) -> dict[str, list[Path]]:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
            "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results", "record",
-           "replacing", "write_predictions"]
+           "replacing", "write_predictions", "write_table"]
 
 # The key columns identify a run; they come first and order the file.
 ENHANCER_KEY = ("profile", "species", "model", "k", "stride", "direction", "output", "contexts", "scale", "split",
@@ -42,12 +42,18 @@ _FORMS = {"fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well."""
+    """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well.
+
+    An error, a full disk for instance, gets a note that names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        error.add_note(f"{path} was not written; what was there before is as it was")
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -194,9 +200,13 @@ def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
     """Write columns id, label (0, 1), fold, probability as Parquet, one row a sequence; ValueError if not so."""
-    checked = _check_predictions(path, frame)
+    write_table(path, _check_predictions(path, frame))
+
+
+def write_table(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet without its index, whole or not at all; its folder is made if need be."""
     with replacing(Path(path)) as temporary:
-        checked.to_parquet(temporary, index=False, compression="zstd")
+        frame.to_parquet(temporary, index=False, compression="zstd")
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:

@@ -4,7 +4,6 @@ Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and 
 """
 import hashlib
 import json
-import os
 import platform
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ import pandas as pd
 import psutil
 import torch
 from fastai.callback.rnn import rnn_cbs
-from fastai.callback.fp16 import MixedPrecision  # noqa: F401  (gives Learner its to_fp16)
+from fastai.callback.fp16 import MixedPrecision
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.metrics import RocAucBinary, accuracy
@@ -29,7 +28,7 @@ from torch import nn
 from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
 from genome import decode_bases, reverse_complement
 from profiles import ROOT
-from records import code_version
+from records import code_version, replacing
 
 __all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "seed_everything", "LanguageModelLoader", "SequenceLoader",
            "sequence_corpus", "new_language_model", "language_model_learner", "classifier_learner", "evaluate_language_model",
@@ -72,8 +71,11 @@ class KmerTokenizer:
         ids = np.empty((*codes.shape[:-1], n), dtype)
         for first in range(0, n, CHUNK):
             out = ids[..., first:first + CHUNK]
-            start, reach = first * self.stride, (out.shape[-1] - 1) * self.stride + 1
-            bases = [codes[..., start + i:start + i + reach:self.stride] for i in range(self.k)]
+            last = first + out.shape[-1] - 1
+            piece = codes[..., first * self.stride:last * self.stride + self.k]
+            # Every stride-th base is packed once; base i of the k-mers is in phase i % stride, i // stride further on.
+            phases = [np.ascontiguousarray(piece[..., phase::self.stride]) for phase in range(self.stride)]
+            bases = [phases[i % self.stride][..., i // self.stride:][..., :out.shape[-1]] for i in range(self.k)]
             key, bits = bases[0].astype(narrow), bases[0].copy()
             for base in bases[1:]:
                 key *= 4
@@ -297,12 +299,36 @@ def _check_memory(needed: int, what: str) -> None:
                           "are free; choose a smaller K, shorter contexts or a smaller scale")
 
 
+class LossScaling(MixedPrecision):
+    """fastai's loss scaling for float16, without its autocast over the batch: the network has its own, which ends with each call."""
+
+    def before_batch(self):
+        pass
+
+    def after_loss(self):
+        pass
+
+
+class InterruptibleLearner(Learner):
+    """fastai's Learner that leaves things as tidy after Ctrl-C as after the last epoch: callbacks end, half a step is forgotten."""
+
+    def _do_fit(self):
+        try:
+            super()._do_fit()
+        except KeyboardInterrupt:
+            self.opt.zero_grad()
+            self("after_fit")
+            self._end_cleanup()
+            raise
+
+
 def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
-    learn = Learner(DataLoaders(train, valid), model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics,
-                    cbs=callbacks, wd=.01)
-    return learn.to_fp16() if device.type == "cuda" and not has_fast_bf16("cuda") else learn
+    if device.type == "cuda" and not has_fast_bf16("cuda"):
+        callbacks = [*callbacks, LossScaling()]
+    return InterruptibleLearner(DataLoaders(train, valid), model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics,
+                                cbs=callbacks, wd=.01, path=ROOT / "artifacts")  # lr_find keeps the weights there meanwhile
 
 
 def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
@@ -360,20 +386,16 @@ def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokeni
 
 
 def save_model(folder: Path, model: LanguageModel | Classifier, **facts) -> None:
-    """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`, atomically each."""
+    """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`.
+
+    Both are complete before either takes its place; on any error, a full disk included, an older model stays as it was.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, config = folder / "model.safetensors", folder / "config.json"
-    try:
-        save_weights(model, f"{weights}.part")
-        digest = hashlib.sha256(Path(f"{weights}.part").read_bytes()).hexdigest()
+    with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
+        save_weights(model, weights)
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         content = dict(kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts)
-        Path(f"{config}.part").write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(f"{weights}.part", weights)
-        os.replace(f"{config}.part", config)
-    finally:
-        for part in (weights, config):
-            Path(f"{part}.part").unlink(missing_ok=True)
+        config.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def load_language_model(folder: Path, tokenizer: KmerTokenizer) -> tuple[LanguageModel, dict]:

@@ -439,6 +439,8 @@ def test_show_prints_the_tables_of_a_profile(project, capsys):
     assert ev.main(["--root", str(project), "show", "pilot"]) == 0
     output = capsys.readouterr().out
     assert "0.734 (0.800–0.820)" in output and "Markov model" in output
+    assert ev.main(["--root", str(project), "show", "/somewhere/pilot/"]) == 0  # `make run PROFILE=<a folder>`: rows bear its name
+    assert capsys.readouterr().out == output
     with pytest.raises(SystemExit, match="no results of profile 'mine'"):
         ev.main(["--root", str(project), "show", "mine"])
 

@@ -1,6 +1,7 @@
 """profiles.py: the folders and names that every notebook relies on."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,42 @@ def test_known_profiles_need_not_exist_yet(tmp_path, profile):
 def test_a_folder_is_a_profile(tmp_path, monkeypatch):
     folder = tmp_path / "elsewhere" / "cats"
     folder.mkdir(parents=True)
-    expected = "cats", folder.resolve(), tmp_path / "artifacts" / "cats"
-    assert profile_paths(str(folder), tmp_path) == expected
+    expected = profile_paths(str(folder), tmp_path)
+    name, data, artifacts = expected
+    assert (name, data, artifacts.parent) == ("cats", folder.resolve(), tmp_path / "artifacts")
+    assert re.fullmatch("cats-[0-9a-f]{8}", artifacts.name)
     monkeypatch.chdir(folder.parent)
     assert profile_paths("cats", tmp_path) == expected
     monkeypatch.setenv("HOME", str(folder.parent))
     assert profile_paths("~/cats", tmp_path) == expected
+    (tmp_path / "link").symlink_to(folder)
+    assert profile_paths(str(tmp_path / "link"), tmp_path) == expected
+
+
+def test_two_folders_of_one_name_share_no_artifacts(tmp_path):
+    folders = [tmp_path / place / "cats" for place in ("one", "two")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (name, _, first), (same, _, second) = (profile_paths(str(folder), tmp_path) for folder in folders)
+    assert name == same == "cats" and first != second
+
+
+@pytest.mark.parametrize("name", ["simulated", "pilot", "full", "Pilot"])
+def test_a_folder_called_like_a_known_profile_is_refused(tmp_path, monkeypatch, name):
+    folder = tmp_path / "elsewhere" / name
+    folder.mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"elsewhere.{name}.*is a profile of this project.*without a path.*rename the folder"):
+        profile_paths(str(folder), tmp_path)
+    monkeypatch.chdir(folder)
+    with pytest.raises(ValueError, match="is a profile of this project"):
+        profile_paths(".", tmp_path)
+
+
+def test_a_known_profile_may_be_a_link_to_another_disk(tmp_path):
+    (tmp_path / "big_disk" / "pilot").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pilot").symlink_to(tmp_path / "big_disk" / "pilot")
+    assert profile_paths("pilot", tmp_path)[2] == tmp_path / "artifacts" / "pilot"
 
 
 def test_a_name_that_is_neither_profile_nor_folder_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import random
 from types import SimpleNamespace
 
@@ -730,7 +731,7 @@ def crash_half_way(model, path):
 
 
 @pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("module, name, stand_in", [(utils, "save_weights", crash_half_way), (json, "dumps", crash), (utils.os, "replace", crash)])
+@pytest.mark.parametrize("module, name, stand_in", [(utils, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)])
 def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, module, name, stand_in, older):
     tokenizer = KmerTokenizer(3, 1)
     old, new = tiny_model(tokenizer), tiny_model(tokenizer, seed=1)
@@ -749,7 +750,7 @@ def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, modu
 
 
 def test_weights_and_description_of_two_savings_are_never_mixed(tmp_path, monkeypatch):
-    tokenizer, replace = KmerTokenizer(3, 1), utils.os.replace
+    tokenizer, replace = KmerTokenizer(3, 1), os.replace
     save_model(tmp_path, tiny_model(tokenizer))
 
     def die_at_the_second(source, target):
@@ -758,7 +759,7 @@ def test_weights_and_description_of_two_savings_are_never_mixed(tmp_path, monkey
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(utils.os, "replace", die_at_the_second)
+        patch.setattr(os, "replace", die_at_the_second)
         with pytest.raises(OSError, match="No space"):
             save_model(tmp_path, tiny_model(tokenizer, seed=1))
     with pytest.raises(ValueError, match="not the weights that config.json describes"):
