@@ -1,17 +1,17 @@
 # Every target sets up .venv by itself. Variables: PROFILE, ONLY (run some notebooks), PARAMS (values for parameters cells),
-# JOBS (notebooks side by side, sharing the cores), PYTHON.
+# JOBS (notebooks side by side, sharing the cores; 2 without a GPU, else 1), PYTHON.
 PYTHON ?= python3
 PROFILE ?= simulated
 ONLY ?=
 PARAMS ?=
-JOBS ?= 1
+JOBS ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test lab bench tables clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --quiet all --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs=$(JOBS)
+	@snakemake --cores all --rerun-incomplete --quiet all --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs="$(JOBS)"
 	@python evaluation.py show "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
 

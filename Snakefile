@@ -1,6 +1,7 @@
 # What depends on what. `make run` calls this; on a cluster, `snakemake --executor slurm ...` does the same with many machines.
 #   snakemake --cores all --config profile=pilot only="LM 1" params="EPOCHS: 1, SCALE: laptop" jobs=2
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -117,5 +118,5 @@ for number, notebook in enumerate(NOTEBOOKS):
         output: executed(notebook)
         params: notebook=notebook, values=parameters(notebook)
         priority: len(NOTEBOOKS) - number
-        threads: max(1, workflow.cores // int(config.get("jobs", 1)))
+        threads: max(1, workflow.cores // JOBS)
         run: execute(params.notebook, params.values, output[0], threads)

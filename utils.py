@@ -283,7 +283,8 @@ def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int,
     Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
     """
     rows = sum(4 ** k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
-    _check_memory(16 * embedding * rows, f"K={tokenizer.k} with contexts {list(contexts)}")
+    _check_memory(16 * embedding * rows, f"K={tokenizer.k} with contexts {list(contexts)}: embeddings and their optimizer state",
+                  "a smaller K, shorter contexts or a smaller scale")
     architecture = dict(k=tokenizer.k, stride=tokenizer.stride, output=output, contexts=list(contexts),
                         embedding=embedding, hidden=hidden, layers=layers)
     encoder = AWDLSTM(tokenizer.k, tokenizer.stride, embedding, hidden, layers, tuple(contexts))
@@ -292,11 +293,10 @@ def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int,
     return model
 
 
-def _check_memory(needed: int, what: str) -> None:
+def _check_memory(needed: int, what: str, way_out: str) -> None:
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
     if needed > free:
-        raise MemoryError(f"{what}: embeddings and their optimizer state take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
-                          "are free; choose a smaller K, shorter contexts or a smaller scale")
+        raise MemoryError(f"{what} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; choose {way_out}")
 
 
 class LossScaling(MixedPrecision):
@@ -336,8 +336,11 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
     """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
 
     `drop_mult` multiplies the original's five dropouts; `alpha` and `beta` weigh the penalties on large and on jumping
-    outputs (AR and TAR of AWD-LSTM).
+    outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit into free memory.
     """
+    tokens, classes = train.rows * train.bptt, model.decoder.out_features
+    _check_memory(14 * tokens * classes, f"{classes:,} scores for each of {train.rows} x {train.bptt} tokens",  # 14: measured; logits, softmax, gradient
+                  'a smaller K or STRIDE, fewer rows, a smaller BPTT or OUTPUT="bases"')
     model.encoder.set_dropouts("language_model", drop_mult)
     loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
     metrics = [TokenMetric("bits_per_base", _bits, loss), TokenMetric("accuracy", _correct, loss)]
@@ -385,7 +388,7 @@ def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokeni
     return torch.stack(scores).mean(0).double().cpu().numpy()
 
 
-def save_model(folder: Path, model: LanguageModel | Classifier, **facts) -> None:
+def save_model(folder: Path, model: LanguageModel | Classifier, /, **facts) -> None:
     """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`.
 
     Both are complete before either takes its place; on any error, a full disk included, an older model stays as it was.

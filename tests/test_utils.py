@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import fastai.callback.schedule  # noqa: F401  (adds fit_one_cycle)
@@ -532,6 +533,16 @@ def test_models_that_outgrow_memory_are_refused(monkeypatch):
         new_language_model(KmerTokenizer(3, 1), contexts=[9], **TINY)
 
 
+def test_batches_whose_scores_outgrow_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10 ** 8))
+    tokenizer = KmerTokenizer(6, 1)
+    bases, segments = sequence_corpus([encode_bases(random_text(100, 0))])
+    loader = LanguageModelLoader(bases, segments, tokenizer, rows=32, bptt=256)
+    for output, refused in (("bases", False), ("kmer", True)):
+        with pytest.raises(MemoryError, match=r"4,097 scores for each of 32 x 256 tokens take 0.5 GB.*OUTPUT") if refused else nullcontext():
+            language_model_learner(new_language_model(tokenizer, output=output, **TINY), loader, loader, drop_mult=.1)
+
+
 def test_seed_everything_seeds_every_generator():
     def draw():
         seed_everything(11)
@@ -764,6 +775,12 @@ def test_weights_and_description_of_two_savings_are_never_mixed(tmp_path, monkey
             save_model(tmp_path, tiny_model(tokenizer, seed=1))
     with pytest.raises(ValueError, match="not the weights that config.json describes"):
         load_language_model(tmp_path, tokenizer)
+
+
+def test_facts_may_be_called_like_the_arguments(tmp_path):
+    save_model(tmp_path, tiny_model(KmerTokenizer(3, 1)), model="ulmfit", folder="any")
+    config = load_language_model(tmp_path, KmerTokenizer(3, 1))[1]
+    assert (config["model"], config["folder"]) == ("ulmfit", "any")
 
 
 def test_facts_that_json_cannot_hold_leave_the_older_model(tmp_path):
