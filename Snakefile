@@ -37,6 +37,8 @@ ONLY = str(config.get("only", ""))
 given = config.get("params", "")
 GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
+# Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; a GPU is not shared.
+JOBS = int(config.get("jobs") or (1 if shutil.which("nvidia-smi") else 2))
 
 
 def source(notebook):
