@@ -2,11 +2,13 @@
 
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
 """
+import ctypes
 import hashlib
 import json
+import os
 import platform
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import fastai
@@ -322,7 +324,22 @@ class InterruptibleLearner(Learner):
             raise
 
 
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next tensors instead of handing it back to the system after every step.
+
+    By default it maps and unmaps each large tensor, and page faults then take a third of a laptop-scale step. Does nothing
+    where the C library is another one.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt:
+        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+        mallopt(mmap_threshold, 1 << 30)
+        mallopt(trim_threshold, (1 << 31) - 1)
+
+
 def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
+    keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
     if device.type == "cuda" and not has_fast_bf16("cuda"):
@@ -339,7 +356,8 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
     outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit into free memory.
     """
     tokens, classes = train.rows * train.bptt, model.decoder.out_features
-    _check_memory(14 * tokens * classes, f"{classes:,} scores for each of {train.rows} x {train.bptt} tokens",  # 14: measured; logits, softmax, gradient
+    # 14 bytes a score, measured: logits, their softmax and its gradient.
+    _check_memory(14 * tokens * classes, f"{classes:,} scores for each of {train.rows} x {train.bptt} tokens",
                   'a smaller K or STRIDE, fewer rows, a smaller BPTT or OUTPUT="bases"')
     model.encoder.set_dropouts("language_model", drop_mult)
     loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
