@@ -18,15 +18,15 @@ __all__ = ["with_outputs", "publish"]
 def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A copy of `source` with the outputs of `executed`, without the cell of parameters that the run put in.
 
-    Raises ValueError if a cell's text differs.
+    Raises ValueError if the code differs; prose may have been improved since.
     """
     ran = [c for c in executed.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    if [c.source for c in ran] != [c.source for c in source.cells]:
+    code = [[c.source for c in cells if c.cell_type == "code"] for cells in (ran, source.cells)]
+    if code[0] != code[1]:
         raise ValueError("the notebook was changed after it was executed: run it again")
     published = nbformat.from_dict(source)
-    for cell, run in zip(published.cells, ran):
-        if cell.cell_type == "code":
-            cell.execution_count, cell.outputs = run.execution_count, run.outputs
+    for cell, run in zip((c for c in published.cells if c.cell_type == "code"), (c for c in ran if c.cell_type == "code")):
+        cell.execution_count, cell.outputs = run.execution_count, run.outputs
     return published
 
 

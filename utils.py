@@ -150,12 +150,15 @@ class LanguageModelLoader:
         """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
         rng = np.random.default_rng([self.seed, number])
         length = self.end - self.start
+        # The last bases may be too few for another k-mer: such a segment still fits into one block.
+        fits = length < self.block + self.tokenizer.stride
         # The first block of a longer segment is cut short by a random part, so that the cuts of each pass fall elsewhere.
-        lead = rng.integers(0, np.where(length > self.block, self.block, 1)) if self.shuffle else np.zeros_like(length)
-        n = np.ceil((length + lead) / self.block).astype(np.int64)
+        lead = rng.integers(0, np.where(fits, 1, self.block)) if self.shuffle else np.zeros_like(length)
+        n = np.where(fits, 1, np.ceil((length + lead) / self.block)).astype(np.int64)
         segment = np.repeat(np.arange(len(n)), n)
         first = self.start[segment] - lead[segment] + self.block * (np.arange(n.sum()) - np.repeat(n.cumsum() - n, n))
-        start, end = np.maximum(first, self.start[segment]), np.minimum(first + self.block, self.end[segment])
+        start = np.maximum(first, self.start[segment])
+        end = np.where(fits[segment], self.end[segment], np.minimum(first + self.block, self.end[segment]))
         order = rng.permutation(len(segment)) if self.shuffle else np.arange(len(segment))
         strand = rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment), np.int64)
         return self.genome[segment][order], start[order], (end - start)[order], strand[order]
@@ -188,7 +191,7 @@ class LanguageModelLoader:
         self.epoch += 1
 
     def _ids(self, genome, start, length, strand) -> np.ndarray:
-        codes = np.full((len(start), self.block), 4, np.uint8)
+        codes = np.full((len(start), self.block + self.tokenizer.stride - 1), 4, np.uint8)
         for row, g, s, n, minus in zip(codes, genome, start, length, strand):
             piece = self.bases[g][s:s + n]
             row[:n] = reverse_complement(piece) if minus else piece

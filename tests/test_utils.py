@@ -789,3 +789,15 @@ def test_facts_that_json_cannot_hold_leave_the_older_model(tmp_path):
     with pytest.raises(TypeError):
         save_model(tmp_path, tiny_model(tokenizer, seed=1), note={1, 2})
     assert load_language_model(tmp_path, tokenizer)[1]["note"] == "old"
+
+
+@pytest.mark.parametrize("k, stride", [(5, 2), (4, 2), (3, 1), (6, 3), (8, 4), (1, 1)])
+def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
+    """Fine-tuning reads whole sequences: one row each, whatever is left over after the last k-mer."""
+    tokenizer = KmerTokenizer(k, stride)
+    sequences = [np.random.default_rng(i).integers(0, 4, 500).astype(np.uint8) for i in range(6)]
+    bases, segments = sequence_corpus(sequences)
+    loader = LanguageModelLoader(bases, segments, tokenizer, rows=2, bptt=tokenizer.n_tokens(500), windows=1, shuffle=True)
+    rows = [tuple(row) for x, _ in loader for row in x[:, 1:].tolist()]
+    whole = {tuple(tokenizer.encode(c)[:-1].tolist()) for s in sequences for c in (s, reverse_complement(s))}
+    assert len(rows) == 6 and set(rows) <= whole
