@@ -33,8 +33,8 @@ MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "full": ("data/fetch.py full", "data/full/downloads/record.json")}
 
 PROFILE = str(config.get("profile", "simulated"))
-ONLY = str(config.get("only", ""))
-given = config.get("params", "")
+ONLY = str(config.get("only") or "")
+given = config.get("params") or ""
 GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
 # Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; a GPU is not shared.
@@ -92,7 +92,7 @@ NOTEBOOKS = [n for n in NEEDS if present(n)]
 WANTED = [n for n in NOTEBOOKS if ONLY.lower() in n.lower()]
 if not WANTED:
     raise ValueError(f"only={ONLY!r} names none of {NOTEBOOKS}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
-unknown = set(GIVEN) - {k for n in NOTEBOOKS for k in papermill.inspect_notebook(source(n))}
+unknown = set(GIVEN) - {k for n in NEEDS for k in papermill.inspect_notebook(source(n))}
 if unknown:
     raise ValueError(f"params: no notebook has a parameter {sorted(unknown)}")
 

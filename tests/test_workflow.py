@@ -21,7 +21,7 @@ SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 
 def snakemake(tree: Path, *config: str, params: dict | None = None) -> subprocess.CompletedProcess:
     values = ", ".join(f"{k}: {v}" for k, v in {**SMALL, **(params or {})}.items())
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all", "--config", *config, "jobs=2", f"params={values}"],
+    return subprocess.run([sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", "--config", *config, "jobs=2", f"params={values}"],
                           cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
 
 
