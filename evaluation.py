@@ -151,6 +151,11 @@ def _counts(values) -> str:
     return _joined(f"{int(value):,}" for value in values if value != "")
 
 
+def _comparable(published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Published figures are of real DNA: none of them belongs beside simulated results."""
+    return published[[profile != "simulated"] * len(published)]
+
+
 def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: str, by: tuple[str, ...] = ()) -> list:
     """A row for each published model (and value of `by`), in file order, its `metrics` spread over column `spread`."""
     rows = []
@@ -206,7 +211,7 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """ROC-AUC by species as text, published models first, then ours; rows of single folds are left out."""
-    rows = _headline_rows(results, profile)
+    rows, published = _headline_rows(results, profile), _comparable(published, profile)
     species = _species_order(rows["species"], published.loc[published["metric"] == "auroc", "species"])
     table = _published_rows(published, ("auroc",), "species")
     setting = ["rank", *(column for column in ENHANCER_KEY if column != "species")]
@@ -227,7 +232,7 @@ def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str
             values["accuracy"] = _interval(row["accuracy"], bounds.low, bounds.high)
         return {**_described(rows), **values, "species": row["species"]}
 
-    rows = _headline_rows(results, profile)
+    rows, published = _headline_rows(results, profile), _comparable(published, profile)
     table = _published_rows(published, _THRESHOLD_METRICS, "metric", by=("species",))
     table += [ours(rows.iloc[[i]]) for i in range(len(rows))]
     columns = ["species", "model", *_THRESHOLD_METRICS, "n", "scale", "split", "seed", "commit"]
@@ -241,7 +246,7 @@ def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile
     forms = {"k": "", "stride": "", "direction": "", "output": "", "contexts": "", "scale": "", "seed": "",
              "bases_seen": ",", "n_valid_tokens": ",", "valid_loss": ".4f", "accuracy": ".3f", "perplexity": ".2f",
              "bits_per_base": ".3f", "seconds": ",.0f", "version": ""}
-    rows = results[results["profile"] == profile]
+    rows, published = results[results["profile"] == profile], _comparable(published, profile)
     table = _published_rows(published, ("valid_loss", "bits_per_base"), "metric")
     for row in sorted(rows.to_dict("records"), key=lambda row: row["output"] != "markov"):
         texts = {c: format(row[c], form) for c, form in forms.items() if not pd.isna(row[c]) and row[c] != ""}
@@ -278,8 +283,9 @@ def _profiles(frames: dict[str, pd.DataFrame]) -> list[str]:
 def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, str]:
     """A table and its caption."""
     make, file, meaning = _TABLES[name]
-    caption = (f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; published rows from "
-               "`results/published.csv`, not rerun: the figures and the test sets are those of their authors.")
+    origin = ("simulated sequences, which say nothing about real ones." if profile == "simulated" else
+              "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors.")
+    caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
     return make(frames[file], frames["published.csv"], profile), caption
 
 

@@ -362,7 +362,7 @@ def test_new_models_stand_among_baselines_or_ulmfit(project):
 
 def test_tables_of_a_profile_without_results_show_the_published_rows(project):
     results, published = frames(project)
-    assert len(ev.auc_table(results, published, "simulated")) == 5
+    assert len(ev.auc_table(results, published, "mine")) == 5
     assert len(ev.threshold_table(results.iloc[:0], published, "pilot")) == 14
 
 
@@ -451,3 +451,13 @@ def test_published_figures_agree_with_their_unrounded_values():
     assert len(unrounded) == 12 and ((unrounded["value"] - unrounded["value_unrounded"]).abs() < 1e-3).all()
     assert not published.duplicated(["source", "model", "species", "metric"]).any()
     assert (published["citation"] != "").all()
+
+
+def test_simulated_results_stand_alone():
+    """A made-up sequence set beside published figures would look like a comparison."""
+    results = ev.read_results(ROOT / "results/enhancers.csv")
+    published = ev.read_published(ROOT / "results/published.csv")
+    simulated = results.assign(profile="simulated")
+    for make in (ev.auc_table, ev.threshold_table):
+        assert not make(simulated, published, "simulated")["model"].str.contains("published").any()
+        assert make(results, published, "pilot")["model"].str.contains("published").any()
