@@ -226,8 +226,8 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 
 def predictions_path(root: str | Path, row: Mapping) -> Path:
     """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it."""
-    marks = dict(k="k", stride="stride", contexts="contexts", seed="seed")
-    words = [marks.get(c, "") + str(row[c]).replace(" ", "-") for c in ENHANCER_KEY if c != "fold" and not pd.isna(row[c]) and row[c] != ""]
+    named = {"k", "stride", "contexts", "seed"}  # numbers, which would not tell what they are
+    words = [(c if c in named else "") + str(row[c]).replace(" ", "-") for c in ENHANCER_KEY if c != "fold" and not pd.isna(row[c]) and row[c] != ""]
     return Path(root) / "results" / "predictions" / f"{'_'.join(words)}.parquet"
 
 
