@@ -1,6 +1,8 @@
 # What depends on what. `make run` calls this; on a cluster, `snakemake --executor slurm ...` does the same with many machines.
 #   snakemake --cores all --config profile=pilot only="LM 1" params="EPOCHS: 1, SCALE: laptop" jobs=2
+import json
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -25,8 +27,8 @@ NEEDS = {  # notebook: the notebooks whose results it reads, in the order of rea
     "Mammals Enhancers 5 Results and Comparisons": [f"Mammals Enhancers {n}" for n in (
         "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1", "4 Baselines")],
 }
-# Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; one pass over 37 Mbp, since more costs an hour.
-PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 1}}
+# Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; four passes over 37 Mbp.
+PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 4}}
 # What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.
 MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
@@ -36,6 +38,8 @@ PROFILE = str(config.get("profile", "simulated"))
 ONLY = str(config.get("only") or "")
 given = config.get("params") or ""
 GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
+CHANGED = ", ".join(f"{name}: {json.dumps(value)}" for name, value in GIVEN.items())
+COMMAND = f"make run PROFILE={shlex.quote(PROFILE)}" + (f" PARAMS={shlex.quote(CHANGED)}" if CHANGED else "")
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
 # Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; a GPU is not shared.
 JOBS = int(config.get("jobs") or (1 if shutil.which("nvidia-smi") else 2))
@@ -74,6 +78,7 @@ def parameters(notebook):
 
 def execute(notebook, values, output, threads):
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["NOTEBOOKS_COMMAND"] = COMMAND  # for the result rows
     started, folder = time.time(), str(Path(source(notebook)).parent)
     print(f"{notebook} ...", flush=True)
     unfinished = Path(output).with_suffix(".unfinished.ipynb")

@@ -19,7 +19,8 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.model_selection import StratifiedKFold
 
-__all__ = ["FOLDS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences", "read_species", "read_tables", "split_parts"]
+__all__ = ["FOLDS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences", "read_species",
+           "read_tables", "split_parts"]
 
 FOLDS = 5
 CLASSES = {"positive": 1, "negative": 0}

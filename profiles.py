@@ -43,12 +43,12 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
     return files
 
 
-def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str) -> str:
+def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str, seed: int) -> str:
     """Folder name of a model: no two settings share one, so a changed parameter never picks up a stale file."""
     if direction not in ("forward", "backward"):
         raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
     joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
-    return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}"
+    return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}_seed-{seed}"
 
 
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
@@ -58,5 +58,5 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
     folder = profile_paths(encoder or profile, root)[2] / "language_models" / name
     if not (folder / "config.json").exists():
         raise FileNotFoundError(f"{folder} is missing: run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, OUTPUT, "
-                                'CONTEXTS and SCALE, or name a model in ENCODER (a profile such as "pilot", or a folder)')
+                                'CONTEXTS, SCALE and SEED, or name a model in ENCODER (a profile such as "pilot", or a folder)')
     return folder

@@ -1,15 +1,13 @@
-"""Shared by all notebooks: k-mer tokenizer, language-model and classifier data loaders, AWD-LSTM learners, models on disk.
+"""Shared by all notebooks: k-mer tokenizer, language-model and classifier data loaders, AWD-LSTM learners.
 
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
+Models on disk are the business of `models.py`.
 """
 import ctypes
-import hashlib
-import json
 import os
 import platform
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import fastai
 import numpy as np
@@ -23,18 +21,16 @@ from fastai.learner import Learner, Metric
 from fastai.metrics import RocAucBinary, accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
-from safetensors.torch import load_model as load_weights
-from safetensors.torch import save_model as save_weights
 from torch import nn
 
 from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
 from genome import decode_bases, reverse_complement
 from profiles import ROOT
-from records import code_version, replacing
+from records import code_version
 
-__all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "seed_everything", "LanguageModelLoader", "SequenceLoader",
+__all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "sizes_of", "seed_everything", "LanguageModelLoader", "SequenceLoader",
            "sequence_corpus", "new_language_model", "language_model_learner", "classifier_learner", "evaluate_language_model",
-           "predict_probabilities", "save_model", "load_language_model", "load_classifier"]
+           "predict_probabilities"]
 
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
 SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "paper": dict(embedding=400, hidden=1152, layers=3)}
@@ -96,17 +92,24 @@ class KmerTokenizer:
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
-    """Print what a run's numbers depend on, in one line; return the device and code version for result rows."""
+    """Print what a run's numbers depend on, in one line; return device, code version and command for result rows."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     version = code_version(ROOT)
     print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
           f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}")
-    return {"device": device, "version": version}
+    return {"device": device, "version": version, "command": os.environ.get("NOTEBOOKS_COMMAND", "in Jupyter")}
 
 
 def default_scale() -> str:
     """"paper" where there is a GPU, else "laptop"."""
     return "paper" if torch.cuda.is_available() else "laptop"
+
+
+def sizes_of(scale: str) -> dict[str, int]:
+    """The network sizes of a scale. Raises ValueError for a name that `SCALES` lacks."""
+    if scale not in SCALES:
+        raise ValueError(f"SCALE={scale!r}: use one of {', '.join(SCALES)}, or None")
+    return SCALES[scale]
 
 
 def seed_everything(seed: int) -> None:
@@ -407,71 +410,3 @@ def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokeni
     loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, batch_size=batch_size, backwards=backwards) for s in strands]
     scores = [torch.cat([model(ids.to(device))[0].float().softmax(1)[:, 1] for ids, _ in loader]) for loader in loaders]
     return torch.stack(scores).mean(0).double().cpu().numpy()
-
-
-def save_model(folder: Path, model: LanguageModel | Classifier, /, **facts) -> None:
-    """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`.
-
-    Both are complete before either takes its place; on any error, a full disk included, an older model stays as it was.
-    """
-    folder = Path(folder)
-    with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
-        save_weights(model, weights)
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        content = dict(kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts)
-        config.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def load_language_model(folder: Path, tokenizer: KmerTokenizer) -> tuple[LanguageModel, dict]:
-    """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
-
-    Raises FileNotFoundError when nothing was saved there, ValueError for a model of another kind, k or stride and for
-    damaged files.
-    """
-    config, architecture = _read_config(folder, "LanguageModel", tokenizer)
-    return _with_weights(_rebuild(architecture, folder), folder, config)
-
-
-def load_classifier(folder: Path, tokenizer: KmerTokenizer) -> tuple[Classifier, dict]:
-    """As `load_language_model`, for a classifier."""
-    config, architecture = _read_config(folder, "Classifier", tokenizer)
-    model = Classifier(_rebuild(architecture, folder).encoder)
-    model.architecture = architecture
-    return _with_weights(model, folder, config)
-
-
-def _rebuild(architecture: dict, folder: Path) -> LanguageModel:
-    sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride")}
-    try:
-        return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{Path(folder) / 'config.json'}: damaged architecture ({error}); train or fetch the model again") from error
-
-
-def _read_config(folder: Path, kind: str, tokenizer: KmerTokenizer) -> tuple[dict, dict]:
-    path = Path(folder) / "config.json"
-    if not path.exists():
-        raise FileNotFoundError(f"no model in {folder}; the notebooks in `Genomic Language Models/` make encoders, those in "
-                                "`Enhancer Classification/` make classifiers, each for its own K, STRIDE and profile")
-    try:
-        config = json.loads(path.read_text())
-        architecture = config["architecture"]
-        found = config["kind"], architecture["k"], architecture["stride"]
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not the description of a model ({error}); train or fetch it again") from error
-    wanted = kind, tokenizer.k, tokenizer.stride
-    if found != wanted:
-        raise ValueError(f"{folder}: holds a {found[0]} for k={found[1]}, stride={found[2]}; "
-                         f"wanted a {kind} for k={tokenizer.k}, stride={tokenizer.stride}. Set K and STRIDE to match or train one")
-    return config, architecture
-
-
-def _with_weights(model: nn.Module, folder: Path, config: dict):
-    path = Path(folder) / "model.safetensors"
-    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != config.get("weights_sha256"):
-        raise ValueError(f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again")
-    try:
-        load_weights(model, path)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit the architecture in config.json; train or fetch the model again") from error
-    return model.eval(), config

@@ -11,13 +11,15 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
+import models
 import utils
 from enhancers import read_species
 from genome import acgt_runs, encode_bases, import_fasta, open_genome
+from models import load_language_model, save_model
 from records import ENHANCER_COLUMNS, record, write_predictions, write_table
 from utils import (
-    KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, evaluate_language_model, language_model_learner, load_language_model,
-    new_language_model, predict_probabilities, save_model, seed_everything, sequence_corpus,
+    KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, evaluate_language_model, language_model_learner,
+    new_language_model, predict_probabilities, seed_everything, sequence_corpus,
 )
 
 TOKENIZER = KmerTokenizer(3, 1)
@@ -241,14 +243,14 @@ def test_ctrl_c_while_looking_for_a_learning_rate_brings_the_weights_back(tmp_pa
 def test_ctrl_c_while_saving_leaves_the_earlier_model(tmp_path, monkeypatch):
     write_model(tmp_path, 0)
     before = contents(tmp_path)
-    write_weights = utils.save_weights
+    write_weights = models.save_weights
 
     def interrupted(model, path):
         write_weights(model, path)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(utils, "save_weights", interrupted)
+        patch.setattr(models, "save_weights", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_model(tmp_path, 1)
     assert contents(tmp_path) == before

@@ -85,16 +85,16 @@ def test_a_profile_without_genomes_says_how_to_get_them(tmp_path, make):
 
 def test_no_two_settings_share_a_model_name():
     contexts = [(), (6,), (6, 8), (68,)]
-    settings = list(itertools.product([3, 4, 12], [1, 2, 3], ["forward", "backward"], ["bases", "kmer"], contexts, ["laptop", "paper"]))
+    settings = list(itertools.product([3, 4, 12], [1, 2, 3], ["forward", "backward"], ["bases", "kmer"], contexts, ["laptop", "paper"], [0, 1]))
     names = {model_name(*setting) for setting in settings}
     assert len(names) == len(settings)
     assert all(Path(name).name == name and " " not in name for name in names)
-    assert model_name(4, 2, "forward", "bases", [6, 8], "laptop") == model_name(4, 2, "forward", "bases", (6, 8), "laptop")
+    assert model_name(4, 2, "forward", "bases", [6, 8], "laptop", 0) == model_name(4, 2, "forward", "bases", (6, 8), "laptop", 0)
 
 
 def test_an_unknown_direction_is_refused():
     with pytest.raises(ValueError, match="DIRECTION='reverse'"):
-        model_name(4, 2, "reverse", "bases", (), "laptop")
+        model_name(4, 2, "reverse", "bases", (), "laptop", 0)
 
 
 def make_model(folder: Path) -> Path:

@@ -20,10 +20,10 @@ from sklearn.metrics import roc_auc_score
 import utils
 from awd_lstm import DROPOUTS, layer_groups
 from genome import encode_bases, reverse_complement
+from models import load_classifier, load_language_model, save_model
 from utils import (
     SCALES, KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, default_scale, evaluate_language_model,
-    language_model_learner, load_classifier, load_language_model, new_language_model, predict_probabilities, run_facts, save_model,
-    seed_everything, sequence_corpus,
+    language_model_learner, new_language_model, predict_probabilities, run_facts, seed_everything, sequence_corpus, sizes_of,
 )
 
 usual = settings(deadline=None, max_examples=60)
@@ -554,17 +554,26 @@ def test_seed_everything_seeds_every_generator():
     assert draw() == draw()
 
 
-def test_run_facts_say_what_numbers_depend_on(capsys):
+def test_run_facts_say_what_numbers_depend_on(capsys, monkeypatch):
+    monkeypatch.setenv("NOTEBOOKS_COMMAND", "make run PROFILE=pilot")
     facts = run_facts("pilot", "laptop", 7)
     line = capsys.readouterr().out
-    assert set(facts) == {"device", "version"} and all(facts.values())
+    assert set(facts) == {"device", "version", "command"} and all(facts.values())
     assert all(word in line for word in ("pilot", "laptop", "seed 7", torch.__version__, facts["device"], facts["version"]))
+    assert facts["command"] == "make run PROFILE=pilot"
+    monkeypatch.delenv("NOTEBOOKS_COMMAND")
+    assert run_facts("pilot", "laptop", 7)["command"] == "in Jupyter"
 
 
 @pytest.mark.parametrize("gpu, scale", [(True, "paper"), (False, "laptop")])
 def test_default_scale_follows_the_hardware(monkeypatch, gpu, scale):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    assert default_scale() == scale and SCALES[scale]["layers"] == 3
+    assert default_scale() == scale and sizes_of(scale) == SCALES[scale] and SCALES[scale]["layers"] == 3
+
+
+def test_an_unknown_scale_is_refused():
+    with pytest.raises(ValueError, match="SCALE='huge': use one of laptop, paper"):
+        sizes_of("huge")
 
 
 # --- Training --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,29 @@
+import pandas as pd
+import pytest
+
+from corpus import COLUMNS, read_corpus, write_corpus
+
+SEGMENTS = pd.DataFrame([("dog", "a", 0, 500, "train"), ("dog", "b", 500, 900, "valid")], columns=COLUMNS)
+
+
+def test_a_corpus_comes_back_with_its_rules(tmp_path):
+    write_corpus(tmp_path, SEGMENTS, held_out="b", mask_labelled=True, block=None)
+    segments, rules = read_corpus(tmp_path)
+    pd.testing.assert_frame_equal(segments, SEGMENTS, check_dtype=False)
+    assert rules == {"held_out": "b", "mask_labelled": True, "block": None}
+
+
+def test_nothing_is_written_when_nothing_is_left_to_train_on(tmp_path):
+    with pytest.raises(ValueError, match="every stretch is held out.*HELD_OUT"):
+        write_corpus(tmp_path, SEGMENTS.assign(split="valid"))
+    with pytest.raises(ValueError, match="columns species, contig, start, end, split"):
+        write_corpus(tmp_path, SEGMENTS.drop(columns="contig"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("gone", ["segments.parquet", "corpus.json"])
+def test_a_missing_corpus_names_the_file_and_the_notebook(tmp_path, gone):
+    write_corpus(tmp_path, SEGMENTS)
+    (tmp_path / gone).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{gone} missing: run `Mammals LM 0 Genomic Data Processing`"):
+        read_corpus(tmp_path)
