@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from awd_lstm import AWDLSTM, DROPOUTS, Classifier, KmerEmbedding, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
+from awd_lstm import AWDLSTM, DROPOUTS, Classifier, KmerEmbedding, LanguageModel, NextKmerLoss, drop_weights, has_fast_bf16, layer_groups
 
 few = settings(deadline=None, max_examples=15)
 
@@ -220,7 +220,7 @@ def test_weight_dropout_is_dropconnect_on_the_recurrent_weights():
     raw.square().sum().backward()
 
     torch.manual_seed(7)
-    mask = F.dropout(torch.ones_like(rnn.weight_hh_l0), p)
+    mask = drop_weights(torch.ones_like(rnn.weight_hh_l0), p)
     stock = nn.LSTM(8, 8, batch_first=True)
     stock.load_state_dict(rnn.state_dict())
     stock.weight_hh_l0.data.mul_(mask)
@@ -424,3 +424,17 @@ def test_layer_groups_hold_every_parameter_once_from_input_to_output(build):
     tops = [{".".join(names[id(p)].split(".")[:3 if "rnns" in names[id(p)] else 2]) for p in group} for group in groups]
     assert tops[:4] == [{"encoder.embedding"}, {"encoder.rnns.0"}, {"encoder.rnns.1"}, {"encoder.rnns.2"}]
     assert groups[4] and not any(names[id(p)].startswith("encoder") for p in groups[4])
+
+
+@pytest.mark.parametrize("p", [.02, .25, .9])
+def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
+    torch.manual_seed(0)
+    weight = torch.full((400, 500), 2., requires_grad=True)
+    dropped = drop_weights(weight, p)
+    n = weight.numel()
+    zero = (dropped == 0).sum().item() / n
+    assert abs(zero - p) < 5 * (p * (1 - p) / n) ** .5
+    torch.testing.assert_close(dropped[dropped != 0], torch.full_like(dropped[dropped != 0], 2 / (1 - p)))
+    dropped.sum().backward()
+    torch.testing.assert_close(weight.grad, (dropped != 0) / (1 - p))  # gradients reach the weights that were kept
+    assert not torch.equal(dropped == 0, drop_weights(weight, p) == 0)

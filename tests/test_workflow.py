@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -18,11 +19,13 @@ SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 
          "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop"}
 
 
-def snakemake(tree: Path, *config: str, params: dict | None = None) -> subprocess.CompletedProcess:
+def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     values = ", ".join(f"{k}: {v}" for k, v in {**SMALL, **(params or {})}.items())
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", "--config", *config, "jobs=2", f"params={values}"],
-                          cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", *options,
+               "--config", *config, "jobs=2", f"params={values}"]
+    return subprocess.run(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,15 @@ def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
 def test_an_unknown_parameter_is_refused(tree):
     done = snakemake(tree, f"profile={tree.parent / 'tiny'}", params={"EPOCH": 3})
     assert done.returncode != 0 and "no notebook has a parameter ['EPOCH']" in done.stdout
+
+
+def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, first_run):
+    """A rule that makes the data again must not keep the notebooks that read them from being run."""
+    notebook = "Genomic Language Models/Mammals LM 0 Genomic Data Processing.ipynb"
+    ages = {"data/pilot/downloads/record.json": 300, f"artifacts/pilot/notebooks/{notebook}": 200, notebook: 100, "data/fetch.py": 50}
+    for path, age in ages.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).touch()
+        os.utime(tree / path, (time.time() - age,) * 2)
+    planned = snakemake(tree, "profile=pilot", "only=LM 0", options=("--dry-run",)).stdout
+    assert "LM 0 Genomic Data Processing" in planned and "fetch.py pilot" not in planned
