@@ -209,12 +209,15 @@ class Classifier(nn.Module):
     Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads alone (a
     sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch, 2] and the encoder's
     raw and dropped outputs for fastai's RNN callbacks.
+
+    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what is missing to
+    another model. `composition`, a module that gives the log-odds of sequences, is kept for prediction.
     """
 
-    def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1):
+    def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1, composition: nn.Module | None = None):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
-        self.encoder = encoder
+        self.encoder, self.composition = encoder, composition
         # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
         self.head = nn.Sequential(nn.Sequential(nn.BatchNorm1d(3 * size), nn.Dropout(dropout), nn.Linear(3 * size, hidden, bias=False), nn.ReLU()),
                                   nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(head_dropout), nn.Linear(hidden, 2, bias=False)))
@@ -228,9 +231,12 @@ class Classifier(nn.Module):
         top = outputs.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0.)
         return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
 
-    def forward(self, ids: Tensor):
+    def forward(self, ids: Tensor, log_odds: Tensor | None = None):
         raw, dropped, _ = self.encoder(ids)
-        return self.head(self.pool(dropped.float(), ids)), raw, dropped
+        logits = self.head(self.pool(dropped.float(), ids))
+        if log_odds is not None:
+            logits = logits + torch.stack([-log_odds, log_odds], 1) / 2
+        return logits, raw, dropped
 
     def reset(self):
         """Nothing to forget: every batch starts afresh. fastai's `ModelResetter` asks for it."""

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from genome import encode_bases, reverse_complement
@@ -121,13 +121,16 @@ def markov_bits_per_base(counts: np.ndarray, segments: Iterable[np.ndarray],
     return bits / n_bases
 
 
-def _encoded(sequences: Sequence[str]) -> Iterator[np.ndarray]:
+def _encoded(sequences: Sequence[str | np.ndarray]) -> Iterator[np.ndarray]:
     if isinstance(sequences, (str, bytes)):
         raise ValueError("sequences is a single text, but must be a list of them: [sequence]")
     for index, sequence in enumerate(sequences):
-        if not isinstance(sequence, str):
-            raise ValueError(f"sequence {index} is of type {type(sequence).__name__}, but must be text (str)")
-        yield encode_bases(sequence)
+        if isinstance(sequence, np.ndarray) and sequence.dtype == np.uint8:
+            yield sequence
+        elif isinstance(sequence, str):
+            yield encode_bases(sequence)
+        else:
+            raise ValueError(f"sequence {index} is of type {type(sequence).__name__}, but must be text (str) or uint8 base codes")
 
 
 def gc_fraction(sequences: Sequence[str]) -> np.ndarray:
@@ -144,7 +147,7 @@ def gc_fraction(sequences: Sequence[str]) -> np.ndarray:
     return np.array(fractions).reshape(-1, 1)
 
 
-def kmer_matrix(sequences: Sequence[str], k: int = 6) -> csr_matrix:
+def kmer_matrix(sequences: Sequence[str | np.ndarray], k: int = 6) -> csr_matrix:
     """Counts of canonical k-mers, sparse, shape (len(sequences), 4**k), float64; columns in lexicographic order.
 
     A k-mer and its reverse complement count as one, in the column of the first of the two in the alphabet (the other
@@ -175,11 +178,16 @@ def gc_baseline() -> Pipeline:
                      ("logistic", LogisticRegression())])
 
 
-def kmer_logistic(k: int = 6, C: float = 1.0) -> Pipeline:
+def kmer_logistic(k: int | Sequence[int] = 6, C: float = 1.0) -> Pipeline:
     """Untrained logistic regression on TF-IDF of canonical k-mers; used like `gc_baseline`.
 
+    `k`: one length, or several, whose k-mers are then weighed (TF-IDF) apart from each other and stand side by side.
     `sequences`: list of str, of any lengths from k up; both strands of one get the same probability. `C`: inverse
     strength of the penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
     """
-    return Pipeline([("kmers", FunctionTransformer(kmer_matrix, kw_args={"k": k})), ("tfidf", TfidfTransformer()),
+    def weighted_counts(k: int) -> Pipeline:
+        return Pipeline([("count", FunctionTransformer(kmer_matrix, kw_args={"k": k})), ("tfidf", TfidfTransformer())])
+
+    lengths = [k] if isinstance(k, int) else list(k)
+    return Pipeline([("kmers", FeatureUnion([(f"{n}-mers", weighted_counts(n)) for n in lengths])),
                      ("logistic", LogisticRegression(C=C, max_iter=1000))])

@@ -122,7 +122,7 @@ def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0) -> tuple[pd.DataFr
     return tuple(part.reset_index(drop=True) for part in (rest[rank >= 0.1], rest[rank < 0.1], test))
 
 
-def read_tables(folder: str | Path, species: list[str] | None = None) -> dict[str, pd.DataFrame]:
+def read_tables(folder: str | Path, species: list[str] | None = None, split: str = "folds") -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
 
     Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it.

@@ -31,9 +31,10 @@ __all__ = ["ENHANCER_COLUMNS", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "a
 _PROFILES = ("simulated", "pilot", "full")
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
 _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic": "k-mer logistic regression",
-           "kmer_boosting": "k-mer boosting", "cohn_cnn": "CNN of Cohn et al., retrained", "ulmfit": "ULMFiT",
-           "ulmfit_scratch": "ULMFiT from scratch", "ulmfit_no_pretraining": "ULMFiT without pretraining",
-           "ulmfit_no_finetuning": "ULMFiT without fine-tuning", "ensemble": "ensemble"}
+           "multi_kmer_logistic": "logistic regression, 1- to 7-mers", "kmer_boosting": "k-mer boosting",
+           "cohn_cnn": "CNN of Cohn et al., retrained", "ulmfit_scratch": "ULMFiT from scratch",
+           "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
+           "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds", "ensemble": "ensemble"}
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
@@ -179,7 +180,7 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     def rank(model: str) -> float:
         if model in order:
             return order.index(model)
-        return order.index("ensemble" if model.startswith("ulmfit") else "ulmfit") - 0.5
+        return order.index("ensemble" if model.startswith("ulmfit") else "ulmfit_scratch") - 0.5
 
     return rows.assign(rank=[rank(model) for model in rows["model"]]).sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
 
@@ -191,7 +192,8 @@ def _described(rows: pd.DataFrame) -> dict[str, str]:
              "" if pd.isna(first["k"]) else f"{first['k']}-mer",
              "" if pd.isna(first["stride"]) else f"stride {first['stride']}"]
     parts = [" ".join(filter(None, words)), "" if first["direction"] == "forward" else first["direction"],
-             first["output"] and f"output {first['output']}", first["contexts"] and f"contexts {first['contexts']}"]
+             first["output"] and f"output {first['output']}", first["contexts"] and f"contexts {first['contexts']}",
+             first["encoder"] not in ("", first["profile"]) and f"encoder of {first['encoder']}"]
     return {"model": ", ".join(filter(None, parts)), "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
             "split": f"{first['split']} ({first['fold']})", "seed": str(first["seed"]),
             "commit": _joined(rows["version"])}

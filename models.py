@@ -8,8 +8,9 @@ from safetensors.torch import save_model as save_weights
 from torch import nn
 
 from awd_lstm import Classifier, LanguageModel
+from composition import KmerLogOdds
 from records import replacing
-from utils import KmerTokenizer, new_language_model
+from utils import KmerTokenizer, new_classifier, new_language_model
 
 __all__ = ["load_classifier", "load_language_model", "save_model"]
 
@@ -27,26 +28,29 @@ def save_model(folder: Path, model: LanguageModel | Classifier, /, **facts) -> N
         config.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def load_language_model(folder: Path, tokenizer: KmerTokenizer) -> tuple[LanguageModel, dict]:
+def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> tuple[LanguageModel, dict]:
     """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
 
-    Raises FileNotFoundError when nothing was saved there, ValueError for a model of another kind, k or stride and for
-    damaged files.
+    `expected`: what facts of the config must be (`direction="forward"`). Raises FileNotFoundError when nothing was saved
+    there, ValueError for a model of another kind, k or stride, with other facts than expected, and for damaged files.
     """
     config, architecture = _read_config(folder, "LanguageModel", tokenizer)
+    if other := {name: config.get(name) for name, value in expected.items() if config.get(name) != value}:
+        wanted = {name: expected[name] for name in other}
+        raise ValueError(f"{folder}: its model has {other}; wanted {wanted}. Set the parameters to match or name another model")
     return _with_weights(_rebuild(architecture, folder), folder, config)
 
 
 def load_classifier(folder: Path, tokenizer: KmerTokenizer) -> tuple[Classifier, dict]:
     """As `load_language_model`, for a classifier."""
     config, architecture = _read_config(folder, "Classifier", tokenizer)
-    model = Classifier(_rebuild(architecture, folder).encoder)
-    model.architecture = architecture
+    ks = architecture.get("composition")
+    model = new_classifier(_rebuild(architecture, folder).encoder, KmerLogOdds(ks) if ks else None)
     return _with_weights(model, folder, config)
 
 
 def _rebuild(architecture: dict, folder: Path) -> LanguageModel:
-    sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride")}
+    sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride", "composition")}
     try:
         return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
     except (TypeError, ValueError) as error:

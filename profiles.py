@@ -3,7 +3,7 @@ import hashlib
 import re
 from pathlib import Path
 
-__all__ = ["ROOT", "encoder_folder", "genome_files", "model_name", "profile_paths"]
+__all__ = ["ROOT", "encoder_folder", "genome_files", "model_name", "profile_paths", "recipe_name"]
 
 ROOT = Path(__file__).resolve().parent
 BUILT_IN = ("simulated", "pilot", "full")
@@ -49,6 +49,12 @@ def model_name(k: int, stride: int, direction: str, output: str, contexts, scale
         raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
     joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
     return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}_seed-{seed}"
+
+
+def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
+    """Name of a classifier's recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
+    left_out = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining", (False, False): "_scratch"}
+    return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}"
 
 
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:

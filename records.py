@@ -18,8 +18,8 @@ __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUA
            "replacing", "write_predictions", "write_table"]
 
 # The key columns identify a run; they come first and order the file.
-ENHANCER_KEY = ("profile", "species", "model", "k", "stride", "direction", "output", "contexts", "scale", "split",
-                "fold", "seed")
+ENHANCER_KEY = ("profile", "species", "model", "k", "stride", "direction", "output", "contexts", "scale", "encoder",
+                "split", "fold", "seed")
 LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "output", "contexts", "scale", "seed")
 ENHANCER_COLUMNS = (*ENHANCER_KEY, "n_train", "n_test", "auroc", "auroc_low", "auroc_high", "average_precision",
                     "accuracy", "precision", "recall", "specificity", "mcc", "brier", "seconds", "device", "version",
@@ -226,7 +226,7 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 
 def predictions_path(root: str | Path, row: Mapping) -> Path:
     """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it."""
-    named = {"k", "stride", "contexts", "seed"}  # numbers, which would not tell what they are
+    named = {"k", "stride", "contexts", "encoder", "seed"}  # these would not tell by themselves what they are
     words = [(c if c in named else "") + str(row[c]).replace(" ", "-") for c in ENHANCER_KEY if c != "fold" and not pd.isna(row[c]) and row[c] != ""]
     return Path(root) / "results" / "predictions" / f"{'_'.join(words)}.parquet"
 

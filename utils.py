@@ -24,12 +24,13 @@ from fastai.torch_core import set_seed
 from torch import nn
 
 from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
+from composition import KmerLogOdds
 from genome import decode_bases, reverse_complement
 from profiles import ROOT
 from records import code_version
 
 __all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "sizes_of", "seed_everything", "LanguageModelLoader", "SequenceLoader",
-           "sequence_corpus", "new_language_model", "language_model_learner", "classifier_learner", "evaluate_language_model",
+           "sequence_corpus", "new_language_model", "new_classifier", "language_model_learner", "classifier_learner", "evaluate_language_model",
            "predict_probabilities"]
 
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
@@ -209,11 +210,12 @@ class SequenceLoader:
 
     `sequences` are uint8 code arrays of any lengths >= k (ValueError names the first shorter one). Each row starts with a
     pad, as in the language model's blocks, and is padded at the end. `shuffle` draws a new order and, with
-    `reverse_complement_half`, a random strand for each sequence, from (seed, number of the epoch).
+    `reverse_complement_half`, a random strand for each sequence, from (seed, number of the epoch). With `log_odds` (one a
+    sequence, the same for both strands) batches are (ids, log-odds float32 [batch], labels).
     """
 
     def __init__(self, sequences: list[np.ndarray], labels, tokenizer: KmerTokenizer, *, batch_size: int = 64,
-                 shuffle: bool = False, reverse_complement_half: bool = False, backwards: bool = False, seed: int = 0):
+                 log_odds=None, shuffle: bool = False, reverse_complement_half: bool = False, backwards: bool = False, seed: int = 0):
         short = next((i for i, s in enumerate(sequences) if len(s) < tokenizer.k), None)
         if short is not None:
             raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}")
@@ -222,6 +224,7 @@ class SequenceLoader:
         self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
         self.tokenizer, self.batch_size, self.shuffle, self.backwards = tokenizer, batch_size, shuffle, backwards
         self.both_strands, self.seed, self.epoch = reverse_complement_half, seed, 0
+        self.extra = [] if log_odds is None else [torch.as_tensor(log_odds, dtype=torch.float32)]
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.batch_size)
@@ -233,7 +236,7 @@ class SequenceLoader:
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
         for chosen in np.array_split(order, len(self)):  # even batches: batch normalisation cannot learn from a last one of 1
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
-            yield padded_ids(rows, self.tokenizer, self.backwards), torch.from_numpy(self.labels[chosen])
+            yield padded_ids(rows, self.tokenizer, self.backwards), *(e[chosen] for e in self.extra), torch.from_numpy(self.labels[chosen])
         self.epoch += 1
 
 
@@ -372,12 +375,21 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
 
 
 def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceLoader, *, drop_mult: float,
-                       alpha: float = 2., beta: float = 1.) -> Learner:
-    """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing."""
+                       composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
+    """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
+
+    With `composition` the classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
+    """
     encoder.set_dropouts("classifier", drop_mult)
-    model = Classifier(encoder, dropout=DROPOUTS["classifier"]["output"] * drop_mult)
-    model.architecture = encoder.architecture
+    model = new_classifier(encoder, composition, dropout=DROPOUTS["classifier"]["output"] * drop_mult)
     return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
+
+
+def new_classifier(encoder: AWDLSTM, composition: KmerLogOdds | None = None, **dropout: float) -> Classifier:
+    """An untrained classifier on an encoder; everything needed to build it again stays on it as `.architecture`."""
+    model = Classifier(encoder, composition=composition, **dropout)
+    model.architecture = encoder.architecture | {"composition": list(composition.ks) if composition else []}
+    return model
 
 
 @torch.inference_mode()
@@ -407,6 +419,7 @@ def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokeni
     device = next(model.parameters()).device
     model.eval()
     strands = [sequences, [reverse_complement(s) for s in sequences]] if both_strands else [sequences]
-    loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, batch_size=batch_size, backwards=backwards) for s in strands]
-    scores = [torch.cat([model(ids.to(device))[0].float().softmax(1)[:, 1] for ids, _ in loader]) for loader in loaders]
+    log_odds = model.composition(sequences) if model.composition else None
+    loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, log_odds=log_odds, batch_size=batch_size, backwards=backwards) for s in strands]
+    scores = [torch.cat([model(*(x.to(device) for x in inputs))[0].float().softmax(1)[:, 1] for *inputs, _ in loader]) for loader in loaders]
     return torch.stack(scores).mean(0).double().cpu().numpy()

@@ -149,7 +149,7 @@ def test_bits_per_base():
 
 def enhancer_row(**changes):
     row = {"profile": "pilot", "species": "Human", "model": "ulmfit", "k": 5, "stride": 2, "direction": "forward",
-           "output": "bases", "contexts": "3 6 9", "scale": "laptop", "split": "folds", "fold": "oof", "seed": 0,
+           "output": "bases", "contexts": "3 6 9", "scale": "laptop", "encoder": "pilot", "split": "folds", "fold": "oof", "seed": 0,
            "n_train": 5558, "n_test": 6948, "auroc": 0.8123456789, "auroc_low": 0.80, "auroc_high": 0.82,
            "average_precision": 0.8, "accuracy": 0.75, "precision": 0.7, "recall": 0.8, "specificity": 0.7, "mcc": 0.5,
            "brier": 0.2, "seconds": 12.5, "device": "cpu", "version": "1234567", "command": "make run, PROFILE=pilot"}
@@ -157,7 +157,7 @@ def enhancer_row(**changes):
 
 
 def gc_row(**changes):
-    blank = dict.fromkeys(["k", "stride", "direction", "output", "contexts", "scale"])
+    blank = dict.fromkeys(["k", "stride", "direction", "output", "contexts", "scale", "encoder"])
     return enhancer_row(**{**blank, "model": "gc", **changes})
 
 
@@ -187,7 +187,7 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
     for row in reversed(rows[:3]):
         ev.record(path, row)
     assert path.read_bytes() == before
-    assert b",gc,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
+    assert b",gc,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
 
 
 def test_language_models_differ_by_output_and_contexts(tmp_path):
@@ -344,12 +344,12 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     five_mer = published.iloc[1][["Human", "Mouse", "Dog", "Opossum", "n"]]
     assert five_mer.tolist() == ["0.812", "0.871", "0.773", "0.787", "2,800"]
     ours = table.iloc[5:].reset_index(drop=True)
-    assert ours["model"].tolist() == ["GC content", *["ULMFiT 5-mer stride 2, output bases, contexts 3 6 9"] * 2,
-                                      "ULMFiT from scratch 3-mer stride 1, output kmer, contexts 3 6 9"]
-    assert ours["Human"].tolist() == [f"{auc} (0.800–0.820)" for auc in ("0.734", "0.812", "0.790", "0.710")]
-    assert ours["split"].tolist() == ["folds (oof)", "folds (oof)", "grouped (test)", "original (test)"]
-    assert ours["Mouse"].tolist() == ["–", "0.870 (0.800–0.820)", "–", "–"]
-    assert ours.loc[1, ["n", "commit"]].tolist() == ["6,948 / 2,800", "1234567 / 89abcde"]
+    assert ours["model"].tolist() == ["GC content", "ULMFiT from scratch 3-mer stride 1, output kmer, contexts 3 6 9",
+                                      *["ULMFiT 5-mer stride 2, output bases, contexts 3 6 9"] * 2]
+    assert ours["Human"].tolist() == [f"{auc} (0.800–0.820)" for auc in ("0.734", "0.710", "0.812", "0.790")]
+    assert ours["split"].tolist() == ["folds (oof)", "original (test)", "folds (oof)", "grouped (test)"]
+    assert ours["Mouse"].tolist() == ["–", "–", "0.870 (0.800–0.820)", "–"]
+    assert ours.loc[2, ["n", "commit"]].tolist() == ["6,948 / 2,800", "1234567 / 89abcde"]
     assert ours.loc[0, ["Dog", "scale"]].tolist() == ["–", "–"]
 
 

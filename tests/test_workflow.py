@@ -70,13 +70,14 @@ def test_executed_notebooks_are_clean(tree, first_run):
 def test_one_row_per_species_and_model(results):
     pooled = results[results.fold == "test"]
     assert set(pooled.species) == {"Human", "Mouse"}
-    settings = [(r.model, None if pd.isna(r.k) else r.k, None if pd.isna(r.stride) else r.stride) for r in pooled[pooled.species == "Human"].itertuples()]
-    assert sorted(settings, key=str) == sorted([("gc", None, None), ("kmer_logistic", 6, 1), ("ulmfit", 3, 1), ("ulmfit", 4, 2), ("ulmfit", 5, 2)], key=str)
+    human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
+    assert sorted(zip(human.model, human.k, human.stride)) == [
+        ("gc", 0, 0), ("kmer_logistic", 6, 1), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
 
 
 def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
     files = sorted((tree / "results/predictions").glob("*Human_ulmfit_*.parquet"))
-    rows = results[(results.species == "Human") & (results.model == "ulmfit")]
+    rows = results[(results.species == "Human") & (results.model == "ulmfit_kmers")]
     assert len(files) == len(rows) == 3
     recomputed = sorted(classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files))
     assert recomputed == pytest.approx(sorted(rows.auroc), abs=1e-5)
@@ -138,4 +139,4 @@ def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, f
         (tree / path).touch()
         os.utime(tree / path, (time.time() - age,) * 2)
     planned = snakemake(tree, "profile=pilot", "only=LM 0", options=("--dry-run",)).stdout
-    assert "LM 0 Genomic Data Processing" in planned and "fetch.py pilot" not in planned
+    assert "Mammals_LM_0_Genomic_Data_Processing\n" in planned and " data\n" not in planned

@@ -1,0 +1,66 @@
+"""The k-mer composition of a sequence as log-odds of being an enhancer: where a classifier may start instead of at nothing."""
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline
+from torch import Tensor, nn
+
+from baselines import kmer_logistic, kmer_matrix
+
+__all__ = ["KmerLogOdds", "cross_fitted_log_odds"]
+
+
+class KmerLogOdds(nn.Module):
+    """A fitted `kmer_logistic` as a module without trainable parameters, so that it is saved and loaded with a network.
+
+    `ks`: lengths of the k-mers. Called with sequences (str or uint8 code arrays, at least as long as the longest k-mer),
+    it returns what the pipeline's `decision_function` returns, float32 [sequences]; both strands get the same.
+    """
+
+    def __init__(self, ks: Sequence[int]):
+        super().__init__()
+        self.ks = tuple(ks)
+        self.register_buffer("intercept", torch.zeros(()))
+        for k in self.ks:
+            self.register_buffer(f"idf_{k}", torch.zeros(4 ** k))
+            self.register_buffer(f"coefficients_{k}", torch.zeros(4 ** k))
+
+    @classmethod
+    def fitted(cls, sequences: Sequence[str], labels, ks: Sequence[int], C: float) -> "KmerLogOdds":
+        """Fit the logistic regression to labelled sequences."""
+        return cls.from_pipeline(kmer_logistic(ks, C).fit(sequences, labels))
+
+    @classmethod
+    def from_pipeline(cls, pipeline: Pipeline) -> "KmerLogOdds":
+        """Take over the weights of a fitted `kmer_logistic`."""
+        parts = dict(pipeline["kmers"].transformer_list)
+        module = cls([part["count"].kw_args["k"] for part in parts.values()])
+        logistic = pipeline["logistic"]
+        module.intercept.fill_(float(logistic.intercept_[0]))
+        coefficients = np.split(logistic.coef_[0], np.cumsum([4 ** k for k in module.ks])[:-1])
+        for k, part, weights in zip(module.ks, parts.values(), coefficients):
+            getattr(module, f"idf_{k}").copy_(torch.from_numpy(part["tfidf"].idf_))
+            getattr(module, f"coefficients_{k}").copy_(torch.from_numpy(weights))
+        return module
+
+    def forward(self, sequences: Sequence[str | np.ndarray]) -> Tensor:
+        total = np.full(len(sequences), float(self.intercept))
+        for k in self.ks:
+            counts = kmer_matrix(sequences, k)
+            idf, coefficients = (getattr(self, f"{name}_{k}").double().cpu().numpy() for name in ("idf", "coefficients"))
+            norm = np.sqrt(counts.power(2) @ idf ** 2)
+            total += counts @ (idf * coefficients) / norm
+        return torch.from_numpy(total.astype(np.float32))
+
+
+def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int], C: float, seed: int) -> np.ndarray:
+    """Log-odds of each sequence by a `kmer_logistic` fitted without it (five folds), float32 [sequences].
+
+    On its own training sequences a regression is far too sure of itself; a network that started from those log-odds would
+    find nothing left to learn.
+    """
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    scores = cross_val_predict(kmer_logistic(ks, C), list(sequences), np.asarray(labels), cv=folds, method="decision_function")
+    return scores.astype(np.float32)

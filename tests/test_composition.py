@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_model, save_model
+
+from baselines import kmer_logistic
+from composition import KmerLogOdds, cross_fitted_log_odds
+from genome import encode_bases, reverse_complement
+from sklearn.metrics import roc_auc_score
+
+
+def labelled(n: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Sequences of 60 to 90 bases; those of class 1 have more TATA."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    texts = ["".join(rng.choice(list("ACGT"), rng.integers(60, 90))) for _ in labels]
+    return [t[:20] + "TATA" * int(2 * label) + t[20:] for t, label in zip(texts, labels)], labels
+
+
+@pytest.mark.parametrize("ks", [(4,), (1, 3, 5)])
+def test_it_gives_what_the_pipeline_gives_on_either_strand(ks):
+    (train, labels), (new, _) = labelled(80, 0), labelled(30, 1)
+    pipeline = kmer_logistic(ks, C=.5).fit(train, labels)
+    module = KmerLogOdds.from_pipeline(pipeline)
+    codes = [encode_bases(s) for s in new]
+    np.testing.assert_allclose(module(new), pipeline.decision_function(new), rtol=1e-4, atol=1e-5)
+    assert module(new).dtype == torch.float32 and torch.equal(module(new), module(codes))
+    torch.testing.assert_close(module([reverse_complement(c) for c in codes]), module(codes))
+    torch.testing.assert_close(KmerLogOdds.fitted(train, labels, ks, C=.5)(new), module(new))
+
+
+def test_it_is_saved_and_loaded_like_any_module(tmp_path):
+    train, labels = labelled(60, 0)
+    module, again = KmerLogOdds.fitted(train, labels, [2, 4], C=1.), KmerLogOdds([2, 4])
+    save_model(module, tmp_path / "m.safetensors")
+    load_model(again, tmp_path / "m.safetensors")
+    assert torch.equal(module(train), again(train)) and not list(module.parameters())
+
+
+def test_cross_fitted_log_odds_come_from_models_that_did_not_see_the_sequence():
+    """With labels that mean nothing a regression fits its own sequences well, and others not at all."""
+    texts, labels = labelled(150, 2)
+    nonsense = np.random.default_rng(0).permutation(labels)
+    fitted = KmerLogOdds.fitted(texts, nonsense, [5], C=10.)(texts)
+    crossed = cross_fitted_log_odds(texts, nonsense, [5], C=10., seed=0)
+    assert crossed.dtype == np.float32 and crossed.shape == (150,)
+    assert roc_auc_score(nonsense, fitted) > .95
+    assert .3 < roc_auc_score(nonsense, crossed) < .7
+    np.testing.assert_array_equal(crossed, cross_fitted_log_odds(texts, nonsense, [5], C=10., seed=0))
