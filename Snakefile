@@ -27,6 +27,20 @@ NEEDS = {  # notebook: the notebooks whose results it reads, in the order of rea
     "Mammals Enhancers 5 Results and Comparisons": [f"Mammals Enhancers {n}" for n in (
         "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1", "4 Baselines")],
 }
+# Further runs of a notebook, beside the one with its own parameters: ULMFiT taken apart, and other ways to split the sequences.
+VARIATIONS = {
+    "no k-mers": {"KMERS": []},
+    "no fine-tuning": {"KMERS": [], "FINE_TUNED": False},
+    "no pretraining": {"KMERS": [], "PRETRAINED": False},
+    "from scratch": {"KMERS": [], "PRETRAINED": False, "FINE_TUNED": False},
+    "grouped": {"SPLIT": "grouped"},
+    "composition matched": {"SPLIT": "composition_matched"},
+}
+SETTINGS = ["Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1"]
+BASELINES = "Mammals Enhancers 4 Baselines"
+ABLATIONS, SPLITS = list(VARIATIONS)[:4], list(VARIATIONS)[4:]
+VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
+          "pilot": {**dict.fromkeys(SETTINGS, ABLATIONS), SETTINGS[1]: ABLATIONS + SPLITS, BASELINES: SPLITS}}
 # Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; four passes over 37 Mbp.
 PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 4}}
 # What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.
@@ -49,8 +63,17 @@ def source(notebook):
     return f"{FOLDERS[notebook.split()[1]]}/{notebook}.ipynb"
 
 
-def executed(notebook):
-    return str(ARTIFACTS.relative_to(Path.cwd()) / "notebooks" / source(notebook))
+def run_name(notebook, variation=""):
+    return f"{notebook} ({variation})" if variation else notebook
+
+
+def executed(notebook, variation=""):
+    return str(ARTIFACTS.relative_to(Path.cwd()) / "notebooks" / Path(source(notebook)).with_stem(run_name(notebook, variation)))
+
+
+def runs(notebook):
+    """The variations that are run of a notebook; the first, without a name, has the notebook's own parameters."""
+    return ["", *VARIED.get(PROFILE, {}).get(notebook, [])]
 
 
 def present(notebook):
@@ -66,37 +89,39 @@ def inputs(notebook):
         data = [ancient(MAKERS[PROFILE][1])]  # fetched again means verified again: no reason to train again
     else:
         data = sorted(str(p) for p in DATA.glob("*/**/*") if p.is_file())
-    return data + [executed(n) for n in NEEDS[notebook] if present(n)]
+    return data + [executed(n, variation) for n in NEEDS[notebook] if present(n) for variation in runs(n)]
 
 
-def parameters(notebook):
-    """Those of the given parameters and presets that the notebook's parameters cell has."""
+def parameters(notebook, variation):
+    """Those of the presets, the given and the variation's parameters that the notebook's parameters cell has."""
     known = papermill.inspect_notebook(source(notebook))
     profile = PROFILE if PROFILE in MAKERS else str(DATA)  # notebooks run in their own folder
-    return {k: v for k, v in {**PRESETS.get(PROFILE, {}), "PROFILE": profile, **GIVEN}.items() if k in known}
+    return {k: v for k, v in {**PRESETS.get(PROFILE, {}), "PROFILE": profile, **GIVEN, **VARIATIONS.get(variation, {})}.items() if k in known}
 
 
 def execute(notebook, values, output, threads):
+    name = Path(output).stem
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["NOTEBOOKS_COMMAND"] = COMMAND  # for the result rows
     started, folder = time.time(), str(Path(source(notebook)).parent)
-    print(f"{notebook} ...", flush=True)
+    print(f"{name} ...", flush=True)
     unfinished = Path(output).with_suffix(".unfinished.ipynb")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(source(notebook), str(unfinished), values, cwd=folder, progress_bar=False,
                                    extra_arguments=["--log-level=ERROR"])
     except papermill.PapermillExecutionError as error:
-        print(f"\nFAILED  {notebook}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}\nSee {unfinished}\n", flush=True)
-        raise WorkflowError(f"{notebook} failed") from None
+        print(f"\nFAILED  {name}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}\nSee {unfinished}\n", flush=True)
+        raise WorkflowError(f"{name} failed") from None
     unfinished.replace(output)
-    print(f"{notebook}: done in {time.time() - started:.0f} s", flush=True)
+    print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
 
 
 NOTEBOOKS = [n for n in NEEDS if present(n)]
-WANTED = [n for n in NOTEBOOKS if ONLY.lower() in n.lower()]
+RUNS = [(n, variation) for n in NOTEBOOKS for variation in runs(n)]
+WANTED = [run for run in RUNS if ONLY.lower() in run_name(*run).lower()]
 if not WANTED:
-    raise ValueError(f"only={ONLY!r} names none of {NOTEBOOKS}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
+    raise ValueError(f"only={ONLY!r} names none of {[run_name(*run) for run in RUNS]}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
 unknown = set(GIVEN) - {k for n in NEEDS for k in papermill.inspect_notebook(source(n))}
 if unknown:
     raise ValueError(f"params: no notebook has a parameter {sorted(unknown)}")
@@ -106,7 +131,7 @@ localrules: all, data
 
 
 rule all:
-    input: [executed(n) for n in WANTED]
+    input: [executed(*run) for run in WANTED]
     default_target: True
 
 
@@ -118,12 +143,12 @@ if PROFILE in MAKERS:
         shell: "python {params}"
 
 
-for number, notebook in enumerate(NOTEBOOKS):
+for number, (notebook, variation) in enumerate(RUNS):
     rule:
-        name: notebook.replace(" ", "_").replace("-", "_")
+        name: f"{notebook} {variation}".strip().replace(" ", "_").replace("-", "_")
         input: source(notebook), *inputs(notebook)
-        output: executed(notebook)
-        params: notebook=notebook, values=parameters(notebook)
-        priority: len(NOTEBOOKS) - number
+        output: executed(notebook, variation)
+        params: notebook=notebook, values=parameters(notebook, variation)
+        priority: len(RUNS) - number
         threads: max(1, workflow.cores // JOBS)
         run: execute(params.notebook, params.values, output[0], threads)

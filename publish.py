@@ -31,10 +31,10 @@ def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode)
 
 
 def publish(profile: str, root: Path = ROOT) -> list[Path]:
-    """Bring every executed notebook of a profile into the tree; returns those written. FileNotFoundError when there are none."""
+    """Bring the executed notebooks of a profile into the tree; returns those written. FileNotFoundError when there are none."""
     name, _, artifacts = profile_paths(profile, root)
     copies = sorted((artifacts / "notebooks").glob("*/Mammals*.ipynb"))
-    copies = [c for c in copies if not c.name.endswith(".unfinished.ipynb")]
+    copies = [c for c in copies if (root / c.relative_to(artifacts / "notebooks")).exists()]  # no unfinished ones, no variations
     if not copies:
         raise FileNotFoundError(f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them")
     written = []

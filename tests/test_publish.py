@@ -36,6 +36,7 @@ def test_publish_writes_what_agrees_and_leaves_the_rest(tmp_path, capsys):
         for path, content in ((source, notebook(code)), (copy, executed())):
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(content, path)
+    nbformat.write(executed(), copy.with_name("Mammals A (from scratch).ipynb"))  # not in the tree
     assert [path.name for path in publish("pilot", tmp_path)] == ["Mammals A.ipynb"]
     assert nbformat.read(tmp_path / "Folder/Mammals A.ipynb", 4).cells[2].outputs
     assert not nbformat.read(tmp_path / "Folder/Mammals B.ipynb", 4).cells[2].outputs
