@@ -7,7 +7,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
-from baselines import kmer_logistic, kmer_matrix
+from baselines import kmer_logistic
+from kmers import kmer_matrix
 
 __all__ = ["KmerLogOdds", "cross_fitted_log_odds"]
 

@@ -17,12 +17,15 @@ import dnaio
 import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-__all__ = ["FOLDS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences", "read_species",
-           "read_tables", "split_parts"]
+from similarity import similar_groups
+
+__all__ = ["FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
+           "read_species", "read_tables", "split_parts"]
 
 FOLDS = 5
+SPLITS = ("original", "folds", "grouped", "composition_matched")
 CLASSES = {"positive": 1, "negative": 0}
 SUFFIXES = ("", ".txt", ".fa", ".fasta", ".gz", ".txt.gz", ".fa.gz", ".fasta.gz")
 FORMAT = "it needs one sequence a line, or FASTA"
@@ -93,18 +96,28 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
 
 
 def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """`table` (columns id, label) with `split` (train, valid or test: 80/10/10 at random within class) and `fold` (0 to
-    4, stratified by class, every sequence once). Depends on the ids, labels and seed only, not on the order of rows.
+    """`table` (columns id, sequence, label) with five columns more, set by its rows and the seed, not by their order:
+
+    - `split`: train, valid or test, 80/10/10 at random within class;
+    - `fold`: 0 to 4, stratified by class, every sequence once;
+    - `group`: number of the group of similar sequences, see `similarity.similar_groups`;
+    - `grouped_fold`: 0 to 4, stratified as far as keeping every group in one fold allows. A group larger than a fifth of
+      the table makes folds of unequal size;
+    - `matched`: negatives matched to positives on GC content: within each percent of GC as many of either class as
+      the rarer one has, at random.
+
     Raises ValueError for repeated ids or fewer than ten sequences in a class.
     """
     rank = _random_rank(table, seed)
     order = np.argsort(table["id"].to_numpy(dtype=str))
-    labels = table["label"].to_numpy()[order]
-    fold = np.empty(len(table), dtype=np.int64)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)
-    for number, (_, test) in enumerate(folds):
-        fold[order[test]] = number
-    return table.assign(split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"), fold=fold)
+    labels, group = table["label"].to_numpy()[order], similar_groups(table["sequence"].iloc[order].tolist())
+    fold, grouped_fold = (np.empty(len(table), dtype=np.int64) for _ in range(2))
+    for column, folds, groups in ((fold, StratifiedKFold, None), (grouped_fold, StratifiedGroupKFold, group)):
+        tests = folds(FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups)
+        for number, (_, test) in enumerate(tests):
+            column[order[test]] = number
+    return table.assign(split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"), fold=fold,
+                        group=group[np.argsort(order)], grouped_fold=grouped_fold, matched=_gc_matched(table, seed))
 
 
 def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -114,25 +127,37 @@ def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
 
 def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
-    tenth depends on the ids of the rest and `seed`, not on the order of rows."""
+    tenth depends on the ids of the rest and `seed`, not on the order of rows. If the table has a column `group`, as
+    that of "grouped" has, rows that share their group with a training row stay in training, so validation is smaller.
+
+    Raises ValueError for another fold than 0 to 4, or one without both classes.
+    """
     if fold not in range(FOLDS):
         raise ValueError(f"fold must be 0 to {FOLDS - 1}, got {fold}")
     test, rest = table[table["fold"] == fold], table[table["fold"] != fold]
-    rank = _random_rank(rest, seed)
-    return tuple(part.reset_index(drop=True) for part in (rest[rank >= 0.1], rest[rank < 0.1], test))
+    if test["label"].nunique() < len(CLASSES):
+        raise ValueError(f"fold {fold} has not both classes ({len(test)} sequences): too few sequences, or groups, to make {FOLDS}")
+    valid = _random_rank(rest, seed) < 0.1
+    if "group" in table:
+        valid &= ~rest["group"].isin(rest["group"][~valid]).to_numpy()
+    return tuple(part.reset_index(drop=True) for part in (rest[~valid], rest[valid], test))
 
 
 def read_tables(folder: str | Path, species: list[str] | None = None, split: str = "folds") -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
 
-    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it.
+    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`, and a column `group` tells `fold_parts` what
+    to keep together; with "composition_matched" only the matched rows are left; "folds" and "original" leave all as it is.
+    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
+    word, or a table made without the column it needs.
     """
+    folds_of(split)  # refuse an unknown word
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
     missing = [name for name in species or [] if name not in found]
     if missing or not found:
         raise FileNotFoundError(f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
                                 "run `Mammals Enhancers 0 Data Processing` for this profile first")
-    return {name: pd.read_parquet(found[name]) for name in species or found}
+    return {name: _for_split(pd.read_parquet(found[name]), split, found[name]) for name in species or found}
 
 
 def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -141,11 +166,10 @@ def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def folds_of(split: str) -> list[int | str]:
-    """What has to be scored: every fold for "folds", the one test set for "original". Raises ValueError for other words."""
-    choices = {"folds": list(range(FOLDS)), "original": ["test"]}
-    if split not in choices:
-        raise ValueError(f'SPLIT={split!r}: use "original" or "folds"')
-    return choices[split]
+    """What has to be scored: the one test set for "original", every fold for the others. Raises ValueError for other words."""
+    if split not in SPLITS:
+        raise ValueError(f"SPLIT={split!r}: use " + ", ".join(f'"{word}"' for word in SPLITS))
+    return ["test"] if split == "original" else list(range(FOLDS))
 
 
 def _species_in(folder: Path) -> list[str]:
@@ -210,7 +234,28 @@ def _warn_if_swapped(folder: Path, table: pd.DataFrame) -> None:
                       "Enhancers of mammals are usually richer in GC: are the two files swapped?", stacklevel=3)
 
 
-def _random_rank(table: pd.DataFrame, seed: int) -> np.ndarray:
+def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
+    needed = {"grouped": {"group", "grouped_fold"}, "composition_matched": {"matched"}}.get(split, set())
+    if missing := needed - set(table):
+        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}: make it again with "
+                         "`Mammals Enhancers 0 Data Processing`")
+    if split == "grouped":
+        return table.assign(fold=table["grouped_fold"])
+    table = table.drop(columns="group", errors="ignore")  # or `fold_parts` would keep groups together
+    return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
+
+
+def _gc_matched(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """Which rows to keep, bool, for both classes to have the same number of sequences in each percent of GC."""
+    gc, labels = table["sequence"].str.count("[GC]"), table["label"]
+    percent = (100 * gc // table["sequence"].str.len()).to_numpy()
+    shuffled = table.assign(percent=percent, rank=_random_rank(table, [seed, 1]))  # a draw of its own, apart from `split`
+    place = shuffled.groupby(["percent", "label"])["rank"].rank().to_numpy()
+    sizes = pd.crosstab(percent, labels).min(axis=1)
+    return place <= sizes.loc[percent].to_numpy()
+
+
+def _random_rank(table: pd.DataFrame, seed: int | list[int]) -> np.ndarray:
     """A random rank in [0, 1) for each row, even within its class, set by the ids and the seed."""
     ids, labels = table["id"].to_numpy(dtype=str), table["label"].to_numpy()
     if len(set(ids)) < len(ids) or not set(labels) <= set(CLASSES.values()):

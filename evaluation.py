@@ -32,7 +32,8 @@ _PROFILES = ("simulated", "pilot", "full")
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
 _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic": "k-mer logistic regression",
            "multi_kmer_logistic": "logistic regression, 1- to 7-mers", "kmer_boosting": "k-mer boosting",
-           "cohn_cnn": "CNN of Cohn et al., retrained", "ulmfit_scratch": "ULMFiT from scratch",
+           "cohn_cnn": "CNN of Cohn et al., retrained",
+           "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
            "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
            "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds", "ensemble": "ensemble"}
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")

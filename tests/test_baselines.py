@@ -1,11 +1,9 @@
 from collections import Counter
 from itertools import product
-from math import log2
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis import given, strategies as st
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,19 +11,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-import baselines
-from baselines import (MAX_K, gc_baseline, gc_fraction, kmer_counts, kmer_index, kmer_logistic, kmer_matrix,
-                       markov_bits_per_base)
-from genome import encode_bases
+from baselines import choose_k, composition_baseline, gc_baseline, gc_fraction, kmer_boosting, kmer_frequencies, kmer_logistic
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
-SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
-                    min_size=1, max_size=4)
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive_kmers(s, 4))
-
-
-def text(codes) -> str:
-    return "".join("ACGTN"[c] for c in codes)
 
 
 def reversed_complement(sequence: str) -> str:
@@ -37,24 +26,9 @@ def naive_kmers(sequence: str, k: int) -> list[str]:
     return [w for w in windows if set(w) <= set("ACGT")]
 
 
-def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
-    strands = sequences + ([reversed_complement(s) for s in sequences] if both_strands else [])
-    return Counter(kmer for s in strands for kmer in naive_kmers(s, k))
-
-
-def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
-    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are summed over their first bases."""
-    n = len(context)
-    seen = Counter()
-    for kmer, count in counts.items():
-        seen[kmer[len(kmer) - n - 1:]] += count
-    lower = naive_probability(counts, context[1:], base, weight) if n else 0.25
-    return (seen[context + base] + weight * lower) / (sum(seen[context + b] for b in "ACGT") + weight)
-
-
 def random_sequences(n: int, length: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
-    return [text(rng.integers(0, 4, length)) for _ in range(n)]
+    return ["".join(rng.choice(list("ACGT"), length)) for _ in range(n)]
 
 
 @pytest.fixture(scope="module")
@@ -70,132 +44,25 @@ def planted() -> tuple[list[str], np.ndarray]:
     return sequences, labels
 
 
-# Counting
-
-@given(SEGMENTS, st.integers(1, 5))
-def test_kmer_index_is_the_lexicographic_rank_of_each_kmer(segments, k):
-    rank = {"".join(kmer): i for i, kmer in enumerate(product("ACGT", repeat=k))}
-    for codes in segments:
-        assert kmer_index(codes, k).tolist() == [rank[kmer] for kmer in naive_kmers(text(codes), k)]
-
-
-@settings(deadline=None)
-@given(SEGMENTS, st.integers(1, 4), st.booleans(), st.integers(1, 20))
-def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_strands, chunk):
-    expected = naive_counts([text(s) for s in segments], k, both_strands)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "CHUNK", chunk)
-        if not expected:
-            with pytest.raises(ValueError, match="nothing to count"):
-                kmer_counts(segments, k, both_strands)
-            return
-        counts = kmer_counts(segments, k, both_strands)
-    assert counts.shape == (4 ** k,)
-    assert counts.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
-
-
-def test_long_kmers_are_counted_in_half_the_memory():
-    sequence = random_sequences(1, 300, seed=0)[0]
-    counts = kmer_counts([encode_bases(sequence)], 12)
-    assert counts.dtype == np.uint32
-    assert sorted(counts[counts > 0]) == sorted(naive_counts([sequence], 12, True).values())
-
-
-def test_kmer_counts_read_a_mapped_file_without_changing_it(tmp_path):
-    codes = encode_bases("ACGTNACGGT")
-    codes.tofile(tmp_path / "a.bases")
-    mapped = np.memmap(tmp_path / "a.bases", dtype=np.uint8, mode="r")
-    assert (kmer_counts([mapped[:4], mapped[4:]], 2) == kmer_counts([codes[:4], codes[4:]], 2)).all()
-    assert (mapped == codes).all()
-
-
-def test_counting_refuses_what_it_cannot_count():
-    with pytest.raises(ValueError, match=r"from 1 to 13.* 1\.07 GB"):
-        kmer_counts([encode_bases("A" * 50)], MAX_K + 1)
-    with pytest.raises(ValueError, match="k is 0"):
-        kmer_counts([encode_bases("ACGT")], 0)
-    with pytest.raises(ValueError, match="segment 0 .* in a list"):
-        kmer_counts(encode_bases("ACGT"), 2)
-    with pytest.raises(ValueError, match="segment 1 "):
-        kmer_counts([encode_bases("ACGT"), "ACGT"], 2)
-    with pytest.raises(ValueError, match="segment 0 "):
-        kmer_counts([encode_bases("ACGT").astype(np.int64)], 2)
-    with pytest.raises(ValueError, match="nothing to count"):
-        kmer_counts([encode_bases("NNNNN")], 2)
-
-
-# Markov models
-
-@settings(deadline=None, max_examples=40)
-@given(SEGMENTS, SEGMENTS, st.integers(1, 4), st.sampled_from([0.5, 16.0, 100.0]))
-def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight):
-    seen = naive_counts([text(s) for s in train], k, True)
-    windows = [w for s in test for w in naive_kmers(text(s), k)]
-    if not seen:
-        return
-    counts = kmer_counts(train, k)
-    if not windows:
-        with pytest.raises(ValueError, match="no base to score"):
-            markov_bits_per_base(counts, test, weight)
-        return
-    expected = [-sum(log2(naive_probability(seen, w[k - 1 - n:k - 1], w[-1], weight)) for w in windows) / len(windows)
-                for n in range(k)]
-    assert markov_bits_per_base(counts, test, weight) == pytest.approx(expected)
-
-
-def test_probabilities_of_the_four_bases_sum_to_one_in_every_context():
-    counts = kmer_counts([encode_bases(s) for s in random_sequences(3, 50, seed=4)], 4)
-    for context in product("ACGT", repeat=3):
-        bits = [markov_bits_per_base(counts, [encode_bases("".join(context) + base)]) for base in "ACGT"]
-        assert np.exp2(-np.array(bits)).sum(axis=0) == pytest.approx(np.ones(4))
-
-
-def test_order_zero_is_the_entropy_of_the_composition():
-    codes = encode_bases("A" * 40_000 + "C" * 30_000 + "G" * 20_000 + "T" * 10_000)
-    bits = markov_bits_per_base(kmer_counts([codes], 1, both_strands=False), [codes], prior_weight=1e-6)
-    assert bits == pytest.approx([-sum(p * log2(p) for p in (0.4, 0.3, 0.2, 0.1))])
-
-
-def test_random_bases_cost_two_bits_and_repeats_cost_little():
-    rng = np.random.default_rng(5)
-    train, test = (rng.integers(0, 4, 200_000, dtype=np.uint8) for _ in range(2))
-    assert markov_bits_per_base(kmer_counts([train], 6), [test]) == pytest.approx(np.full(6, 2.0), abs=0.01)
-    repeat = encode_bases("ACGGT" * 20_000)
-    bits = markov_bits_per_base(kmer_counts([repeat], 4, both_strands=False), [repeat])
-    assert bits[0] > 1.9 and bits[3] < 0.02
-
-
-def test_both_strands_make_the_other_strand_as_predictable():
-    forward = encode_bases(random_sequences(1, 30, seed=6)[0] * 50)
-    other = encode_bases(reversed_complement(text(forward)))
-    assert markov_bits_per_base(kmer_counts([forward], 9), [other], prior_weight=1)[-1] < 0.1
-    assert markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
-
-
-def test_markov_refuses_bad_counts_and_weights():
-    counts = kmer_counts([encode_bases("ACGTACGT")], 2)
-    for bad in (counts[:15], counts[:8], counts.reshape(4, 4), counts[:1], counts[:0]):
-        with pytest.raises(ValueError, match="make it with kmer_counts"):
-            markov_bits_per_base(bad, [encode_bases("ACGT")])
-    for weight in (0, -1, float("nan")):
-        with pytest.raises(ValueError, match="must be positive"):
-            markov_bits_per_base(counts, [encode_bases("ACGT")], weight)
-
-
-# Features and classifiers
+# Features
 
 @given(st.lists(DNA, min_size=1, max_size=4), st.integers(1, 4))
-def test_kmer_matrix_counts_canonical_kmers(sequences, k):
-    dense = kmer_matrix(sequences, k).toarray()
-    for row, sequence in zip(dense, sequences, strict=True):
-        expected = Counter(min(kmer, reversed_complement(kmer)) for kmer in naive_kmers(sequence, k))
-        assert row.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
+def test_kmer_frequencies_are_shares_of_canonical_kmers(sequences, k):
+    columns = [kmer for kmer in map("".join, product("ACGT", repeat=k)) if kmer <= reversed_complement(kmer)]
+    rows = kmer_frequencies(sequences, k)
+    assert rows.shape == (len(sequences), len(columns))
+    for row, sequence in zip(rows, sequences, strict=True):
+        seen = Counter(min(kmer, reversed_complement(kmer)) for kmer in naive_kmers(sequence, k))
+        assert row == pytest.approx([seen[kmer] / seen.total() for kmer in columns])
 
 
 @given(st.text("ACGTN", min_size=1).filter(lambda s: set(s) != {"N"}))
 def test_gc_fraction_is_of_the_unambiguous_letters(sequence):
     known = [s for s in sequence if s != "N"]
     assert gc_fraction([sequence])[0, 0] == pytest.approx(sum(s in "GC" for s in known) / len(known))
+
+
+# Classifiers
 
 
 def test_kmer_logistic_matches_scikit_learns_vectorizer(planted):
@@ -216,7 +83,51 @@ def test_a_planted_motif_is_found_by_kmers_and_composition_by_gc(planted):
     assert roc_auc_score(truth, gc) > 0.9
 
 
-@pytest.mark.parametrize("make", [gc_baseline, kmer_logistic])
+def depleted_of_cpg(sequences: list[str]) -> list[str]:
+    """The same bases, each CG turned into GC."""
+    for _ in range(max(map(len, sequences))):
+        sequences = [sequence.replace("CG", "GC") for sequence in sequences]
+    return sequences
+
+
+def test_composition_sees_dinucleotides_that_gc_content_hides():
+    data, truth = random_sequences(120, 100, seed=8), np.repeat([1, 0], 60)
+    data[60:] = depleted_of_cpg(data[60:])
+    aucs = [roc_auc_score(truth, cross_val_predict(make(), data, truth, cv=5, method="predict_proba")[:, 1])
+            for make in (gc_baseline, composition_baseline)]
+    assert aucs[0] < 0.7 and aucs[1] > 0.95
+
+
+def test_boosting_sees_two_motifs_that_only_count_together():
+    rng = np.random.default_rng(9)
+    data, first, second = random_sequences(400, 60, seed=10), rng.random(400) < 0.5, rng.random(400) < 0.5
+    for i in range(400):
+        data[i] = ("TGACT" * 3 if first[i] else "") + data[i] + ("GGAAC" * 3 if second[i] else "")
+    truth = first ^ second
+    aucs = [roc_auc_score(truth[300:], model.fit(data[:300], truth[:300]).predict_proba(data[300:])[:, 1])
+            for model in (kmer_boosting(k=3, trees=100), kmer_logistic(k=3))]
+    assert aucs[0] > 0.9 and aucs[1] < 0.7
+
+
+def test_the_seed_of_boosting_matters(planted):
+    sequences, labels = planted
+    one, other = (kmer_boosting(k=2, trees=5, seed=seed).fit(sequences, labels).predict_proba(sequences) for seed in (0, 1))
+    assert (one != other).any()
+
+
+def test_k_is_chosen_by_validation_auc(planted):
+    sequences, labels = planted
+    train, valid = (sequences[:100], labels[:100]), (sequences[100:], labels[100:])
+    k, aucs = choose_k(*train, *valid, ks=(7, 1, 3))
+    assert list(aucs) == [7, 1, 3]
+    for candidate, auc in aucs.items():
+        assert auc == roc_auc_score(valid[1], kmer_logistic(candidate).fit(*train).predict_proba(valid[0])[:, 1])
+    assert aucs[k] == max(aucs.values()) > 0.9 and k != 1
+    with pytest.raises(ValueError, match="ks is empty"):
+        choose_k(*train, *valid, ks=())
+
+
+@pytest.mark.parametrize("make", [gc_baseline, composition_baseline, kmer_logistic, lambda: kmer_boosting(k=3, trees=20)])
 def test_predictions_are_probabilities_the_same_on_both_strands_and_in_every_run(make, planted):
     sequences, labels = planted
     model = make().fit(sequences, labels)
@@ -234,9 +145,6 @@ def test_ambiguous_letters_and_other_lengths_are_taken(planted):
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: kmer_matrix(["ACGTACGT", "ACGTA"], 6), "sequence 1 has 5 letters"),
-    (lambda: kmer_matrix(["ACGTACGT", "ACGTANACGTA"], 6), "sequence 1 has no 6-mer"),
-    (lambda: kmer_matrix(["A" * 20], MAX_K + 1), "from 1 to 13"),
     (lambda: gc_fraction(["ACGT", "NNN"]), "sequence 1 has no letter"),
     (lambda: gc_fraction(["ACGT", ""]), "sequence 1 has no letter"),
     (lambda: gc_fraction("ACGT"), "single text"),

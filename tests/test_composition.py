@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_model, save_model
+from sklearn.metrics import roc_auc_score
 
 from baselines import kmer_logistic
 from composition import KmerLogOdds, cross_fitted_log_odds
 from genome import encode_bases, reverse_complement
-from sklearn.metrics import roc_auc_score
 
 
 def labelled(n: int, seed: int) -> tuple[list[str], np.ndarray]:

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enhancers import assign_splits, fold_parts, list_species, read_sequences, read_species, split_parts
+from enhancers import (
+    assign_splits, fold_parts, folds_of, list_species, parts, read_sequences, read_species, read_tables, split_parts,
+)
+from similarity import similar_groups
 
 letters = st.sampled_from("ACGTacgtNnRyU")
 sequences_strategy = st.lists(st.text(letters, min_size=1, max_size=80), min_size=1, max_size=12)
@@ -36,7 +39,20 @@ def write_species(folder, positives, negatives):
 
 def make_table(positives, negatives):
     ids = [f"Dog_positive_{i:06d}" for i in range(positives)] + [f"Dog_negative_{i:06d}" for i in range(negatives)]
-    return pd.DataFrame({"id": ids, "sequence": "ACGT", "label": [1] * positives + [0] * negatives})
+    sequences = random_sequences(positives + negatives, seed=positives)
+    return pd.DataFrame({"id": ids, "sequence": sequences, "label": [1] * positives + [0] * negatives})
+
+
+def with_families(table, size=6, share=3):
+    """`table` in which every `share`-th sequence belongs to a family of `size`, a random change in each."""
+    table, rng = table.copy(), np.random.default_rng(0)
+    members = rng.permutation(len(table))[: len(table) // share]
+    for start in range(0, len(members), size):
+        ancestor = random_sequences(1, seed=start + 1)[0]
+        for row in members[start : start + size]:
+            place = rng.integers(len(ancestor))
+            table.loc[row, "sequence"] = ancestor[:place] + "ACGT"[rng.integers(4)] + ancestor[place + 1 :]
+    return table
 
 
 # Reading a file
@@ -259,13 +275,13 @@ def test_splits_are_stratified_disjoint_and_blind_to_row_order(positives, negati
     pd.testing.assert_frame_equal(again.sort_index(), split)
 
     tested = []
-    for parts, shuffled in [(split_parts(split), split_parts(again))] + [
+    for own, shuffled in [(split_parts(split), split_parts(again))] + [
         (fold_parts(split, fold), fold_parts(again, fold)) for fold in range(5)
     ]:
-        ids = [set(part["id"]) for part in parts]
+        ids = [set(part["id"]) for part in own]
         assert ids == [set(part["id"]) for part in shuffled]
-        assert sum(map(len, parts)) == len(set.union(*ids)) == len(table)
-        assert all(part["label"].nunique() == 2 for part in parts)
+        assert sum(map(len, own)) == len(set.union(*ids)) == len(table)
+        assert all(part["label"].nunique() == 2 for part in own)
         tested.append(ids[2])
     assert sum(map(len, tested[1:])) == len(table) == len(set.union(*tested[1:]))
 
@@ -303,3 +319,116 @@ def test_tables_that_cannot_be_split(table, said):
 def test_unknown_fold(fold):
     with pytest.raises(ValueError, match="fold must be 0 to 4"):
         fold_parts(assign_splits(make_table(20, 20), 0), fold)
+
+
+def test_a_fold_without_both_classes_is_refused():
+    split = assign_splits(make_table(20, 20), 0)
+    with pytest.raises(ValueError, match=r"fold 2 has not both classes \(4 sequences\)"):
+        fold_parts(split.assign(fold=np.where(split["fold"] == 2, np.where(split["label"] == 1, 2, 3), split["fold"])), 2)
+
+
+# Groups and composition
+
+
+@settings(max_examples=15, deadline=None)
+@given(positives=st.integers(40, 90), negatives=st.integers(40, 90), seed=st.integers(0, 2**32 - 1),
+       shuffle=st.randoms(use_true_random=False))
+def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negatives, seed, shuffle):
+    table = with_families(make_table(positives, negatives))
+    split = assign_splits(table, seed)
+    expected = similar_groups(table["sequence"].tolist())
+    assert 1 < len(set(expected)) < len(table)
+    group = split["group"].to_numpy()
+    assert ((group[:, None] == group) == (expected[:, None] == expected)).all()
+    assert (split.groupby("group")["grouped_fold"].nunique() == 1).all()
+    sizes = pd.crosstab(split["grouped_fold"], split["label"]).reindex(range(5), fill_value=0)
+    assert sizes.shape == (5, 2) and sizes.sum().sum() == len(table)
+    assert (sizes.max() - sizes.min()).max() <= 6  # no more than one family
+
+    order = list(range(len(table)))
+    shuffle.shuffle(order)
+    pd.testing.assert_frame_equal(assign_splits(table.iloc[order], seed).sort_index(), split)
+
+
+@settings(max_examples=15, deadline=None)
+@given(positives=st.integers(13, 90), negatives=st.integers(13, 90), seed=st.integers(0, 2**32 - 1))
+def test_matched_rows_are_as_many_as_the_rarer_class_has_in_each_percent(positives, negatives, seed):
+    table = make_table(positives, negatives)
+    table["sequence"] = random_sequences(positives, 1, gc=0.5) + random_sequences(negatives, 2, gc=0.4)
+    matched = assign_splits(table, seed)["matched"]
+    assert matched.dtype == bool
+    bins = {1: Counter(), 0: Counter()}
+    kept = {1: Counter(), 0: Counter()}
+    for sequence, label, keep in zip(table["sequence"], table["label"], matched):
+        percent = int((sequence.count("G") + sequence.count("C")) * 100 / len(sequence) + 1e-9)
+        bins[label][percent] += 1
+        kept[label][percent] += keep
+    assert +kept[0] == +kept[1] == bins[0] & bins[1]  # `&` of counters: the smaller count
+
+
+def test_another_seed_gives_other_groups_of_folds_and_other_matches():
+    table = make_table(100, 200)
+    one, other = assign_splits(table, 1), assign_splits(table, 2)
+    assert (one["grouped_fold"] != other["grouped_fold"]).any() and (one["matched"] != other["matched"]).any()
+    assert (one["group"] == other["group"]).all()
+    negatives = one[one["label"] == 0]
+    assert abs(pd.crosstab(negatives["split"], negatives["matched"], normalize="index")[True] - 0.5).max() < 0.25  # drawn apart
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with one table, and that table."""
+    folder = tmp_path_factory.mktemp("made")
+    table = assign_splits(with_families(make_table(150, 200)), 3)
+    table.to_parquet(folder / "Dog.parquet")
+    return folder, table
+
+
+def test_tables_as_folds_and_original_are_the_rows_themselves(made):
+    folder, table = made
+    for split in ("folds", "original"):
+        pd.testing.assert_frame_equal(read_tables(folder, split=split)["Dog"], table.drop(columns="group"))
+    pd.testing.assert_frame_equal(read_tables(folder, ["Dog"])["Dog"], table.drop(columns="group"))
+    assert folds_of("folds") == folds_of("grouped") == folds_of("composition_matched") == [0, 1, 2, 3, 4]
+    assert folds_of("original") == ["test"]
+    old = table.drop(columns=["group", "grouped_fold", "matched"])
+    for fold in [*range(5), "test"]:  # what the new columns leave as it was
+        for part, before in zip(parts(read_tables(folder)["Dog"], fold), parts(old, fold)):
+            assert part["id"].tolist() == before["id"].tolist()
+
+
+def test_parts_of_a_grouped_table_share_no_group(made):
+    folder, table = made
+    grouped = read_tables(folder, split="grouped")["Dog"]
+    assert (grouped["fold"] == table["grouped_fold"]).all()
+    for fold in folds_of("grouped"):
+        train, valid, test = parts(grouped, fold)
+        assert (test["grouped_fold"] == fold).all()
+        assert len(train) + len(valid) + len(test) == len(table)
+        groups = [set(part["group"]) for part in (train, valid, test)]
+        assert sum(map(len, groups)) == len(set.union(*groups))
+        rest = len(train) + len(valid)
+        assert rest / 20 < len(valid) <= rest / 9 and valid["label"].nunique() == 2
+
+
+def test_a_matched_table_holds_the_matched_rows_only(made):
+    folder, table = made
+    matched = read_tables(folder, split="composition_matched")["Dog"]
+    assert set(matched["id"]) == set(table.loc[table["matched"], "id"])
+    assert matched["label"].mean() == 0.5
+    assert (matched.set_index("id")["fold"] == table.set_index("id")["fold"][matched["id"]]).all()
+    assert sum(len(parts(matched, fold)[2]) for fold in folds_of("composition_matched")) == len(matched)
+
+
+def test_unknown_words_and_older_tables_are_refused(made, tmp_path):
+    folder, table = made
+    for call in (folds_of, lambda word: read_tables(folder, split=word)):
+        with pytest.raises(ValueError, match='SPLIT=\'by_chance\': use "original", "folds", "grouped", "composition_matched"'):
+            call("by_chance")
+    table.drop(columns=["group", "matched"]).to_parquet(tmp_path / "Dog.parquet")
+    assert len(read_tables(tmp_path)["Dog"]) == len(table)
+    for split, column in (("grouped", "group"), ("composition_matched", "matched")):
+        with pytest.raises(ValueError, match=f"Dog.parquet has no column {column}: make it again with `Mammals Enhancers 0"):
+            read_tables(tmp_path, split=split)
+    with pytest.raises(FileNotFoundError, match="no table of Cat .*there: Dog"):
+        read_tables(folder, ["Cat"], "grouped")

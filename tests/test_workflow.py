@@ -16,7 +16,7 @@ from simulate import simulate
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
 SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 4, "BPTT": 64, "VALID_BASES": 5000, "LM_EPOCHS": 1,
-         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop"}
+         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1}
 
 
 def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
@@ -72,7 +72,8 @@ def test_one_row_per_species_and_model(results):
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
     assert sorted(zip(human.model, human.k, human.stride)) == [
-        ("gc", 0, 0), ("kmer_logistic", 6, 1), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
+        ("cohn_cnn", 0, 0), ("cohn_cnn_both_strands", 0, 0), ("composition", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
+        ("kmer_logistic", 6, 1), ("multi_kmer_logistic", 0, 0), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
 
 
 def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):

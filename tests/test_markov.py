@@ -1,0 +1,155 @@
+from collections import Counter
+from itertools import product
+from math import log2
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+import markov
+from genome import encode_bases
+from kmers import MAX_K
+from markov import kmer_counts, markov_bits_per_base
+
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
+                    min_size=1, max_size=4)
+
+
+def text(codes) -> str:
+    return "".join("ACGTN"[c] for c in codes)
+
+
+def reversed_complement(sequence: str) -> str:
+    return sequence[::-1].translate(COMPLEMENT)
+
+
+def naive_kmers(sequence: str, k: int) -> list[str]:
+    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
+    return [w for w in windows if set(w) <= set("ACGT")]
+
+
+def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
+    strands = sequences + ([reversed_complement(s) for s in sequences] if both_strands else [])
+    return Counter(kmer for s in strands for kmer in naive_kmers(s, k))
+
+
+def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
+    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are summed over their first bases."""
+    n = len(context)
+    seen = Counter()
+    for kmer, count in counts.items():
+        seen[kmer[len(kmer) - n - 1:]] += count
+    lower = naive_probability(counts, context[1:], base, weight) if n else 0.25
+    return (seen[context + base] + weight * lower) / (sum(seen[context + b] for b in "ACGT") + weight)
+
+
+def random_sequences(n: int, length: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [text(rng.integers(0, 4, length)) for _ in range(n)]
+
+
+# Counting
+
+@settings(deadline=None)
+@given(SEGMENTS, st.integers(1, 4), st.booleans(), st.integers(1, 20))
+def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_strands, chunk):
+    expected = naive_counts([text(s) for s in segments], k, both_strands)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markov, "CHUNK", chunk)
+        if not expected:
+            with pytest.raises(ValueError, match="nothing to count"):
+                kmer_counts(segments, k, both_strands)
+            return
+        counts = kmer_counts(segments, k, both_strands)
+    assert counts.shape == (4 ** k,)
+    assert counts.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
+
+
+def test_long_kmers_are_counted_in_half_the_memory():
+    sequence = random_sequences(1, 300, seed=0)[0]
+    counts = kmer_counts([encode_bases(sequence)], 12)
+    assert counts.dtype == np.uint32
+    assert sorted(counts[counts > 0]) == sorted(naive_counts([sequence], 12, True).values())
+
+
+def test_kmer_counts_read_a_mapped_file_without_changing_it(tmp_path):
+    codes = encode_bases("ACGTNACGGT")
+    codes.tofile(tmp_path / "a.bases")
+    mapped = np.memmap(tmp_path / "a.bases", dtype=np.uint8, mode="r")
+    assert (kmer_counts([mapped[:4], mapped[4:]], 2) == kmer_counts([codes[:4], codes[4:]], 2)).all()
+    assert (mapped == codes).all()
+
+
+def test_counting_refuses_what_it_cannot_count():
+    with pytest.raises(ValueError, match=r"from 1 to 13.* 1\.07 GB"):
+        kmer_counts([encode_bases("A" * 50)], MAX_K + 1)
+    with pytest.raises(ValueError, match="k is 0"):
+        kmer_counts([encode_bases("ACGT")], 0)
+    with pytest.raises(ValueError, match="segment 0 .* in a list"):
+        kmer_counts(encode_bases("ACGT"), 2)
+    with pytest.raises(ValueError, match="segment 1 "):
+        kmer_counts([encode_bases("ACGT"), "ACGT"], 2)
+    with pytest.raises(ValueError, match="segment 0 "):
+        kmer_counts([encode_bases("ACGT").astype(np.int64)], 2)
+    with pytest.raises(ValueError, match="nothing to count"):
+        kmer_counts([encode_bases("NNNNN")], 2)
+
+
+# Markov models
+
+@settings(deadline=None, max_examples=40)
+@given(SEGMENTS, SEGMENTS, st.integers(1, 4), st.sampled_from([0.5, 16.0, 100.0]))
+def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight):
+    seen = naive_counts([text(s) for s in train], k, True)
+    windows = [w for s in test for w in naive_kmers(text(s), k)]
+    if not seen:
+        return
+    counts = kmer_counts(train, k)
+    if not windows:
+        with pytest.raises(ValueError, match="no base to score"):
+            markov_bits_per_base(counts, test, weight)
+        return
+    expected = [-sum(log2(naive_probability(seen, w[k - 1 - n:k - 1], w[-1], weight)) for w in windows) / len(windows)
+                for n in range(k)]
+    assert markov_bits_per_base(counts, test, weight) == pytest.approx(expected)
+
+
+def test_probabilities_of_the_four_bases_sum_to_one_in_every_context():
+    counts = kmer_counts([encode_bases(s) for s in random_sequences(3, 50, seed=4)], 4)
+    for context in product("ACGT", repeat=3):
+        bits = [markov_bits_per_base(counts, [encode_bases("".join(context) + base)]) for base in "ACGT"]
+        assert np.exp2(-np.array(bits)).sum(axis=0) == pytest.approx(np.ones(4))
+
+
+def test_order_zero_is_the_entropy_of_the_composition():
+    codes = encode_bases("A" * 40_000 + "C" * 30_000 + "G" * 20_000 + "T" * 10_000)
+    bits = markov_bits_per_base(kmer_counts([codes], 1, both_strands=False), [codes], prior_weight=1e-6)
+    assert bits == pytest.approx([-sum(p * log2(p) for p in (0.4, 0.3, 0.2, 0.1))])
+
+
+def test_random_bases_cost_two_bits_and_repeats_cost_little():
+    rng = np.random.default_rng(5)
+    train, test = (rng.integers(0, 4, 200_000, dtype=np.uint8) for _ in range(2))
+    assert markov_bits_per_base(kmer_counts([train], 6), [test]) == pytest.approx(np.full(6, 2.0), abs=0.01)
+    repeat = encode_bases("ACGGT" * 20_000)
+    bits = markov_bits_per_base(kmer_counts([repeat], 4, both_strands=False), [repeat])
+    assert bits[0] > 1.9 and bits[3] < 0.02
+
+
+def test_both_strands_make_the_other_strand_as_predictable():
+    forward = encode_bases(random_sequences(1, 30, seed=6)[0] * 50)
+    other = encode_bases(reversed_complement(text(forward)))
+    assert markov_bits_per_base(kmer_counts([forward], 9), [other], prior_weight=1)[-1] < 0.1
+    assert markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
+
+
+def test_markov_refuses_bad_counts_and_weights():
+    counts = kmer_counts([encode_bases("ACGTACGT")], 2)
+    for bad in (counts[:15], counts[:8], counts.reshape(4, 4), counts[:1], counts[:0]):
+        with pytest.raises(ValueError, match="make it with kmer_counts"):
+            markov_bits_per_base(bad, [encode_bases("ACGT")])
+    for weight in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="must be positive"):
+            markov_bits_per_base(counts, [encode_bases("ACGT")], weight)
