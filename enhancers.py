@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from similarity import similar_groups
 
 __all__ = ["FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
-           "read_species", "read_tables", "split_parts"]
+           "read_species", "read_tables", "sample_of_each_class", "split_parts"]
 
 FOLDS = 5
 SPLITS = ("original", "folds", "grouped", "composition_matched")
@@ -163,6 +163,20 @@ def read_tables(folder: str | Path, species: list[str] | None = None, split: str
 def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train, validation and test rows: of `fold_parts` for a number, of `split_parts` for "test"."""
     return split_parts(table) if fold == "test" else fold_parts(table, fold)
+
+
+def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
+    """`n` rows of `table` (columns id, label), half of each class, drawn by the ids and the seed; all if `n` is None.
+
+    A smaller sample of the same seed is part of a larger one. Raises ValueError for an odd or too large `n`.
+    """
+    if n is None:
+        return table
+    rarer = table["label"].value_counts().min()
+    if n < 2 or n % 2 or n > 2 * rarer:
+        raise ValueError(f"N_TRAIN={n}: use an even number from 2 to {2 * rarer}, twice the rarer class")
+    rank = pd.Series(_random_rank(table, seed), table.index)
+    return table[rank.groupby(table["label"]).rank() <= n // 2].reset_index(drop=True)
 
 
 def folds_of(split: str) -> list[int | str]:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enhancers import (
-    assign_splits, fold_parts, folds_of, list_species, parts, read_sequences, read_species, read_tables, split_parts,
+    assign_splits, fold_parts, folds_of, list_species, parts, read_sequences, read_species, read_tables, sample_of_each_class,
+    split_parts,
 )
 from similarity import similar_groups
 
@@ -432,3 +433,19 @@ def test_unknown_words_and_older_tables_are_refused(made, tmp_path):
             read_tables(tmp_path, split=split)
     with pytest.raises(FileNotFoundError, match="no table of Cat .*there: Dog"):
         read_tables(folder, ["Cat"], "grouped")
+
+
+def test_a_sample_has_half_of_each_class_and_smaller_ones_lie_in_larger_ones():
+    table = pd.DataFrame({"id": [f"s{i}" for i in range(50)], "label": [1] * 20 + [0] * 30})
+    samples = [set(sample_of_each_class(table.sample(frac=1, random_state=n), n, seed=3)["id"]) for n in (2, 10, 40)]
+    assert [len(s) for s in samples] == [2, 10, 40] and samples[0] < samples[1] < samples[2]
+    assert all(len(s & set(table["id"][:20])) == len(s) // 2 for s in samples)
+    assert sample_of_each_class(table, None, seed=3) is table
+    assert samples[1] != set(sample_of_each_class(table, 10, seed=4)["id"])
+
+
+@pytest.mark.parametrize("n", [0, 7, 42])
+def test_a_sample_that_cannot_be_is_refused(n):
+    table = pd.DataFrame({"id": [f"s{i}" for i in range(50)], "label": [1] * 20 + [0] * 30})
+    with pytest.raises(ValueError, match=f"N_TRAIN={n}: use an even number from 2 to 40"):
+        sample_of_each_class(table, n, seed=0)

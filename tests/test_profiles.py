@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from profiles import encoder_folder, genome_files, model_name, profile_paths
+from profiles import encoder_folder, genome_files, model_name, profile_paths, recipe_name
 
 
 @pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
@@ -116,3 +116,10 @@ def test_a_missing_encoder_says_which_notebook_makes_it(tmp_path):
     for encoder, profile in ((None, "pilot"), ("pilot", "full")):
         with pytest.raises(FileNotFoundError, match=r"pilot.language_models.name is missing: run the notebook"):
             encoder_folder(encoder, profile, "name", tmp_path)
+
+
+def test_every_recipe_has_its_own_name():
+    names = {recipe_name(*switches) for switches in itertools.product([True, False], [True, False], [[], [6]], ["", "trial_2"])}
+    assert len(names) == 16 and {"ulmfit", "ulmfit_kmers", "ulmfit_scratch", "ulmfit_no_pretraining", "ulmfit_no_finetuning"} < names
+    with pytest.raises(ValueError, match="LABEL='A b': use lower-case"):
+        recipe_name(True, True, [], "A b")
