@@ -54,14 +54,14 @@ def results(tree, first_run):
 
 def test_every_notebook_runs_with_a_line_each(tree, first_run):
     names = [path.stem for path in sorted(tree.glob("*/Mammals*.ipynb"))]
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
 
 
 def test_executed_notebooks_are_clean(tree, first_run):
     copies = sorted(tree.glob("artifacts/*/notebooks/*/*.ipynb"))
-    assert len(copies) == 10
+    assert len(copies) == 11
     for path in copies:
         outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
@@ -72,7 +72,8 @@ def test_one_row_per_species_and_model(results):
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
     assert sorted(zip(human.model, human.k, human.stride)) == [
-        ("cohn_cnn", 0, 0), ("cohn_cnn_both_strands", 0, 0), ("composition", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
+        ("cohn_cnn", 0, 0), ("cohn_cnn_both_strands", 0, 0), ("composition", 0, 0), ("ensemble", 0, 0),
+        ("ensemble_ulmfit", 0, 0), ("ensemble_ulmfit_all", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
         ("kmer_logistic", 6, 1), ("multi_kmer_logistic", 0, 0), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
 
 
