@@ -335,7 +335,7 @@ def frames(project):
 
 def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     table = ev.auc_table(*frames(project), "pilot")
-    assert list(table.columns) == ["model", "Human", "Mouse", "Dog", "Opossum", "n", "scale", "split", "seed", "commit"]
+    assert list(table.columns) == ["model", "Human", "Mouse", "Dog", "Opossum", "n", "minutes", "scale", "split", "seed", "commit"]
     published = table[table["model"].str.endswith("(published, not rerun)")]
     assert published.index.tolist() == list(range(5))
     assert [model.removesuffix(" (published, not rerun)") for model in published["model"]] == [
@@ -351,6 +351,14 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     assert ours["Mouse"].tolist() == ["–", "–", "0.870 (0.800–0.820)", "–"]
     assert ours.loc[2, ["n", "commit"]].tolist() == ["6,948 / 2,800", "1234567 / 89abcde"]
     assert ours.loc[0, ["Dog", "scale"]].tolist() == ["–", "–"]
+
+
+def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
+    ev.record(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", seconds=90.0))
+    headline, whole = (make(*frames(project), "pilot") for make in (ev.headline_table, ev.auc_table))
+    ours = headline[~headline["model"].str.endswith("rerun)")]
+    assert ours["model"].str.split(",").str[0].tolist() == ["GC content", "ULMFiT 5-mer stride 2", "ULMFiT from k-mer log-odds 5-mer stride 2"]
+    assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 2
 
 
 def test_new_models_stand_among_baselines_or_ulmfit(project):
