@@ -19,11 +19,12 @@ from sklearn.metrics import roc_auc_score
 
 import utils
 from awd_lstm import DROPOUTS, layer_groups
+from composition import KmerLogOdds
 from genome import encode_bases, reverse_complement
 from models import load_classifier, load_language_model, save_model
 from utils import (
     SCALES, KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, default_scale, evaluate_language_model,
-    language_model_learner, new_language_model, predict_probabilities, run_facts, seed_everything, sequence_corpus, sizes_of,
+    language_model_learner, new_classifier, new_language_model, predict_probabilities, run_facts, seed_everything, sequence_corpus, sizes_of,
 )
 
 usual = settings(deadline=None, max_examples=60)
@@ -813,3 +814,63 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
     rows = [tuple(row) for x, _ in loader for row in x[:, 1:].tolist()]
     whole = {tuple(tokenizer.encode(c)[:-1].tolist()) for s in sequences for c in (s, reverse_complement(s))}
     assert len(rows) == 6 and set(rows) <= whole
+
+
+# --- A classifier that starts from k-mer log-odds ------------------------------------------------------------------------
+
+def classifier_with_composition(tokenizer, ks=(1, 3)):
+    texts = [random_text(30, i, "ACGT" if i % 2 else "ACGGT") for i in range(40)]
+    composition = KmerLogOdds.fitted(texts, [i % 2 for i in range(40)], ks, C=1.)
+    model = new_classifier(tiny_model(tokenizer).encoder, composition)
+    return model.eval()
+
+
+def test_the_loader_gives_each_sequence_its_own_log_odds():
+    tokenizer, sequences = KmerTokenizer(3, 1), [encode_bases(random_text(20 + i, i)) for i in range(11)]
+    loader = SequenceLoader(sequences, np.arange(11), tokenizer, batch_size=4, log_odds=np.arange(11) / 7, shuffle=True, reverse_complement_half=True)
+    seen = [(label.item(), odds.item()) for _, log_odds, labels in loader for label, odds in zip(labels, log_odds)]
+    assert sorted(label for label, _ in seen) == list(range(11))
+    np.testing.assert_allclose([odds for _, odds in seen], [label / 7 for label, _ in seen], rtol=1e-6)
+
+
+def test_log_odds_are_added_to_those_of_the_network():
+    tokenizer = KmerTokenizer(3, 1)
+    model, sequences = classifier_with_composition(tokenizer), [encode_bases(random_text(n, n)) for n in (25, 40, 31)]
+    plain = new_classifier(model.encoder).eval()
+    plain.head = model.head
+    p, q = (predict_probabilities(m, sequences, tokenizer, both_strands=False) for m in (model, plain))
+    np.testing.assert_allclose(np.log(p / (1 - p)), np.log(q / (1 - q)) + model.composition(sequences).numpy(), rtol=1e-3, atol=1e-4)
+    other = [reverse_complement(s) for s in sequences]
+    np.testing.assert_allclose(predict_probabilities(model, sequences, tokenizer), predict_probabilities(model, other, tokenizer), rtol=1e-5)
+
+
+def test_a_classifier_is_saved_with_its_composition(tmp_path):
+    tokenizer = KmerTokenizer(3, 1)
+    model, sequences = classifier_with_composition(tokenizer), [encode_bases(random_text(n, n)) for n in (25, 40)]
+    save_model(tmp_path, model)
+    again, config = load_classifier(tmp_path, tokenizer)
+    again.encoder.bf16 = model.encoder.bf16
+    assert config["architecture"]["composition"] == [1, 3]
+    np.testing.assert_array_equal(predict_probabilities(model, sequences, tokenizer), predict_probabilities(again, sequences, tokenizer))
+
+
+def test_a_network_learns_what_log_odds_leave_over():
+    """Labels that the log-odds know already leave nothing to learn; half of them leave half."""
+    tokenizer, rng = KmerTokenizer(3, 1), np.random.default_rng(0)
+    labels = np.tile([0, 1], 60)
+    sequences = [rng.choice(4, 40, p=[.2, .3, .3, .2] if label else [.3, .2, .2, .3]).astype(np.uint8) for label in labels]
+    for known, loss in ((20., 1e-3), (0., .1)):
+        log_odds = np.where(labels == 1, known, -known)
+        train = SequenceLoader(sequences, labels, tokenizer, log_odds=log_odds, batch_size=20)
+        composition = classifier_with_composition(tokenizer).composition
+        learn = classifier_learner(tiny_model(tokenizer).encoder, train, train, drop_mult=0., composition=composition)
+        with learn.no_bar(), learn.no_logging():
+            assert (learn.validate()[0] < loss) == bool(known)
+
+
+def test_an_encoder_with_other_facts_than_expected_is_refused(tmp_path):
+    tokenizer = KmerTokenizer(3, 1)
+    save_model(tmp_path, tiny_model(tokenizer), direction="forward", scale="laptop")
+    assert load_language_model(tmp_path, tokenizer, direction="forward")[1]["scale"] == "laptop"
+    with pytest.raises(ValueError, match=r"has {'direction': 'forward'}; wanted {'direction': 'backward'}"):
+        load_language_model(tmp_path, tokenizer, direction="backward", scale="laptop")
