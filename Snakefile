@@ -38,11 +38,18 @@ VARIATIONS = {
     "grouped": {"SPLIT": "grouped"},
     "composition matched": {"SPLIT": "composition_matched"},
 }
+ABLATIONS, SPLITS = ["no k-mers", "no fine-tuning", "no pretraining", "from scratch"], ["grouped", "composition matched"]
+SIZES = (100, 300, 1000, 3000)  # numbers of training sequences, with small batches and more epochs where there would be few updates in all
+for n in SIZES:
+    fewer = {"N_TRAIN": n, "LABEL": f"n{n}", "BATCH_SIZE": min(64, max(8, n // 32)), "STAGE_EPOCHS": [2, 2, 2, 6] if n < 1000 else [1, 1, 1, 3]}
+    VARIATIONS[f"{n} training sequences"] = fewer
+    VARIATIONS |= {f"{n} training sequences, {name}": fewer | VARIATIONS[name] for name in ("no k-mers", "from scratch")}
+EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
 SETTINGS = ["Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1"]
 BASELINES = "Mammals Enhancers 4 Baselines"
-ABLATIONS, SPLITS = list(VARIATIONS)[:4], list(VARIATIONS)[5:]
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
-          "pilot": {**dict.fromkeys(SETTINGS, ABLATIONS), SETTINGS[1]: list(VARIATIONS), BASELINES: SPLITS}}
+          "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
+                    BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}}
 # Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; four passes over 37 Mbp.
 PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 4}}
 # What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.

@@ -23,8 +23,8 @@ from sklearn.metrics import (accuracy_score, average_precision_score, brier_scor
 from records import (ENHANCER_COLUMNS, ENHANCER_KEY, LANGUAGE_MODEL_COLUMNS, PUBLISHED_COLUMNS, code_version,
                      read_predictions, read_published, read_results, record, replacing, write_predictions)
 
-__all__ = ["ENHANCER_COLUMNS", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "auc_table", "bits_per_base",
-           "classification_metrics", "code_version", "delong_interval", "language_model_table",
+__all__ = ["ENHANCER_COLUMNS", "FEWER_SEQUENCES", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "auc_table", "bits_per_base",
+           "classification_metrics", "code_version", "delong_interval", "headline_table", "language_model_table",
            "paired_auc_difference", "read_predictions", "read_published", "read_results", "record",
            "threshold_table", "update_tables", "write_predictions"]
 
@@ -36,6 +36,7 @@ _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic
            "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
            "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
            "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds", "ensemble": "ensemble"}
+FEWER_SEQUENCES = r"_n\d+$"  # ends the names of models trained on so many sequences only, which answer another question
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
@@ -171,6 +172,7 @@ def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: s
 def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Rows that score a whole set, baselines first: pooled out-of-fold, or `test` where a setting has no such row."""
     rows = results[(results["profile"] == profile) & results["fold"].isin(["oof", "test"])]
+    rows = rows[~rows["model"].str.contains(FEWER_SEQUENCES)]
     # `original` and `folds` are two ways to score the same sequences; each other split asks another question
     setting = [rows[column] for column in ENHANCER_KEY if column not in ("split", "fold")]
     pooled = rows["fold"] == "oof"
