@@ -1,12 +1,15 @@
 """Groups of similar sequences against sets of k-mers compared pair by pair."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import similarity
-from similarity import kmer_presence, similar_groups
+from genome import encode_bases
+from similarity import kmer_containment, kmer_presence, similar_groups
 
 
 def random_sequence(length, seed):
@@ -97,3 +100,35 @@ def test_groups_do_not_depend_on_strand_or_order():
 def test_refusals(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def naive_containment(sequence: str, corpus: list[str], k: int) -> float:
+    def kmers(text):
+        other = text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+        return {min(text[i:i + k], other[len(text) - k - i:len(text) - i]) for i in range(len(text) - k + 1)}
+    there = set().union(*(kmers(text) for text in corpus))
+    return len(kmers(sequence) & there) / len(kmers(sequence))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(14, 26), st.integers(0, 10 ** 6), st.lists(st.integers(0, 90), min_size=1, max_size=4))
+def test_containment_is_the_share_of_kmers_found_on_either_strand(k, seed, lengths):
+    rng = random.Random(seed)
+    corpus = ["".join(rng.choices("ACGT", k=n)) for n in lengths]
+    joined = "".join(corpus)
+    pieces = [joined[i:i + 45] for i in range(0, max(1, len(joined) - 45), 20)]
+    turned = [p.translate(str.maketrans("ACGT", "TGCA"))[::-1] for p in pieces]
+    sequences = [s for s in [*pieces, *turned, "".join(rng.choices("ACGT", k=60))] if len(s) >= k]
+    expected = [naive_containment(s, corpus, k) for s in sequences]
+    np.testing.assert_allclose(kmer_containment(sequences, [encode_bases(t) for t in corpus], k), expected)
+
+
+@pytest.mark.parametrize("sequences, corpus, k, message", [
+    (["ACGT" * 5], [], 13, "k is 13, but must be from 14"),
+    (["ACGT" * 9, "ACGT" * 4], [], 20, "sequence 1 is shorter than 20"),
+    (["ACGT" * 9 + "N"], [], 20, "sequence 0 has letters other than"),
+    (["ACGT" * 9], [encode_bases("ACGTN" * 9)], 20, "segment 0 of the corpus has letters"),
+])
+def test_containment_refuses(sequences, corpus, k, message):
+    with pytest.raises(ValueError, match=message):
+        kmer_containment(sequences, corpus, k)
