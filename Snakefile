@@ -50,8 +50,9 @@ BASELINES = "Mammals Enhancers 4 Baselines"
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
           "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
                     BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}}
-# Parameters that differ from the notebooks' defaults. Pilot: every sequence scored once; four passes over 37 Mbp.
-PRESETS = {"pilot": {"SPLIT": "folds", "EPOCHS": 4}}
+# Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch.
+# Pilot: every sequence scored once; four passes over 37 Mbp.
+PRESETS = {"simulated": {"BATCH_SIZE": 16}, "pilot": {"SPLIT": "folds", "EPOCHS": 4}}
 # What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.
 MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
