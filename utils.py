@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import psutil
 import torch
+from fastai.callback.core import Callback
 from fastai.callback.rnn import rnn_cbs
 from fastai.callback.fp16 import MixedPrecision
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner, Metric
+from fastai.learner import Learner, Metric, Recorder
 from fastai.metrics import RocAucBinary, accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
@@ -333,6 +334,15 @@ class InterruptibleLearner(Learner):
             raise
 
 
+class PlainLosses(Callback):
+    """Keeps the recorded losses as numbers: a tensor each, scattered over the memory, would keep ever more of it from being used again."""
+    order = Recorder.order + 1
+
+    def after_batch(self):
+        if self.training:
+            self.recorder.losses[-1] = float(self.recorder.losses[-1])
+
+
 @cache
 def keep_freed_memory() -> None:
     """Have glibc keep freed memory for the next tensors instead of handing it back to the system after every step.
@@ -350,6 +360,7 @@ def keep_freed_memory() -> None:
 def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    callbacks = [*callbacks, PlainLosses()]
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
     if device.type == "cuda" and not has_fast_bf16("cuda"):
         callbacks = [*callbacks, LossScaling()]

@@ -621,6 +621,12 @@ def test_the_learner_reports_what_evaluation_finds():
     assert reported["accuracy"] == pytest.approx(found["accuracy"], rel=1e-6)
 
 
+def test_recorded_losses_are_plain_numbers():
+    """A tensor for each of a million steps holds on to far more memory than its four bytes."""
+    learn, _ = train_language_model(bptt=30, windows=3)
+    assert len(learn.recorder.losses) > 1 and all(type(loss) is float for loss in learn.recorder.losses)
+
+
 def test_segments_that_leave_windows_empty_train_without_nan():
     learn, _ = train_language_model(text=TEXTS["human"][:300], bptt=80, windows=6)
     assert np.isfinite(learn.recorder.values).all()
