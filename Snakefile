@@ -9,6 +9,7 @@ from pathlib import Path
 
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from snakemake.exceptions import WorkflowError
 
 from profiles import profile_paths
@@ -122,6 +123,9 @@ def execute(notebook, values, output, threads):
                                    extra_arguments=["--log-level=ERROR"])
     except papermill.PapermillExecutionError as error:
         print(f"\nFAILED  {name}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}\nSee {unfinished}\n", flush=True)
+        raise WorkflowError(f"{name} failed") from None
+    except DeadKernelError:
+        print(f"\nFAILED  {name}: its kernel died, as it does when memory runs out. See {unfinished}\n", flush=True)
         raise WorkflowError(f"{name} failed") from None
     unfinished.replace(output)
     print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
