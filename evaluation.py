@@ -35,7 +35,10 @@ _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic
            "cohn_cnn": "CNN of Cohn et al., retrained",
            "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
            "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
-           "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds", "ensemble": "ensemble"}
+           "ulmfit_one_strand": "ULMFiT on one strand", "ulmfit_one_pass": "ULMFiT after one pass of pretraining",
+           "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
+           "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "the same with plain ULMFiT",
+           "ensemble": "ensemble of all these and baselines"}
 FEWER_SEQUENCES = r"_n\d+$"  # ends the names of models trained on so many sequences only, which answer another question
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
@@ -183,7 +186,7 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     def rank(model: str) -> float:
         if model in order:
             return order.index(model)
-        return order.index("ensemble" if model.startswith("ulmfit") else "ulmfit_scratch") - 0.5
+        return order.index("ensemble_ulmfit" if model.startswith("ulmfit") else "ulmfit_scratch") - 0.5
 
     return rows.assign(rank=[rank(model) for model in rows["model"]]).sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
 
