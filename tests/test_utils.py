@@ -17,6 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+import models
 import utils
 from awd_lstm import DROPOUTS, layer_groups
 from composition import KmerLogOdds
@@ -761,7 +762,7 @@ def crash_half_way(model, path):
 
 
 @pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("module, name, stand_in", [(utils, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)])
+@pytest.mark.parametrize("module, name, stand_in", [(models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)])
 def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, module, name, stand_in, older):
     tokenizer = KmerTokenizer(3, 1)
     old, new = tiny_model(tokenizer), tiny_model(tokenizer, seed=1)
