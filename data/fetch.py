@@ -395,7 +395,9 @@ def extract_enhancers(archive: Path, folder: Path) -> list[Path]:
             members = _sample_members(opened, archive)
             _need_disk(folder, sum(member.size for member in members.values()))
             for wanted, member in members.items():
-                opened.extract(member.replace(name=wanted), staging, filter="data")
+                (staging / wanted).parent.mkdir(parents=True, exist_ok=True)
+                with opened.extractfile(member) as packed, open(staging / wanted, "wb") as file:  # contents alone: no owner, no mode
+                    shutil.copyfileobj(packed, file)
         for wanted in members:
             (folder / wanted).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staging / wanted, folder / wanted)

@@ -141,4 +141,4 @@ def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, f
         (tree / path).touch()
         os.utime(tree / path, (time.time() - age,) * 2)
     planned = snakemake(tree, "profile=pilot", "only=LM 0", options=("--dry-run",)).stdout
-    assert "Mammals_LM_0_Genomic_Data_Processing\n" in planned and " data\n" not in planned
+    assert "Mammals_LM_0_Genomic_Data_Processing\n" in planned and "\n        data\n" not in planned
