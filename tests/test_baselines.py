@@ -11,24 +11,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
+import naive
 from baselines import choose_k, composition_baseline, gc_baseline, gc_fraction, kmer_boosting, kmer_frequencies, kmer_logistic
+from naive import random_sequences
 
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
-DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive_kmers(s, 4))
-
-
-def reversed_complement(sequence: str) -> str:
-    return sequence[::-1].translate(COMPLEMENT)
-
-
-def naive_kmers(sequence: str, k: int) -> list[str]:
-    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
-    return [w for w in windows if set(w) <= set("ACGT")]
-
-
-def random_sequences(n: int, length: int, seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return ["".join(rng.choice(list("ACGT"), length)) for _ in range(n)]
+DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +35,11 @@ def planted() -> tuple[list[str], np.ndarray]:
 
 @given(st.lists(DNA, min_size=1, max_size=4), st.integers(1, 4))
 def test_kmer_frequencies_are_shares_of_canonical_kmers(sequences, k):
-    columns = [kmer for kmer in map("".join, product("ACGT", repeat=k)) if kmer <= reversed_complement(kmer)]
+    columns = [kmer for kmer in map("".join, product("ACGT", repeat=k)) if kmer <= naive.reverse_complement(kmer)]
     rows = kmer_frequencies(sequences, k)
     assert rows.shape == (len(sequences), len(columns))
     for row, sequence in zip(rows, sequences, strict=True):
-        seen = Counter(min(kmer, reversed_complement(kmer)) for kmer in naive_kmers(sequence, k))
+        seen = Counter(naive.canonical(kmer) for kmer in naive.kmers(sequence, k))
         assert row == pytest.approx([seen[kmer] / seen.total() for kmer in columns])
 
 
@@ -67,7 +54,7 @@ def test_gc_fraction_is_of_the_unambiguous_letters(sequence):
 
 def test_kmer_logistic_matches_scikit_learns_vectorizer(planted):
     sequences, labels = planted
-    canonical = TfidfVectorizer(analyzer=lambda s: [min(w, reversed_complement(w)) for w in naive_kmers(s, 4)])
+    canonical = TfidfVectorizer(analyzer=lambda s: [naive.canonical(w) for w in naive.kmers(s, 4)])
     reference = make_pipeline(canonical, LogisticRegression(max_iter=1000))
     expected = reference.fit(sequences, labels).predict_proba(sequences)
     assert kmer_logistic(k=4).fit(sequences, labels).predict_proba(sequences) == pytest.approx(expected, abs=1e-3)
@@ -133,7 +120,7 @@ def test_predictions_are_probabilities_the_same_on_both_strands_and_in_every_run
     model = make().fit(sequences, labels)
     p = model.predict_proba(sequences)
     assert p.shape == (len(sequences), 2) and np.allclose(p.sum(axis=1), 1)
-    assert (model.predict_proba([reversed_complement(s) for s in sequences]) == p).all()
+    assert (model.predict_proba([naive.reverse_complement(s) for s in sequences]) == p).all()
     assert (model.predict_proba([s.lower() for s in sequences]) == p).all()
     assert (clone(model).fit(sequences, labels).predict_proba(sequences) == p).all()
 

@@ -14,21 +14,12 @@ from enhancers import (
     assign_splits, fold_parts, folds_of, list_species, parts, read_sequences, read_species, read_tables, sample_of_each_class,
     split_parts,
 )
+from naive import random_sequences, reverse_complement
 from similarity import similar_groups
 
 letters = st.sampled_from("ACGTacgtNnRyU")
 sequences_strategy = st.lists(st.text(letters, min_size=1, max_size=80), min_size=1, max_size=12)
 disk = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def random_sequences(number, seed=0, gc=0.5, length=60):
-    at, cg = (1 - gc) / 2, gc / 2
-    rows = np.random.default_rng(seed).choice(list("ACGT"), size=(number, length), p=[at, cg, cg, at])
-    return ["".join(row) for row in rows]
-
-
-def reverse_complement(sequence):
-    return sequence.translate(str.maketrans("ACGT", "TGCA"))[::-1]
 
 
 def write_species(folder, positives, negatives):
@@ -40,7 +31,7 @@ def write_species(folder, positives, negatives):
 
 def make_table(positives, negatives):
     ids = [f"Dog_positive_{i:06d}" for i in range(positives)] + [f"Dog_negative_{i:06d}" for i in range(negatives)]
-    sequences = random_sequences(positives + negatives, seed=positives)
+    sequences = random_sequences(positives + negatives, 60, seed=positives)
     return pd.DataFrame({"id": ids, "sequence": sequences, "label": [1] * positives + [0] * negatives})
 
 
@@ -49,7 +40,7 @@ def with_families(table, size=6, share=3):
     table, rng = table.copy(), np.random.default_rng(0)
     members = rng.permutation(len(table))[: len(table) // share]
     for start in range(0, len(members), size):
-        ancestor = random_sequences(1, seed=start + 1)[0]
+        ancestor = random_sequences(1, 60, seed=start + 1)[0]
         for row in members[start : start + size]:
             place = rng.integers(len(ancestor))
             table.loc[row, "sequence"] = ancestor[:place] + "ACGT"[rng.integers(4)] + ancestor[place + 1 :]
@@ -167,7 +158,7 @@ def test_drops_agree_with_naive_selection(tmp_path, positives, negatives, min_le
 
 
 def test_report_counts_each_reason(tmp_path):
-    a, b, c, d, e, f = random_sequences(6)
+    a, b, c, d, e, f = random_sequences(6, 60, 0)
     folder = write_species(tmp_path / "Cat", [a, b, b, c, a[:10], "N" + b], [d, e.lower(), f, reverse_complement(d), c])
     table, report = read_species(folder, min_length=20)
     assert table["id"].tolist() == [
@@ -213,7 +204,7 @@ def test_list_species_skips_other_folders(tmp_path):
 
 
 def test_one_class_only_is_refused(tmp_path):
-    folder = write_species(tmp_path / "Cat", random_sequences(5), random_sequences(5, seed=1, length=10))
+    folder = write_species(tmp_path / "Cat", random_sequences(5, 60, 0), random_sequences(5, 10, 1))
     with pytest.raises(ValueError, match="Cat: check the labels; there is no negative sequence of at least 30 bases"):
         read_species(folder, 30)
     with pytest.raises(ValueError, match="no positive and no negative sequence of at least 99 bases"):
@@ -228,8 +219,8 @@ def test_one_class_only_is_refused(tmp_path):
 
 @pytest.mark.parametrize("extra", [0, 3])
 def test_same_sequences_under_both_labels_are_refused(tmp_path, extra):
-    shared = random_sequences(8)
-    negatives = [reverse_complement(sequence) for sequence in shared[::-1]] + random_sequences(extra, seed=1)
+    shared = random_sequences(8, 60, 0)
+    negatives = [reverse_complement(sequence) for sequence in shared[::-1]] + random_sequences(extra, 60, 1)
     with pytest.raises(ValueError, match="check the labels.*sequences of one file are also in the other"):
         read_species(write_species(tmp_path / "Cat", shared, negatives), 30)
 
@@ -240,13 +231,13 @@ def test_min_length_must_be_positive(tmp_path):
 
 
 def test_swapped_labels_warn_by_gc(tmp_path):
-    rich, poor = random_sequences(60, gc=0.55), random_sequences(60, seed=1, gc=0.40)
+    rich, poor = random_sequences(60, 60, 0, gc=0.55), random_sequences(60, 60, 1, gc=0.40)
     with pytest.warns(UserWarning, match="are the two files swapped"):
         read_species(write_species(tmp_path / "Cat", poor, rich), 30)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_species(write_species(tmp_path / "Dog", rich, poor), 30)
-        read_species(write_species(tmp_path / "Cow", poor, random_sequences(60, seed=2, gc=0.40)), 30)
+        read_species(write_species(tmp_path / "Cow", poor, random_sequences(60, 60, 2, gc=0.40)), 30)
 
 
 # Splits
@@ -355,7 +346,7 @@ def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negati
 @given(positives=st.integers(13, 90), negatives=st.integers(13, 90), seed=st.integers(0, 2**32 - 1))
 def test_matched_rows_are_as_many_as_the_rarer_class_has_in_each_percent(positives, negatives, seed):
     table = make_table(positives, negatives)
-    table["sequence"] = random_sequences(positives, 1, gc=0.5) + random_sequences(negatives, 2, gc=0.4)
+    table["sequence"] = random_sequences(positives, 60, 1, gc=0.5) + random_sequences(negatives, 60, 2, gc=0.4)
     matched = assign_splits(table, seed)["matched"]
     assert matched.dtype == bool
     bins = {1: Counter(), 0: Counter()}

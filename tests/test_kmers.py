@@ -6,40 +6,27 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
+import naive
 from genome import encode_bases
 from kmers import MAX_K, canonical_kmers, encode_sequences, kmer_index, kmer_matrix
 
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
 CODES = arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4]))
-DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive_kmers(s, 4))
-
-
-def text(codes) -> str:
-    return "".join("ACGTN"[c] for c in codes)
-
-
-def reversed_complement(sequence: str) -> str:
-    return sequence[::-1].translate(COMPLEMENT)
-
-
-def naive_kmers(sequence: str, k: int) -> list[str]:
-    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
-    return [w for w in windows if set(w) <= set("ACGT")]
+DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
 
 
 @given(CODES, st.integers(1, 5))
 def test_kmer_index_is_the_lexicographic_rank_of_each_kmer(codes, k):
     rank = {"".join(kmer): i for i, kmer in enumerate(product("ACGT", repeat=k))}
-    kmers = naive_kmers(text(codes), k)
+    kmers = naive.kmers(naive.text(codes), k)
     assert kmer_index(codes, k).tolist() == [rank[kmer] for kmer in kmers]
-    assert canonical_kmers(codes, k).tolist() == [rank[min(kmer, reversed_complement(kmer))] for kmer in kmers]
+    assert canonical_kmers(codes, k).tolist() == [rank[naive.canonical(kmer)] for kmer in kmers]
 
 
 @given(st.lists(DNA, min_size=1, max_size=4), st.integers(1, 4))
 def test_kmer_matrix_counts_canonical_kmers(sequences, k):
     dense = kmer_matrix(sequences, k).toarray()
     for row, sequence in zip(dense, sequences, strict=True):
-        expected = Counter(min(kmer, reversed_complement(kmer)) for kmer in naive_kmers(sequence, k))
+        expected = Counter(naive.canonical(kmer) for kmer in naive.kmers(sequence, k))
         assert row.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
 
 

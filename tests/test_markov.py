@@ -8,31 +8,18 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 import markov
+import naive
 from genome import encode_bases
 from kmers import MAX_K
 from markov import kmer_counts, markov_bits_per_base
 
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
 SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
                     min_size=1, max_size=4)
 
 
-def text(codes) -> str:
-    return "".join("ACGTN"[c] for c in codes)
-
-
-def reversed_complement(sequence: str) -> str:
-    return sequence[::-1].translate(COMPLEMENT)
-
-
-def naive_kmers(sequence: str, k: int) -> list[str]:
-    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
-    return [w for w in windows if set(w) <= set("ACGT")]
-
-
 def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
-    strands = sequences + ([reversed_complement(s) for s in sequences] if both_strands else [])
-    return Counter(kmer for s in strands for kmer in naive_kmers(s, k))
+    strands = sequences + ([naive.reverse_complement(s) for s in sequences] if both_strands else [])
+    return Counter(kmer for s in strands for kmer in naive.kmers(s, k))
 
 
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
@@ -45,17 +32,12 @@ def naive_probability(counts: Counter, context: str, base: str, weight: float) -
     return (seen[context + base] + weight * lower) / (sum(seen[context + b] for b in "ACGT") + weight)
 
 
-def random_sequences(n: int, length: int, seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [text(rng.integers(0, 4, length)) for _ in range(n)]
-
-
 # Counting
 
 @settings(deadline=None)
 @given(SEGMENTS, st.integers(1, 4), st.booleans(), st.integers(1, 20))
 def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_strands, chunk):
-    expected = naive_counts([text(s) for s in segments], k, both_strands)
+    expected = naive_counts([naive.text(s) for s in segments], k, both_strands)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(markov, "CHUNK", chunk)
         if not expected:
@@ -68,7 +50,7 @@ def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_st
 
 
 def test_long_kmers_are_counted_in_half_the_memory():
-    sequence = random_sequences(1, 300, seed=0)[0]
+    sequence = naive.random_sequences(1, 300, seed=0)[0]
     counts = kmer_counts([encode_bases(sequence)], 12)
     assert counts.dtype == np.uint32
     assert sorted(counts[counts > 0]) == sorted(naive_counts([sequence], 12, True).values())
@@ -102,8 +84,8 @@ def test_counting_refuses_what_it_cannot_count():
 @settings(deadline=None, max_examples=40)
 @given(SEGMENTS, SEGMENTS, st.integers(1, 4), st.sampled_from([0.5, 16.0, 100.0]))
 def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight):
-    seen = naive_counts([text(s) for s in train], k, True)
-    windows = [w for s in test for w in naive_kmers(text(s), k)]
+    seen = naive_counts([naive.text(s) for s in train], k, True)
+    windows = [w for s in test for w in naive.kmers(naive.text(s), k)]
     if not seen:
         return
     counts = kmer_counts(train, k)
@@ -117,7 +99,7 @@ def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight)
 
 
 def test_probabilities_of_the_four_bases_sum_to_one_in_every_context():
-    counts = kmer_counts([encode_bases(s) for s in random_sequences(3, 50, seed=4)], 4)
+    counts = kmer_counts([encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)], 4)
     for context in product("ACGT", repeat=3):
         bits = [markov_bits_per_base(counts, [encode_bases("".join(context) + base)]) for base in "ACGT"]
         assert np.exp2(-np.array(bits)).sum(axis=0) == pytest.approx(np.ones(4))
@@ -139,8 +121,8 @@ def test_random_bases_cost_two_bits_and_repeats_cost_little():
 
 
 def test_both_strands_make_the_other_strand_as_predictable():
-    forward = encode_bases(random_sequences(1, 30, seed=6)[0] * 50)
-    other = encode_bases(reversed_complement(text(forward)))
+    forward = encode_bases(naive.random_sequences(1, 30, seed=6)[0] * 50)
+    other = encode_bases(naive.reverse_complement(naive.text(forward)))
     assert markov_bits_per_base(kmer_counts([forward], 9), [other], prior_weight=1)[-1] < 0.1
     assert markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
 

@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import naive
 import similarity
 from genome import encode_bases
+from naive import random_sequences, reverse_complement
 from similarity import kmer_containment, kmer_presence, similar_groups
-
-
-def random_sequence(length, seed):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
-
-
-def reverse_complement(sequence):
-    return sequence.translate(str.maketrans("ACGT", "TGCA"))[::-1]
 
 
 def mutated(sequence, share, seed):
@@ -28,14 +22,9 @@ def mutated(sequence, share, seed):
     return "".join(bases)
 
 
-def naive_kmers(sequence, k):
-    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
-    return {min(window, reverse_complement(window)) for window in windows if set(window) <= set("ACGT")}
-
-
 def naive_groups(sequences, k, min_shared):
     """Numbers spread from each sequence to all that it shares enough with, until nothing changes."""
-    kmers, groups = [naive_kmers(sequence, k) for sequence in sequences], [-1] * len(sequences)
+    kmers, groups = [{naive.canonical(kmer) for kmer in naive.kmers(sequence, k)} for sequence in sequences], [-1] * len(sequences)
     for first in range(len(sequences)):
         reached = [first] if groups[first] < 0 else []
         number = max(groups) + 1
@@ -58,7 +47,7 @@ def test_groups_match_pairwise_comparison_at_every_block_size(sequences, k, min_
 
 @given(st.lists(st.text("ACGTN", max_size=20), max_size=6), st.integers(1, 4))
 def test_presence_holds_the_kmers_of_two_or_more_sequences(sequences, k):
-    kmers = [naive_kmers(sequence, k) for sequence in sequences]
+    kmers = [{naive.canonical(kmer) for kmer in naive.kmers(sequence, k)} for sequence in sequences]
     shared = {kmer for i, own in enumerate(kmers) for other in kmers[:i] for kmer in own & other}
     present = kmer_presence(sequences, k)
     assert present.shape == (len(sequences), len(shared))
@@ -66,15 +55,15 @@ def test_presence_holds_the_kmers_of_two_or_more_sequences(sequences, k):
 
 
 def test_copies_overlaps_and_diverged_repeats_are_grouped_and_unrelated_sequences_are_not():
-    sequences = [random_sequence(500, seed) for seed in range(60)]
-    repeat, locus = random_sequence(300, 100), random_sequence(900, 101)
+    sequences = [random_sequences(1, 500, seed)[0] for seed in range(60)]
+    repeat, locus = random_sequences(1, 300, 100)[0], random_sequences(1, 900, 101)[0]
     sequences[3] = mutated(sequences[0], 0.05, 1)
     sequences[7] = reverse_complement(sequences[0])
     for place, seed in ((10, 2), (20, 3), (30, 4)):  # copies of a repeat, 7 % from it, some 14 % from each other
         sequences[place] = sequences[place][:100] + mutated(repeat, 0.07, seed) + sequences[place][400:]
     sequences[20] = reverse_complement(sequences[20])
     sequences[40], sequences[41] = locus[:500], locus[400:]  # windows that overlap by 100 bases
-    sequences[50], sequences[51] = "CA" * 250, random_sequence(250, 102) + "CA" * 125
+    sequences[50], sequences[51] = "CA" * 250, random_sequences(1, 250, 102)[0] + "CA" * 125
     groups = similar_groups(sequences)
     expected = [{0, 3, 7}, {10, 20, 30}, {40, 41}]
     together = {frozenset(np.flatnonzero(groups == number).tolist()) for number in groups}
@@ -82,7 +71,7 @@ def test_copies_overlaps_and_diverged_repeats_are_grouped_and_unrelated_sequence
 
 
 def test_groups_do_not_depend_on_strand_or_order():
-    sequences = [mutated(random_sequence(60, seed % 20), 0.1 if seed % 3 else 0, seed) for seed in range(40)]
+    sequences = [mutated(random_sequences(1, 60, seed % 20)[0], 0.1 if seed % 3 else 0, seed) for seed in range(40)]
     groups = similar_groups(sequences, 8, 10)
     assert 1 < groups.max() + 1 < 40
     assert (similar_groups([reverse_complement(sequence) for sequence in sequences], 8, 10) == groups).all()
@@ -104,8 +93,8 @@ def test_refusals(call, said):
 
 def naive_containment(sequence: str, corpus: list[str], k: int) -> float:
     def kmers(text):
-        other = text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
-        return {min(text[i:i + k], other[len(text) - k - i:len(text) - i]) for i in range(len(text) - k + 1)}
+        return {naive.canonical(kmer) for kmer in naive.kmers(text, k)}
+
     there = set().union(*(kmers(text) for text in corpus))
     return len(kmers(sequence) & there) / len(kmers(sequence))
 

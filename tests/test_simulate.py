@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from enhancers import list_species, read_species
+from naive import reverse_complement
 
 TINY = {"genome_bases": 20_000, "sequences": 60}
 
@@ -31,10 +32,6 @@ def profile(tmp_path_factory):
 def checksums(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def reverse_complement(text: str) -> str:
-    return text.translate(str.maketrans("ACGTacgtN", "TGCAtgcaN"))[::-1]
 
 
 def base_numbers(sequences: pd.Series) -> np.ndarray:

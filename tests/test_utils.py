@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 import models
+import naive
 import utils
 from awd_lstm import DROPOUTS, layer_groups
 from composition import KmerLogOdds
@@ -31,16 +32,11 @@ from utils import (
 usual = settings(deadline=None, max_examples=60)
 few = settings(deadline=None, max_examples=25)
 
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
 TINY = dict(embedding=8, hidden=12, layers=2)
 
 
 def random_text(n: int, seed: int, letters="ACGT") -> str:
     return "".join(random.Random(seed).choices(letters, k=n))
-
-
-def other_strand(text: str) -> str:
-    return text[::-1].translate(COMPLEMENT)
 
 
 def naive_ids(text: str, k: int, stride: int) -> list[int]:
@@ -208,7 +204,7 @@ UNIQUE = KmerTokenizer(12, 1)  # every 12-mer of both strands of TEXTS lies at o
 def places() -> dict[str, tuple[str, int, int]]:
     found = {}
     for species, text in TEXTS.items():
-        for strand, read in enumerate((text, other_strand(text))):
+        for strand, read in enumerate((text, naive.reverse_complement(text))):
             for i in range(len(text) - 11):
                 found[read[i:i + 12]] = species, len(text) - 12 - i if strand else i, strand
     return found
@@ -265,7 +261,7 @@ def test_epochs_go_on_where_the_last_one_stopped(backwards):
     for number in range(3):
         for genome, start, length, strand in zip(*reference.blocks(number)):
             text = list(TEXTS.values())[genome][start:start + length]
-            text = other_strand(text) if strand else text
+            text = naive.reverse_complement(text) if strand else text
             stream.append(naive_row(text[::-1] if backwards else text, tokenizer, 40))
     for epoch in range(12):  # more than two passes of about 47 blocks
         assert len(loader) == 4 * 2  # 10 blocks in batches of 3, of two windows each
@@ -405,7 +401,7 @@ def test_shuffling_and_augmentation_are_seeded_and_only_done_when_asked_for(augm
         orders.append(labels)
         flipped = 0
         for label, row in zip(labels, ids):
-            plus, minus = ([0, *naive_ids(t, 3, 1)] for t in (texts[label], other_strand(texts[label])))
+            plus, minus = ([0, *naive_ids(t, 3, 1)] for t in (texts[label], naive.reverse_complement(texts[label])))
             assert row in (plus, minus)
             flipped += row != plus
         assert 8 < flipped < 32 if augment else flipped == 0
