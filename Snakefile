@@ -30,12 +30,14 @@ NEEDS = {  # notebook: the notebooks whose results it reads, in the order of rea
     "Mammals Enhancers 5 Results and Comparisons": ["Mammals Enhancers 6 Improving the Model"],
 }
 # Further runs of a notebook, beside the one with its own parameters: ULMFiT taken apart, and other ways to split the sequences.
+PLAIN = {"KMERS": [], "GAPPED_SPANS": []}  # ULMFiT without a start from k-mers
 VARIATIONS = {
-    "no k-mers": {"KMERS": []},
-    "no fine-tuning": {"KMERS": [], "FINE_TUNED": False},
-    "no pretraining": {"KMERS": [], "PRETRAINED": False},
-    "from scratch": {"KMERS": [], "PRETRAINED": False, "FINE_TUNED": False},
-    "one strand": {"KMERS": [], "RC_TRAIN": False, "RC_PREDICT": False, "LABEL": "one_strand"},
+    "no k-mers": PLAIN,
+    "no gaps": {"GAPPED_SPANS": [], "LABEL": "no_gaps"},
+    "no fine-tuning": PLAIN | {"FINE_TUNED": False},
+    "no pretraining": PLAIN | {"PRETRAINED": False},
+    "from scratch": PLAIN | {"PRETRAINED": False, "FINE_TUNED": False},
+    "one strand": PLAIN | {"RC_TRAIN": False, "RC_PREDICT": False, "LABEL": "one_strand"},
     "grouped": {"SPLIT": "grouped"},
     "composition matched": {"SPLIT": "composition_matched"},
 }
@@ -49,7 +51,7 @@ EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
 SETTINGS = ["Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1"]
 BASELINES = "Mammals Enhancers 4 Baselines"
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
-          "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
+          "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "no gaps", "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
                     BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}}
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch.
 # Pilot: every sequence scored once; four passes over 37 Mbp.

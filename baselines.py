@@ -61,16 +61,18 @@ def composition_baseline() -> Pipeline:
     return Pipeline([("frequencies", features), ("scale", StandardScaler()), ("logistic", LogisticRegression())])
 
 
-def kmer_logistic(k: int | Sequence[int] = 6, C: float = 1.0) -> Pipeline:
+def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:
     """Logistic regression on TF-IDF of canonical k-mers of sequences of any lengths from k up.
 
-    `k`: one length, or several, whose k-mers are then weighed (TF-IDF) apart from each other and stand side by side.
-    `C`: inverse strength of the penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
+    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from each other and
+    stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding sites do: Ghandi et al. 2014,
+    PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern, symmetric or not. `C`: inverse strength of the
+    penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
     """
-    def weighted_counts(k: int) -> Pipeline:
+    def weighted_counts(k: int | str) -> Pipeline:
         return Pipeline([("count", FunctionTransformer(kmer_matrix, kw_args={"k": k})), ("tfidf", TfidfTransformer())])
 
-    lengths = [k] if isinstance(k, int) else list(k)
+    lengths = [k] if isinstance(k, (int, str)) else list(k)
     return Pipeline([("kmers", FeatureUnion([(f"{n}-mers", weighted_counts(n)) for n in lengths])),
                      ("logistic", LogisticRegression(C=C, max_iter=1000))])
 

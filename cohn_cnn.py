@@ -41,7 +41,7 @@ class CohnCNN:
     After `fit`: `history_` (validation AUC of each epoch) and `network_`.
     """
 
-    def __init__(self, augment: bool = False, both_strands: bool = False, max_epochs: int = 100, patience: int = 12,
+    def __init__(self, augment: bool = False, both_strands: bool = False, max_epochs: int = 100, patience: int = 30,
                  batch_size: int = 50, learning_rate: float = 3e-3, seed: int = 0):
         self.augment, self.both_strands = augment, both_strands
         self.max_epochs, self.patience, self.batch_size = max_epochs, patience, batch_size

@@ -3,12 +3,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from baselines import kmer_logistic
-from kmers import kmer_matrix
+from kmers import kmer_matrix, n_kmers
 
 __all__ = ["KmerLogOdds", "cross_fitted_log_odds"]
 
@@ -16,22 +17,17 @@ __all__ = ["KmerLogOdds", "cross_fitted_log_odds"]
 class KmerLogOdds(nn.Module):
     """A fitted `kmer_logistic` as a module without trainable parameters, so that it is saved and loaded with a network.
 
-    `ks`: lengths of the k-mers. Called with sequences (str or uint8 code arrays, at least as long as the longest k-mer),
+    `ks`: lengths or patterns of the k-mers. Called with sequences (str or uint8 code arrays, at least as long as the longest k-mer),
     it returns what the pipeline's `decision_function` returns, float32 [sequences]; both strands get the same.
     """
 
-    def __init__(self, ks: Sequence[int]):
+    def __init__(self, ks: Sequence[int | str]):
         super().__init__()
         self.ks = tuple(ks)
         self.register_buffer("intercept", torch.zeros(()))
         for k in self.ks:
-            self.register_buffer(f"idf_{k}", torch.zeros(4 ** k))
-            self.register_buffer(f"coefficients_{k}", torch.zeros(4 ** k))
-
-    @classmethod
-    def fitted(cls, sequences: Sequence[str], labels, ks: Sequence[int], C: float) -> "KmerLogOdds":
-        """Fit the logistic regression to labelled sequences."""
-        return cls.from_pipeline(kmer_logistic(ks, C).fit(sequences, labels))
+            self.register_buffer(f"idf_{k}", torch.zeros(n_kmers(k)))
+            self.register_buffer(f"coefficients_{k}", torch.zeros(n_kmers(k)))
 
     @classmethod
     def from_pipeline(cls, pipeline: Pipeline) -> "KmerLogOdds":
@@ -40,7 +36,7 @@ class KmerLogOdds(nn.Module):
         module = cls([part["count"].kw_args["k"] for part in parts.values()])
         logistic = pipeline["logistic"]
         module.intercept.fill_(float(logistic.intercept_[0]))
-        coefficients = np.split(logistic.coef_[0], np.cumsum([4 ** k for k in module.ks])[:-1])
+        coefficients = np.split(logistic.coef_[0], np.cumsum([n_kmers(k) for k in module.ks])[:-1])
         for k, part, weights in zip(module.ks, parts.values(), coefficients):
             getattr(module, f"idf_{k}").copy_(torch.from_numpy(part["tfidf"].idf_))
             getattr(module, f"coefficients_{k}").copy_(torch.from_numpy(weights))
@@ -56,12 +52,15 @@ class KmerLogOdds(nn.Module):
         return torch.from_numpy(total.astype(np.float32))
 
 
-def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int], C: float, seed: int) -> np.ndarray:
-    """Log-odds of each sequence by a `kmer_logistic` fitted without it (five folds), float32 [sequences].
+def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int) -> tuple[np.ndarray, KmerLogOdds]:
+    """Log-odds of each sequence by a regression fitted without it (five folds), float32 [sequences]; and the regression on all.
 
     On its own training sequences a regression is far too sure of itself; a network that started from those log-odds would
-    find nothing left to learn.
+    find nothing left to learn. Only how much each k-mer weighs (its document frequency, which no label enters) is counted
+    over all the sequences at once.
     """
+    pipeline = kmer_logistic(ks, C).fit(list(sequences), np.asarray(labels))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    scores = cross_val_predict(kmer_logistic(ks, C), list(sequences), np.asarray(labels), cv=folds, method="decision_function")
-    return scores.astype(np.float32)
+    features, logistic = pipeline["kmers"].transform(list(sequences)), clone(pipeline["logistic"])
+    scores = cross_val_predict(logistic, features, np.asarray(labels), cv=folds, method="decision_function")
+    return scores.astype(np.float32), KmerLogOdds.from_pipeline(pipeline)

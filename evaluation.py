@@ -12,6 +12,7 @@ import math
 import operator
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +22,24 @@ from sklearn.metrics import (accuracy_score, average_precision_score, brier_scor
                              precision_score, recall_score)
 
 from records import (ENHANCER_COLUMNS, ENHANCER_KEY, LANGUAGE_MODEL_COLUMNS, PUBLISHED_COLUMNS, code_version,
-                     read_predictions, read_published, read_results, record, replacing, write_predictions)
+                     predictions_path, read_predictions, read_published, read_results, record, replacing, write_predictions)
 
-__all__ = ["ENHANCER_COLUMNS", "FEWER_SEQUENCES", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "auc_table", "bits_per_base",
-           "classification_metrics", "code_version", "delong_interval", "headline_table", "language_model_table",
-           "paired_auc_difference", "read_predictions", "read_published", "read_results", "record",
-           "threshold_table", "update_tables", "write_predictions"]
+__all__ = ["ENHANCER_COLUMNS", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "auc_table", "bits_per_base",
+           "classification_metrics", "code_version", "compare", "comparison_table", "delong_interval", "headline_table",
+           "language_model_table", "on_fewer_sequences", "paired_auc_difference", "read_predictions", "read_published",
+           "read_results", "record", "record_run", "setting_name", "threshold_table", "update_tables", "write_predictions"]
 
 _PROFILES = ("simulated", "pilot", "full")
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
 _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic": "k-mer logistic regression",
-           "multi_kmer_logistic": "logistic regression, 1- to 7-mers", "kmer_boosting": "k-mer boosting",
+           "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
+           "gapped_kmer_logistic": "logistic regression, 1- to 7-mers and gapped 6-mers", "kmer_boosting": "k-mer boosting",
            "cohn_cnn": "CNN of Cohn et al., retrained",
            "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
            "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
-           "ulmfit_one_strand": "ULMFiT on one strand", "ulmfit_one_pass": "ULMFiT after one pass of pretraining",
            "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
-           "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "the same with plain ULMFiT",
+           "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
            "ensemble": "ensemble of all these and baselines"}
-FEWER_SEQUENCES = r"_n\d+$"  # ends the names of models trained on so many sequences only, which answer another question
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
@@ -139,6 +139,40 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5) -> dic
             "brier": float(brier_score_loss(positive, probabilities)), "n_test": len(positive)}
 
 
+def compare(predictions: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
+    """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`."""
+    both = predictions.merge(reference[["id", "probability"]], on="id", suffixes=("", "_reference"))
+    return {"n": len(both), **paired_auc_difference(both["label"], both["probability"], both["probability_reference"])}
+
+
+def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
+    """Rows with the columns of `compare` and any others as a styled table."""
+    names = {"difference": f"{minuend} minus {subtrahend}", "low": "95 % low", "high": "95 % high", "p_value": "p"}
+    forms = {"p": "{:.1e}", **dict.fromkeys(list(names.values())[:3], "{:+.4f}"), "n": "{:,}"}
+    return pd.DataFrame(rows).rename(columns=names).style.format(forms, precision=3, na_rep=_ABSENT).set_properties(
+        subset=["p"], **{"white-space": "nowrap"}).hide(axis="index")
+
+
+def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> pd.DataFrame:
+    """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
+
+    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
+    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index). Returns the rows. Rows and predictions are
+    written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+    """
+    blank = dict.fromkeys(ENHANCER_KEY)
+    parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], row.n_train, row.seconds)
+             for fold, row in zip(effort.index, effort.itertuples())}
+    if len(parts) > 1:
+        parts["oof"] = predictions, effort["n_train"].min(), effort["seconds"].sum()
+    rows = [{**blank, **identity, "fold": fold, "n_train": int(n_train), "seconds": float(seconds),
+             **classification_metrics(part["label"], part["probability"])} for fold, (part, n_train, seconds) in parts.items()]
+    write_predictions(predictions_path(root, rows[0]), predictions)
+    for row in rows:
+        record(Path(root) / "results/enhancers.csv", row)
+    return pd.DataFrame(rows)
+
+
 def bits_per_base(loss_nats: float, stride: int) -> float:
     """Cross-entropy in nats per token as bits per base: each token adds `stride` bases (stride <= k)."""
     if operator.index(stride) < 1 or not loss_nats >= 0:
@@ -175,7 +209,7 @@ def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: s
 def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Rows that score a whole set, baselines first: pooled out-of-fold, or `test` where a setting has no such row."""
     rows = results[(results["profile"] == profile) & results["fold"].isin(["oof", "test"])]
-    rows = rows[~rows["model"].str.contains(FEWER_SEQUENCES)]
+    rows = rows[~on_fewer_sequences(rows)]
     # `original` and `folds` are two ways to score the same sequences; each other split asks another question
     setting = [rows[column] for column in ENHANCER_KEY if column not in ("split", "fold")]
     pooled = rows["fold"] == "oof"
@@ -191,16 +225,25 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     return rows.assign(rank=[rank(model) for model in rows["model"]]).sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
 
 
+def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
+    """Which rows bear the number of their training sequences as label (n300, say): they ask how many it takes."""
+    return rows["label"] == "n" + rows["n_train"].astype(str)
+
+
+def setting_name(row: Mapping) -> str:
+    """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default."""
+    words = [_MODELS.get(row["model"], row["model"].replace("_", " ")),
+             "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
+    parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["direction"].replace("forward", ""),
+             row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
+             row["scale"] == "paper" and "paper scale", row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
+    return ", ".join(filter(None, parts))
+
+
 def _described(rows: pd.DataFrame) -> dict[str, str]:
     """The cells that say which setting made `rows`, which differ in species alone."""
     first = rows.iloc[0]
-    words = [_MODELS.get(first["model"], first["model"].replace("_", " ")),
-             "" if pd.isna(first["k"]) else f"{first['k']}-mer",
-             "" if pd.isna(first["stride"]) else f"stride {first['stride']}"]
-    parts = [" ".join(filter(None, words)), "" if first["direction"] == "forward" else first["direction"],
-             first["output"] and f"output {first['output']}", first["contexts"] and f"contexts {first['contexts']}",
-             first["encoder"] not in ("", first["profile"]) and f"encoder of {first['encoder']}"]
-    return {"model": ", ".join(filter(None, parts)), "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
+    return {"model": setting_name(first), "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
             "split": f"{first['split']} ({first['fold']})", "seed": str(first["seed"]),
             "commit": _joined(rows["version"])}
 
@@ -218,8 +261,8 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 
 def headline_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """`auc_table` without ULMFiT taken apart and without the splits that ask other questions."""
-    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers")
+    """`auc_table` without trials, without ULMFiT taken apart and without the splits that ask other questions."""
+    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (results["label"] != "")
     return auc_table(results[~apart & results["split"].isin(["original", "folds"])], published, profile)
 
 
@@ -359,7 +402,7 @@ def _show(root: Path, profile: str) -> None:
     if profile not in _profiles(frames):
         raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
                          f"{', '.join(_profiles(frames)) or 'none'}")
-    for name in list(_TABLES)[1:]:  # the headline's rows are among those of the next
+    for name in [name for name in _TABLES if name != "headline"]:  # whose rows are among those of `auc`
         table, caption = _table(name, profile, frames)
         print(f"{caption}\n\n{table.to_string(index=False)}\n")
 

@@ -51,15 +51,20 @@ def model_name(k: int, stride: int, direction: str, output: str, contexts, scale
     return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}_seed-{seed}"
 
 
-def recipe_name(pretrained: bool, fine_tuned: bool, kmers, label: str = "") -> str:
-    """Name of a classifier's recipe in results: `ulmfit`, what was left out of it or (`_kmers`) added to it, and a label.
+def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
+    """Name of a classifier's recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
+    left_out = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining", (False, False): "_scratch"}
+    return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}"
 
-    Raises ValueError for a label with anything but lower-case letters, digits and underscores.
+
+def checked_label(label: str) -> str:
+    """The label of a trial as it stands in results and in names of files.
+
+    Raises ValueError for anything but lower-case letters, digits and underscores.
     """
     if not re.fullmatch("[a-z0-9_]*", label):
         raise ValueError(f"LABEL={label!r}: use lower-case letters, digits and underscores")
-    left_out = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining", (False, False): "_scratch"}
-    return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}{'_' + label if label else ''}"
+    return label
 
 
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:

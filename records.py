@@ -18,7 +18,7 @@ __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUA
            "replacing", "write_predictions", "write_table"]
 
 # The key columns identify a run; they come first and order the file.
-ENHANCER_KEY = ("profile", "species", "model", "k", "stride", "direction", "output", "contexts", "scale", "encoder",
+ENHANCER_KEY = ("profile", "species", "model", "label", "k", "stride", "direction", "output", "contexts", "scale", "encoder",
                 "split", "fold", "seed")
 LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "output", "contexts", "scale", "seed")
 ENHANCER_COLUMNS = (*ENHANCER_KEY, "n_train", "n_test", "auroc", "auroc_low", "auroc_high", "average_precision",
@@ -36,7 +36,7 @@ _FLOATS = {"auroc", "auroc_low", "auroc_high", "average_precision", "accuracy", 
            "mcc", "brier", "seconds", "valid_loss", "perplexity", "bits_per_base"}
 _NEVER_BLANK = {"profile", "species", "model", "split", "fold", "seed", "n_test", "auroc", "auroc_low", "auroc_high",
                 "bases_seen", "valid_loss", "bits_per_base", "version"}
-_FORMS = {"fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
+_FORMS = {"label": "[a-z0-9_]+", "fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
           "output": "bases|kmer|markov"}
 
 

@@ -148,7 +148,7 @@ def test_bits_per_base():
 # ---- result rows ----
 
 def enhancer_row(**changes):
-    row = {"profile": "pilot", "species": "Human", "model": "ulmfit", "k": 5, "stride": 2, "direction": "forward",
+    row = {"profile": "pilot", "species": "Human", "model": "ulmfit", "label": "", "k": 5, "stride": 2, "direction": "forward",
            "output": "bases", "contexts": "3 6 9", "scale": "laptop", "encoder": "pilot", "split": "folds", "fold": "oof", "seed": 0,
            "n_train": 5558, "n_test": 6948, "auroc": 0.8123456789, "auroc_low": 0.80, "auroc_high": 0.82,
            "average_precision": 0.8, "accuracy": 0.75, "precision": 0.7, "recall": 0.8, "specificity": 0.7, "mcc": 0.5,
@@ -187,7 +187,7 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
     for row in reversed(rows[:3]):
         ev.record(path, row)
     assert path.read_bytes() == before
-    assert b",gc,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
+    assert b",gc,,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
 
 
 def test_language_models_differ_by_output_and_contexts(tmp_path):
@@ -345,7 +345,7 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     assert five_mer.tolist() == ["0.812", "0.871", "0.773", "0.787", "2,800"]
     ours = table.iloc[5:].reset_index(drop=True)
     assert ours["model"].tolist() == ["GC content", "ULMFiT from scratch 3-mer stride 1, output kmer, contexts 3 6 9",
-                                      *["ULMFiT 5-mer stride 2, output bases, contexts 3 6 9"] * 2]
+                                      *["ULMFiT 5-mer stride 2, contexts 3 6 9"] * 2]
     assert ours["Human"].tolist() == [f"{auc} (0.800–0.820)" for auc in ("0.734", "0.710", "0.812", "0.790")]
     assert ours["split"].tolist() == ["folds (oof)", "original (test)", "folds (oof)", "grouped (test)"]
     assert ours["Mouse"].tolist() == ["–", "–", "0.870 (0.800–0.820)", "–"]
@@ -354,11 +354,66 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
 
 
 def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
-    ev.record(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", seconds=90.0))
+    for label in ("", "trial"):
+        ev.record(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", label=label, seconds=90.0))
     headline, whole = (make(*frames(project), "pilot") for make in (ev.headline_table, ev.auc_table))
     ours = headline[~headline["model"].str.endswith("rerun)")]
     assert ours["model"].str.split(",").str[0].tolist() == ["GC content", "ULMFiT 5-mer stride 2", "ULMFiT from k-mer log-odds 5-mer stride 2"]
-    assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 2
+    assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 3
+
+
+def test_rows_of_fewer_sequences_stand_in_no_table(project):
+    before = ev.auc_table(*frames(project), "pilot")
+    ev.record(project / "results/enhancers.csv", enhancer_row(label="n300", n_train=300))
+    ev.record(project / "results/enhancers.csv", enhancer_row(label="n400", n_train=5558))  # a label like any other
+    results, published = frames(project)
+    assert results.loc[ev.on_fewer_sequences(results), "label"].tolist() == ["n300"]
+    assert len(ev.auc_table(results, published, "pilot")) == len(before) + 1
+
+
+@pytest.mark.parametrize(("changes", "name"), [
+    ({}, "ULMFiT 5-mer stride 2, contexts 3 6 9"),
+    ({"label": "one_strand", "contexts": "", "direction": "backward"}, "ULMFiT 5-mer stride 2, one strand, backward"),
+    ({"scale": "paper", "output": "kmer", "encoder": "full"}, "ULMFiT 5-mer stride 2, output kmer, contexts 3 6 9, paper scale, encoder of full"),
+    ({"model": "new_one", "k": pd.NA, "stride": pd.NA, "contexts": "", "encoder": ""}, "new one"),
+])
+def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
+    assert ev.setting_name(enhancer_row(**changes)) == name
+
+
+def test_predictions_are_compared_over_the_sequences_that_both_have():
+    rng = np.random.default_rng(0)
+    one = pd.DataFrame({"id": [f"s{i}" for i in range(60)], "label": rng.integers(0, 2, 60), "fold": "0", "probability": rng.random(60)})
+    other = one.iloc[10:].assign(probability=rng.random(50)).sample(frac=1, random_state=0)
+    matched = other.set_index("id").loc[one.id[10:]]
+    expected = {"n": 50, **ev.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability)}
+    assert ev.compare(one, other) == expected
+    shown = ev.comparison_table([dict(model="a", **expected)], "AUC", "the other's").to_html()
+    assert "AUC minus the other's" in shown and f"{expected['difference']:+.4f}" in shown
+
+
+def scored(fold, n, seed):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"id": [f"{fold}-{i}" for i in range(n)], "label": np.arange(n) % 2, "fold": str(fold), "probability": rng.random(n)})
+
+
+def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
+    predictions = pd.concat([scored(0, 30, 1), scored(1, 40, 2)], ignore_index=True)
+    effort = pd.DataFrame({"n_train": [90, 80], "seconds": [2.0, 3.0], "valid_auc": [.5, .6]}, index=[0, 1])
+    identity = dict(profile="pilot", species="Human", model="gc", split="folds", seed=0, device="cpu", version="v", command="c")
+    rows = ev.record_run(tmp_path, identity, predictions, effort)
+    assert rows[["fold", "n_train", "n_test", "seconds"]].to_numpy().tolist() == [[0, 90, 30, 2.0], [1, 80, 40, 3.0], ["oof", 80, 70, 5.0]]
+    kept = ev.read_results(tmp_path / "results/enhancers.csv").set_index("fold")
+    assert len(kept) == 3 and kept.loc["1", "k"] is pd.NA and kept.loc["1", "label"] == ""
+    for fold, part in [("0", predictions[:30]), ("oof", predictions)]:
+        assert kept.loc[fold, "auroc"] == pytest.approx(metrics.roc_auc_score(part.label, part.probability), abs=1e-5)
+    pd.testing.assert_frame_equal(ev.read_predictions(ev.predictions_path(tmp_path, rows.iloc[0])), predictions, check_dtype=False)
+
+
+def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
+    identity = dict(profile="pilot", species="Human", model="gc", label="trial", split="original", seed=0, device="cpu", version="v", command="c")
+    ev.record_run(tmp_path, identity, scored("test", 30, 1), pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=["test"]))
+    assert ev.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
 
 
 def test_new_models_stand_among_baselines_or_ulmfit(project):

@@ -21,6 +21,7 @@ import models
 import naive
 import utils
 from awd_lstm import DROPOUTS, layer_groups
+from baselines import kmer_logistic
 from composition import KmerLogOdds
 from genome import encode_bases, reverse_complement
 from models import load_classifier, load_language_model, save_model
@@ -823,7 +824,7 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
 
 def classifier_with_composition(tokenizer, ks=(1, 3)):
     texts = [random_text(30, i, "ACGT" if i % 2 else "ACGGT") for i in range(40)]
-    composition = KmerLogOdds.fitted(texts, [i % 2 for i in range(40)], ks, C=1.)
+    composition = KmerLogOdds.from_pipeline(kmer_logistic(ks).fit(texts, [i % 2 for i in range(40)]))
     model = new_classifier(tiny_model(tokenizer).encoder, composition)
     return model.eval()
 
