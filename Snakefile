@@ -28,6 +28,7 @@ NEEDS = {  # notebook: the notebooks whose results it reads, in the order of rea
     "Mammals Enhancers 6 Improving the Model": [f"Mammals Enhancers {n}" for n in (
         "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1", "4 Baselines")],
     "Mammals Enhancers 5 Results and Comparisons": ["Mammals Enhancers 6 Improving the Model"],
+    "Mammals Enhancers 10 Across Species": ["Mammals Enhancers 0 Data Processing", "Mammals Enhancers 1 4-mer Stride 2"],
 }
 # Further runs of a notebook, beside the one with its own parameters: ULMFiT taken apart, and other ways to split the sequences.
 PLAIN = {"KMERS": [], "GAPPED_SPANS": []}  # ULMFiT without a start from k-mers

@@ -21,9 +21,10 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from similarity import similar_groups
 
-__all__ = ["FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
-           "read_species", "read_tables", "sample_of_each_class", "split_parts"]
+__all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
+           "read_species", "read_tables", "sample_of_each_class", "split_parts", "together"]
 
+ALL = "All"  # name of the table of all species together
 FOLDS = 5
 SPLITS = ("original", "folds", "grouped", "composition_matched")
 CLASSES = {"positive": 1, "negative": 0}
@@ -81,7 +82,7 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
         raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
     name = folder.resolve().name
     table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
-    table["strand_free"] = [min(bases, bases.translate(COMPLEMENT)[::-1]) for bases in table["sequence"]]
+    table["strand_free"] = _strand_free(table)
     steps = {"read": table}  # step -> what is left after it
     steps["other letters than ACGT"] = table = table[~table["sequence"].str.contains("[^ACGT]")]
     steps[f"shorter than {min_length}"] = table = table[table["sequence"].str.len() >= min_length]
@@ -118,6 +119,25 @@ def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
             column[order[test]] = number
     return table.assign(split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"), fold=fold,
                         group=group[np.argsort(order)], grouped_fold=grouped_fold, matched=_gc_matched(table, seed))
+
+
+def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several species, from `assign_splits`, as one: to train one model of all of them.
+
+    Every sequence keeps its id, split and folds, so the test sequences of a species are never trained on. Groups are
+    numbered on and hold one species each. A sequence that stands in two species, on either strand, is left out. Raises
+    ValueError for a species of the name `ALL`.
+    """
+    if ALL in tables:
+        raise ValueError(f"a species is called {ALL!r}, the name of all species together: rename its folder")
+    first = np.cumsum([0, *(table["group"].max() + 1 for table in tables.values())])
+    whole = pd.concat([table.assign(group=table["group"] + start) for table, start in zip(tables.values(), first)], ignore_index=True)
+    return whole[~_strand_free(whole).duplicated(keep=False)].reset_index(drop=True)
+
+
+def _strand_free(table: pd.DataFrame) -> pd.Series:
+    """Each sequence or its reverse complement, whichever comes first in the alphabet."""
+    return pd.Series([min(bases, bases.translate(COMPLEMENT)[::-1]) for bases in table["sequence"]], table.index, dtype=str)
 
 
 def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -26,7 +26,7 @@ from records import (ENHANCER_COLUMNS, ENHANCER_KEY, LANGUAGE_MODEL_COLUMNS, PUB
 
 __all__ = ["ENHANCER_COLUMNS", "LANGUAGE_MODEL_COLUMNS", "PUBLISHED_COLUMNS", "auc_table", "bits_per_base",
            "classification_metrics", "code_version", "compare", "comparison_table", "delong_interval", "headline_table",
-           "language_model_table", "on_fewer_sequences", "paired_auc_difference", "read_predictions", "read_published",
+           "language_model_table", "on_another_species", "on_fewer_sequences", "paired_auc_difference", "read_predictions", "read_published",
            "read_results", "record", "record_run", "setting_name", "threshold_table", "update_tables", "write_predictions"]
 
 _PROFILES = ("simulated", "pilot", "full")
@@ -209,7 +209,7 @@ def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: s
 def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Rows that score a whole set, baselines first: pooled out-of-fold, or `test` where a setting has no such row."""
     rows = results[(results["profile"] == profile) & results["fold"].isin(["oof", "test"])]
-    rows = rows[~on_fewer_sequences(rows)]
+    rows = rows[~on_fewer_sequences(rows) & ~on_another_species(rows)]
     # `original` and `folds` are two ways to score the same sequences; each other split asks another question
     setting = [rows[column] for column in ENHANCER_KEY if column not in ("split", "fold")]
     pooled = rows["fold"] == "oof"
@@ -228,6 +228,11 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
 def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
     """Which rows bear the number of their training sequences as label (n300, say): they ask how many it takes."""
     return rows["label"] == "n" + rows["n_train"].astype(str)
+
+
+def on_another_species(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of models of another species, or of all (label from_mouse, from_all): they ask what carries over."""
+    return rows["label"].str.startswith("from_")
 
 
 def setting_name(row: Mapping) -> str:

@@ -1,6 +1,7 @@
 """Copy the outputs of executed notebooks (`artifacts/<profile>/notebooks/`) into the notebooks of the tree.
 
     python publish.py pilot
+    python publish.py path/to/folder "Enhancers 10"     only notebooks with this in their name
 
 For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
 in the tree is refused, so outputs always belong to the code above them.
@@ -30,10 +31,13 @@ def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode)
     return published
 
 
-def publish(profile: str, root: Path = ROOT) -> list[Path]:
-    """Bring the executed notebooks of a profile into the tree; returns those written. FileNotFoundError when there are none."""
+def publish(profile: str, only: str = "", root: Path = ROOT) -> list[Path]:
+    """Bring the executed notebooks of a profile (with `only` in their name) into the tree; returns those written.
+
+    Raises FileNotFoundError when there are none.
+    """
     name, _, artifacts = profile_paths(profile, root)
-    copies = sorted((artifacts / "notebooks").glob("*/Mammals*.ipynb"))
+    copies = sorted((artifacts / "notebooks").glob(f"*/Mammals*{only}*.ipynb"))
     copies = [c for c in copies if (root / c.relative_to(artifacts / "notebooks")).exists()]  # no unfinished ones, no variations
     if not copies:
         raise FileNotFoundError(f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them")
@@ -51,7 +55,7 @@ def publish(profile: str, root: Path = ROOT) -> list[Path]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    for path in publish(sys.argv[1]):
+    for path in publish(*sys.argv[1:]):
         print(f"published: {path.name}")

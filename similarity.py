@@ -90,7 +90,7 @@ def kmer_containment(sequences: Sequence[str | np.ndarray], corpus: Iterable[np.
     found = np.zeros(len(every), dtype=bool)
     for number, segment in enumerate(corpus):
         for start in range(0, len(segment), 1 << 20):
-            there = np.unique(_long_kmers(segment[start:start + (1 << 20) + k - 1], k, f"segment {number} of the corpus"))
+            there = np.sort(_long_kmers(segment[start:start + (1 << 20) + k - 1], k, f"segment {number} of the corpus"))
             place = np.searchsorted(every, there).clip(max=len(every) - 1)
             found[place[every[place] == there]] = True
     return np.array([found[np.searchsorted(every, kmers)].mean() for kmers in wanted])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enhancers import (
     assign_splits, fold_parts, folds_of, list_species, parts, read_sequences, read_species, read_tables, sample_of_each_class,
-    split_parts,
+    split_parts, together,
 )
 from naive import random_sequences, reverse_complement
 from similarity import similar_groups
@@ -440,3 +440,21 @@ def test_a_sample_that_cannot_be_is_refused(n):
     table = pd.DataFrame({"id": [f"s{i}" for i in range(50)], "label": [1] * 20 + [0] * 30})
     with pytest.raises(ValueError, match=f"N_TRAIN={n}: use an even number from 2 to 40"):
         sample_of_each_class(table, n, seed=0)
+
+
+# All species together
+
+def test_species_together_keep_their_splits_and_share_no_sequence():
+    cats, dogs = make_table(21, 19), make_table(20, 20)
+    tables = {"Cat": assign_splits(cats.assign(id=cats.id.str.replace("Dog", "Cat")), 0), "Dog": assign_splits(dogs, 1)}
+    other = random_sequences(40, 60, 99)
+    tables["Dog"]["sequence"] = [reverse_complement(tables["Cat"].sequence[7]), tables["Cat"].sequence[9], *other[2:]]
+    whole = together(tables)
+    assert whole.id.tolist() == [*tables["Cat"].id.drop([7, 9]), *tables["Dog"].id[2:]]
+    both = pd.concat(tables.values()).set_index("id").loc[whole.id]
+    assert (whole.set_index("id")[["sequence", "label", "split", "fold", "grouped_fold", "matched"]] == both.drop(columns="group")).all(axis=None)
+    of_cats = whole.id.str.startswith("Cat")
+    assert not set(whole.group[of_cats]) & set(whole.group[~of_cats])
+    assert whole[~of_cats].groupby("group").ngroups == tables["Dog"][2:].groupby("group").ngroups
+    with pytest.raises(ValueError, match="a species is called 'All'"):
+        together({"All": tables["Cat"]})

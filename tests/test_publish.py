@@ -37,12 +37,22 @@ def test_publish_writes_what_agrees_and_leaves_the_rest(tmp_path, capsys):
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(content, path)
     nbformat.write(executed(), copy.with_name("Mammals A (from scratch).ipynb"))  # not in the tree
-    assert [path.name for path in publish("pilot", tmp_path)] == ["Mammals A.ipynb"]
+    assert [path.name for path in publish("pilot", root=tmp_path)] == ["Mammals A.ipynb"]
     assert nbformat.read(tmp_path / "Folder/Mammals A.ipynb", 4).cells[2].outputs
     assert not nbformat.read(tmp_path / "Folder/Mammals B.ipynb", 4).cells[2].outputs
     assert "Mammals B.ipynb: the notebook was changed" in capsys.readouterr().out
 
 
+def test_only_the_notebooks_asked_for_are_published(tmp_path):
+    for name in ("Mammals A", "Mammals B"):
+        source, copy = tmp_path / f"Folder/{name}.ipynb", tmp_path / f"artifacts/pilot/notebooks/Folder/{name}.ipynb"
+        for path, content in ((source, notebook()), (copy, executed())):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(content, path)
+    assert [path.name for path in publish("pilot", "Mammals B", tmp_path)] == ["Mammals B.ipynb"]
+    assert not nbformat.read(tmp_path / "Folder/Mammals A.ipynb", 4).cells[2].outputs
+
+
 def test_nothing_to_publish(tmp_path):
     with pytest.raises(FileNotFoundError, match="make run PROFILE=pilot"):
-        publish("pilot", tmp_path)
+        publish("pilot", root=tmp_path)

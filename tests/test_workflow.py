@@ -54,33 +54,33 @@ def results(tree, first_run):
 
 def test_every_notebook_runs_with_a_line_each(tree, first_run):
     names = [path.stem for path in sorted(tree.glob("*/Mammals*.ipynb"))]
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
 
 
 def test_executed_notebooks_are_clean(tree, first_run):
     copies = sorted(tree.glob("artifacts/*/notebooks/*/*.ipynb"))
-    assert len(copies) == 11
+    assert len(copies) == 12
     for path in copies:
         outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
 
 
 def test_one_row_per_species_and_model(results):
-    pooled = results[results.fold == "test"]
+    pooled = results[(results.fold == "test") & (results.label == "")]
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
     assert sorted(zip(human.model, human.k, human.stride)) == [
         ("cohn_cnn", 0, 0), ("cohn_cnn_both_strands", 0, 0), ("composition", 0, 0), ("ensemble", 0, 0),
-        ("ensemble_ulmfit", 0, 0), ("ensemble_ulmfit_all", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
+        ("ensemble_ulmfit", 0, 0), ("ensemble_ulmfit_all", 0, 0), ("gapped_kmer_logistic", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
         ("kmer_logistic", 6, 1), ("multi_kmer_logistic", 0, 0), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
 
 
 def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
     files = sorted((tree / "results/predictions").glob("*Human_ulmfit_*.parquet"))
     rows = results[(results.species == "Human") & (results.model == "ulmfit_kmers")]
-    assert len(files) == len(rows) == 3
+    assert len(files) == len(rows) == 4
     recomputed = sorted(classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files))
     assert recomputed == pytest.approx(sorted(rows.auroc), abs=1e-5)
 
@@ -119,6 +119,22 @@ def test_enhancers_without_genomes_start_from_a_named_encoder(tree, first_run):
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     assert set(rows[rows.profile == "mine"].species) == {"Dog"}
+
+
+def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_run):
+    both = tree.parent / "both"
+    for species in ("Dog", "Opossum"):
+        shutil.copytree(tree.parent / "tiny/enhancers" / species, both / "enhancers" / species)
+    done = snakemake(tree, f"profile={both}", "only=Enhancers 10", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": "null", "TOGETHER": True})
+    assert done.returncode == 0, done.stdout
+    rows = read_results(tree / "results/enhancers.csv")
+    rows = rows[(rows.profile == "both") & (rows.fold == "test")]
+    for model, others in (("ulmfit_kmers", {"Dog": "", "Opossum": "", "All": ""}), ("gapped_kmer_logistic", {})):
+        across = {("Dog", "from_opossum"), ("Dog", "from_all"), ("Opossum", "from_dog"), ("Opossum", "from_all")}
+        mine = rows[rows.model == model]
+        assert set(zip(mine.species, mine.label)) == across | set(others.items())
+    n_train = rows[rows.model == "ulmfit_kmers"].set_index(["species", "label"]).n_train
+    assert n_train["Dog", "from_all"] == n_train["All", ""] == n_train["Dog", ""] + n_train["Opossum", ""]
 
 
 def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
