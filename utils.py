@@ -240,7 +240,8 @@ class SequenceLoader:
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
         for chosen in np.array_split(order, len(self)):  # even batches: batch normalisation cannot learn from a last one of 1
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
-            yield padded_ids(rows, self.tokenizer, self.backwards), *(values[chosen] for values in self.log_odds), torch.from_numpy(self.labels[chosen])
+            extra = [values[chosen] for values in self.log_odds]
+            yield padded_ids(rows, self.tokenizer, self.backwards), *extra, torch.from_numpy(self.labels[chosen])
         self.epoch += 1
 
 
