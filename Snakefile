@@ -30,6 +30,10 @@ NEEDS = {  # notebook: the notebooks whose results it reads, in the order of rea
     "Mammals Enhancers 5 Results and Comparisons": ["Mammals Enhancers 6 Improving the Model"],
     "Mammals Enhancers 10 Across Species": ["Mammals Enhancers 0 Data Processing", "Mammals Enhancers 1 4-mer Stride 2"],
 }
+# Notebooks that use a trained model, and the parameter that names a file of one's own: with it and CLASSIFIER they need nothing else.
+USES = {"Mammals Enhancers 7 Score Your Own Sequences": "INPUT", "Mammals Enhancers 8 Scan a Genome Region": "GENOME",
+        "Mammals Enhancers 9 What the Model Looks At": None, "Mammals Enhancers 11 Score Variants": "VARIANTS"}
+NEEDS |= dict.fromkeys(USES, ["Mammals Enhancers 0 Data Processing", "Mammals Enhancers 1 4-mer Stride 2"])
 # Further runs of a notebook, beside the one with its own parameters: ULMFiT taken apart, and other ways to split the sequences.
 PLAIN = {"KMERS": [], "GAPPED_SPANS": []}  # ULMFiT without a start from k-mers
 VARIATIONS = {
@@ -54,9 +58,11 @@ BASELINES = "Mammals Enhancers 4 Baselines"
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
           "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "no gaps", "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
                     BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}}
-# Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch.
-# Pilot: every sequence scored once; four passes over 37 Mbp.
-PRESETS = {"simulated": {"BATCH_SIZE": 16}, "pilot": {"SPLIT": "folds", "EPOCHS": 4}}
+# Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch;
+# attribution of fewer sequences, for time.
+# Pilot: every sequence scored once; four passes over 37 Mbp; the classifier that comes with the project.
+PRESETS = {"simulated": {"BATCH_SIZE": 16, "MARKED": 4, "GATHERED": 40, "HOSTS": 20},
+           "pilot": {"SPLIT": "folds", "EPOCHS": 4, "CLASSIFIER": "models/human_4-mer_stride-2"}}
 # What makes the data of a profile, and the file that says it is there. A folder of one's own is there already.
 MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
@@ -92,18 +98,34 @@ def runs(notebook):
 
 def present(notebook):
     """A folder of one's own may hold genomes only, or enhancers only."""
-    part = "genomes" if " LM " in notebook else "enhancers"
-    return PROFILE in MAKERS or (DATA / part).is_dir()
+    parts = {"genomes" if " LM " in notebook else "enhancers"} | ({"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set())
+    return PROFILE in MAKERS or stands_alone(notebook) or all((DATA / part).is_dir() for part in parts)
+
+
+def classifier_given(notebook):
+    return notebook in USES and bool({**PRESETS.get(PROFILE, {}), **GIVEN}.get("CLASSIFIER"))
+
+
+def stands_alone(notebook):
+    """Whether it is given all it reads."""
+    return classifier_given(notebook) and bool(GIVEN.get(USES[notebook]))
+
+
+def needs(notebook):
+    """The notebooks that must have run before."""
+    return [n for n in NEEDS[notebook] if present(n) and not (n in SETTINGS and classifier_given(notebook))]
 
 
 def inputs(notebook):
+    if stands_alone(notebook):
+        return [str(GIVEN[name]) for name in ("INPUT", "GENOME", "VARIANTS") if GIVEN.get(name)]
     if PROFILE == "simulated":
         data = [MAKERS[PROFILE][1]]
     elif PROFILE in MAKERS:
         data = [ancient(MAKERS[PROFILE][1])]  # fetched again means verified again: no reason to train again
     else:
         data = sorted(str(p) for p in DATA.glob("*/**/*") if p.is_file())
-    return data + [executed(n, variation) for n in NEEDS[notebook] if present(n) for variation in runs(n)]
+    return data + [executed(n, variation) for n in needs(notebook) for variation in runs(n)]
 
 
 def parameters(notebook, variation):

@@ -15,12 +15,12 @@ from scipy.sparse import csr_matrix
 
 from genome import encode_bases, reverse_complement
 
-__all__ = ["MAX_K", "canonical_kmers", "encode_sequences", "gapped_patterns", "kmer_index", "kmer_matrix", "n_kmers"]
+__all__ = ["MAX_K", "canonical_kmers", "encode_sequences", "gapped_patterns", "kmer_index", "kmer_matrix", "n_kmers", "offsets_of", "span_of"]
 
 MAX_K = 13  # 4**13 counts are 268 MB as uint32; one base more takes 1 GB
 
 
-def _offsets(k: int | str) -> list[int]:
+def offsets_of(k: int | str) -> list[int]:
     """Where the bases of a k-mer are read, counted from its first."""
     if isinstance(k, str):
         if not re.fullmatch("1[01]*", k) or k != k[::-1]:
@@ -36,7 +36,12 @@ def _offsets(k: int | str) -> list[int]:
 
 def n_kmers(k: int | str) -> int:
     """How many different k-mers of a length or pattern there are: 4 to the power of the bases read."""
-    return 4 ** len(_offsets(k))
+    return 4 ** len(offsets_of(k))
+
+
+def span_of(k: int | str) -> int:
+    """From how many bases a k-mer of a length or pattern is read: k, or the length of the pattern."""
+    return offsets_of(k)[-1] + 1
 
 
 def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
@@ -57,7 +62,7 @@ def kmer_index(codes: np.ndarray, k: int | str) -> np.ndarray:
     `codes`: uint8, shape (n,); fewer than a k-mer spans give an empty array. Raises ValueError for a k outside
     1 .. MAX_K and for a pattern that is not symmetric.
     """
-    offsets = _offsets(k)
+    offsets = offsets_of(k)
     n = max(len(codes) - offsets[-1], 0)
     index = np.zeros(n, dtype=np.int32)
     for offset in offsets:
@@ -95,7 +100,7 @@ def kmer_matrix(sequences: Sequence[str | np.ndarray], k: int | str = 6) -> csr_
     Raises ValueError for k outside 1 .. MAX_K, for a pattern that is not symmetric and, naming the index, for a sequence
     too short for a k-mer or without one of A, C, G and T only.
     """
-    span, columns_in_all = _offsets(k)[-1] + 1, n_kmers(k)
+    span, columns_in_all = span_of(k), n_kmers(k)
     name, rows = f"{k}-mer" if isinstance(k, int) else f"k-mer {k}", []
     for index, codes in enumerate(encode_sequences(sequences)):
         if len(codes) < span:

@@ -3,7 +3,7 @@ import hashlib
 import re
 from pathlib import Path
 
-__all__ = ["ROOT", "encoder_folder", "genome_files", "model_name", "profile_paths", "recipe_name"]
+__all__ = ["ROOT", "encoder_folder", "genome_file", "genome_files", "model_name", "profile_paths", "recipe_name"]
 
 ROOT = Path(__file__).resolve().parent
 BUILT_IN = ("simulated", "pilot", "full")
@@ -41,6 +41,15 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
     if not files:
         raise FileNotFoundError(f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
     return files
+
+
+def genome_file(data: Path, species: str) -> Path:
+    """The first FASTA file of a species in `data/genomes` ("Human" and "human" are the same); without one, the first of all.
+
+    Raises FileNotFoundError when there are none.
+    """
+    files = genome_files(data)
+    return next((paths for name, paths in files.items() if name.lower() == species.lower()), next(iter(files.values())))[0]
 
 
 def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str, seed: int) -> str:

@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 
 from evaluation import classification_metrics
+from naive import random_sequences
 from records import read_predictions, read_results
 from simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
 SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 4, "BPTT": 64, "VALID_BASES": 5000, "LM_EPOCHS": 1,
-         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1}
+         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1,
+         "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
 
 
 def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
@@ -55,7 +57,7 @@ def results(tree, first_run):
 
 def test_every_notebook_runs_with_a_line_each(tree, first_run):
     names = [path.stem for path in sorted(tree.glob("*/Mammals*.ipynb"))]
-    assert len(names) == 12
+    assert len(names) == 16
     for name in names:
         assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
 
@@ -136,6 +138,26 @@ def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_
         assert set(zip(mine.species, mine.label)) == across | set(others.items())
     n_train = rows[rows.model == "ulmfit_kmers"].set_index(["species", "label"]).n_train
     assert n_train["Dog", "from_all"] == n_train["All", ""] == n_train["Dog", ""] + n_train["Opossum", ""]
+
+
+def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_training(tree, tmp_path):
+    """The commands that the README gives: a FASTA, a BED, a VCF that nobody has seen before."""
+    sequence = random_sequences(1, 3000, 7)[0]
+    files = {"g.fa": f">chr1\n{sequence}\n", "x.bed": "chr1\t100\t600\tmine\nchr1\t1000\t2400\n",
+             "x.vcf": f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    given = {"CLASSIFIER": "models/human_4-mer_stride-2", "GENOME": str(tmp_path / "g.fa")}
+    runs = {"7 Score": {"INPUT": str(tmp_path / "x.bed"), "RESULT": str(tmp_path / "bed")},
+            "8 Scan": {"RESULT": str(tmp_path / "scan"), "REGION": "'chr1:1-2,000'"},
+            "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "RESULT": str(tmp_path / "vcf")}}
+    for notebook, params in runs.items():
+        done = snakemake(tree, f"only=Enhancers {notebook}", params=given | params)
+        assert done.returncode == 0 and done.stdout.count(" ...") == 1, done.stdout
+    assert not (tree / "data/simulated").exists()
+    assert pd.read_csv(tmp_path / "bed.tsv", sep="\t", comment="#").name.tolist() == ["mine", "chr1:1000-2400"]
+    assert len(pd.read_csv(tmp_path / "scan.bedgraph", sep="\t", comment="#", header=None)) == 16
+    assert pd.read_csv(tmp_path / "vcf.tsv", sep="\t", comment="#").position.tolist() == [500]
 
 
 def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):

@@ -1,0 +1,102 @@
+"""Variants: the right window for each allele, the right row for each line."""
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import variants
+from genome import encode_bases
+from naive import random_sequences, text
+from tiny import tiny_scorer
+from variants import VARIANT_COLUMNS, read_variants, score_variants, write_variants
+
+HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+SEQUENCE = random_sequences(1, 1500, 9)[0]
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return tiny_scorer()
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    path = tmp_path_factory.mktemp("g") / "g.fa"
+    path.write_text(f">chr1\n{SEQUENCE[:700].lower()}{SEQUENCE[700:]}\n>short\n{SEQUENCE[:300]}\n>gap\n{'N' * 800}\n")
+    return path
+
+
+def vcf(folder, *rows):
+    path = folder / "x.vcf"
+    path.write_text(HEADER + "".join("\t".join([*map(str, row), ".", ".", "."]) + "\n" for row in rows))
+    return path
+
+
+@given(st.integers(0, 1499), st.integers(1, 60), st.text("ACGT", min_size=1, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_windows_are_the_reference_and_the_edited_reference(genome, tmp_path_factory, start, length, alt):
+    ref = SEQUENCE[start:start + length]
+    path = vcf(tmp_path_factory.mktemp("v"), ("chr1", start + 1, "rs1", ref, alt))
+    allele, = read_variants(path, genome)
+    reference, changed = map(text, allele.windows)
+    first = SEQUENCE.find(reference)
+    assert len(reference) == 500 and first >= 0
+    assert (SEQUENCE[:start] + alt + SEQUENCE[start + len(ref):])[first:first + 500] == changed
+    assert first <= start and start + len(ref) <= first + 500
+    assert first in (0, 1000) or abs((start + len(ref) / 2) - (first + 250)) <= 1
+    assert (allele.chrom, allele.position, allele.id, allele.ref, allele.alt, allele.note) == ("chr1", start + 1, "rs1", ref, alt, "")
+
+
+def test_rows_are_in_order_one_an_alternative_allele(scorer, genome, tmp_path, monkeypatch):
+    a, b = SEQUENCE[99], SEQUENCE[799]
+    other = {x: [y for y in "ACGT" if y != x] for x in "ACGT"}
+    path = vcf(tmp_path, ("chr1", 100, "rs1", a, ",".join(other[a][:2])), ("chr1", 800, ".", b, "<DEL>"), ("chr1", 801, ".", SEQUENCE[800], "*"),
+               ("chr1", 900, ".", SEQUENCE[899], "."), ("chr1", 1001, "ins", SEQUENCE[1000], SEQUENCE[1000] + "ACGT" * 70),
+               ("short", 10, ".", SEQUENCE[9], other[SEQUENCE[9]][0]), ("gap", 400, ".", "N", "A"))
+    tables = []
+    for at_once in (512, 2):
+        monkeypatch.setattr(variants, "AT_ONCE", at_once)
+        tables.append(pd.concat(score_variants(scorer, read_variants(path, genome)), ignore_index=True))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5)
+    table = tables[0]
+    assert list(table.columns) == VARIANT_COLUMNS
+    assert table.alt.tolist()[:5] == [*other[a][:2], "<DEL>", "*", "."]
+    assert table.position.tolist() == [100, 100, 800, 801, 900, 1001, 10, 400]
+    assert table.difference.notna().tolist() == [True, True, False, False, False, False, True, False]
+    notes = table.note.tolist()
+    assert notes[0] == "" and all("no sequence" in n for n in notes[2:5]) and "longer than 250" in notes[5] and "too few known bases" in notes[7]
+    changed = encode_bases(SEQUENCE[:99] + other[a][0] + SEQUENCE[100:])[:500]
+    ref, alt = scorer.log_odds([encode_bases(SEQUENCE[:500]), changed])
+    found = table.loc[0, ["log_odds_ref", "log_odds_alt", "difference"]].astype(float)
+    np.testing.assert_allclose(found, [ref, alt, alt - ref], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("row, message", [
+    (("chr1", 100, ".", "ACGTACGTACGT", "A"), "line 5: REF is ACGTACGTACGT, but the genome has [ACGT]{12} at chr1:100: another assembly"),
+    (("1", 100, ".", "A", "C"), 'line 5: no contig "1" in the genome: it is called "chr1"'),
+    (("chr1", 1501, ".", "A", "C"), "line 5: chr1:1500-1501 is no interval"),
+    (("chr1", "x", ".", "A", "C"), "line 5"), (("garbage",), "line 5")])
+def test_a_line_that_does_not_fit_the_genome_is_named(genome, tmp_path, row, message):
+    path = vcf(tmp_path, ("chr1", 100, ".", SEQUENCE[99], "N"), row)
+    with pytest.raises(ValueError, match=f"x.vcf, {message}"):
+        list(read_variants(path, genome))
+
+
+def test_what_is_no_vcf_is_refused(genome, tmp_path):
+    (tmp_path / "x.vcf").write_text("chr1\t5\n")
+    with pytest.raises(ValueError, match="x.vcf: "):
+        list(read_variants(tmp_path / "x.vcf", genome))
+    with pytest.raises(FileNotFoundError, match="none.vcf is not there"):
+        list(read_variants(tmp_path / "none.vcf", genome))
+
+
+def test_a_compressed_file_gives_the_same_and_others_read_the_result(scorer, genome, tmp_path):
+    path = vcf(tmp_path, ("chr1", 100, ".", SEQUENCE[99], "N"), ("chr1", 400, "rs9", SEQUENCE[399:402], SEQUENCE[399]))
+    pysam.tabix_compress(str(path), str(tmp_path / "x.vcf.gz"))
+    written = [write_variants(score_variants(scorer, read_variants(p, genome)), tmp_path / f"{p.name}.tsv", "made")
+               for p in (path, tmp_path / "x.vcf.gz")]
+    assert written[0].read_text() == written[1].read_text() and written[0].read_text().startswith("# made\n")
+    table = pd.read_csv(written[0], sep="\t", comment="#", keep_default_na=False)
+    assert list(table.columns) == VARIANT_COLUMNS and table.id.tolist() == [".", "rs9"] and np.isfinite(table.difference.astype(float)).all()
