@@ -1,0 +1,147 @@
+"""Interrupted training goes on to the same numbers, bit for bit."""
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fastai.callback.core import Callback
+from fastai.callback.schedule import Learner  # noqa: F401  (adds fit_one_cycle)
+
+from checkpoints import Checkpoints
+from naive import random_sequences
+from genome import encode_bases
+from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, language_model_learner, new_language_model,
+                   seed_everything, sequence_corpus)
+
+ROOT = Path(__file__).resolve().parents[1]
+tokenizer = KmerTokenizer(3, 1)
+
+
+class Stop(Callback):
+    """Ctrl-C after so many steps of training."""
+    order = 99
+
+    def __init__(self, after):
+        self.left = after
+
+    def after_batch(self):
+        if self.training:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+
+def language_model(seed=0):
+    seed_everything(seed)
+    bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(6, 150, 1)])
+    loaders = [LanguageModelLoader(bases, segments, tokenizer, rows=4, bptt=16, windows=3, shuffle=shuffle) for shuffle in (True, False)]
+    return language_model_learner(new_language_model(tokenizer, embedding=8, hidden=12, layers=2), *loaders, drop_mult=.5)
+
+
+def fit(learn, *callbacks, epochs=3):
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(epochs, 1e-2, cbs=list(callbacks))
+    return learn
+
+
+def outcome(learn):
+    recorder = learn.recorder
+    return (*map(torch.Tensor.tolist, learn.model.state_dict().values()), recorder.losses, recorder.lrs, recorder.iters, recorder.hps,
+            [list(values) for values in recorder.values], torch.rand(1).item(), np.random.rand())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    learn = fit(language_model())
+    return outcome(learn), len(learn.recorder.losses)
+
+
+@pytest.mark.parametrize("every", [0, 1e9], ids=["each batch", "each epoch"])
+def test_a_run_interrupted_many_times_ends_as_if_it_had_not_been(tmp_path, uninterrupted, every):
+    expected, steps = uninterrupted
+    path, seconds = tmp_path / "run.ckpt", 0
+    for run, after in enumerate([1, 2, 3, 1, 4] if every == 0 else [steps // 3 + 1, steps // 3 + 1, steps // 3 - 1]):
+        keeper = Checkpoints(path, every=every)
+        with pytest.raises(KeyboardInterrupt):
+            fit(language_model(seed=run), keeper, Stop(after))
+        seconds = keeper.seconds
+    last = Checkpoints(path, every=every)
+    assert outcome(fit(language_model(seed=9), last)) == expected
+    assert last.seconds > 0 and (every or last.seconds > seconds - .5)
+
+
+def test_a_finished_fit_is_loaded_instead_of_run(tmp_path, uninterrupted):
+    path = tmp_path / "run.ckpt"
+    fit(language_model(), Checkpoints(path))
+    again = fit(language_model(seed=5), keeper := Checkpoints(path), Stop(1))  # which would stop at the first step
+    assert outcome(again) == uninterrupted[0]
+    keeper.forget()
+    assert not path.exists()
+    with pytest.raises(KeyboardInterrupt):
+        fit(language_model(), Checkpoints(path), Stop(1))
+
+
+def stages(path=None, stop=None):
+    """Two fits of a classifier, the first with all but the head frozen."""
+    seed_everything(0)
+    sequences, labels = [encode_bases(s) for s in random_sequences(24, 60, 2)], np.arange(24) % 2
+    loaders = [SequenceLoader(sequences, labels, tokenizer, batch_size=6, shuffle=shuffle, reverse_complement_half=True) for shuffle in (True, False)]
+    learn = classifier_learner(new_language_model(tokenizer, embedding=8, hidden=12, layers=2).encoder, *loaders, drop_mult=.5)
+    stop = Stop(stop or 10 ** 9)
+    for stage, frozen in enumerate([-1, 0]):
+        learn.freeze_to(frozen)
+        fit(learn, stop, *([Checkpoints(path / f"{stage}.ckpt", every=0)] if path else []), epochs=2)
+    return learn
+
+
+@pytest.mark.parametrize("after", [3, 8, 9, 13])
+def test_a_recipe_of_several_fits_goes_on_in_the_one_that_was_interrupted(tmp_path, after):
+    with pytest.raises(KeyboardInterrupt):
+        stages(tmp_path, stop=after)
+    assert outcome(stages(tmp_path)) == outcome(stages())
+
+
+def test_the_checkpoint_of_another_run_is_left_out(tmp_path, uninterrupted, capsys):
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(language_model(seed=3), Checkpoints(path, every=0, LR=1e-3), Stop(2))
+    assert outcome(fit(language_model(), Checkpoints(path, LR=1e-2))) == uninterrupted[0]
+    assert "starting from the beginning: run.ckpt is of a run with other LR" in capsys.readouterr().out
+    fit(language_model(), Checkpoints(path, LR=1e-2), epochs=1)
+    assert "other epochs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "run.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="run.ckpt is no checkpoint, or damaged"):
+        fit(language_model(), Checkpoints(path))
+
+
+def test_killed_outright_it_goes_on_all_the_same(tmp_path, uninterrupted):
+    """`kill -9` from within, after a step whose checkpoint may or may not be written."""
+    script = textwrap.dedent(f"""
+        import os, signal, sys
+        sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+        from test_checkpoints import Checkpoints, Stop, fit, language_model
+        class Kill(Stop):
+            order = 90 + 9 * int(sys.argv[2])
+            def after_batch(self):
+                try:
+                    super().after_batch()
+                except KeyboardInterrupt:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        fit(language_model(), Checkpoints(sys.argv[1], every=0), Kill(4))
+    """)
+    path = tmp_path / "run.ckpt"
+    for before_or_after in "01":
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run([sys.executable, "-c", script, str(path), before_or_after], env=environment, capture_output=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert outcome(fit(language_model(), Checkpoints(path))) == uninterrupted[0]
