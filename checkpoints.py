@@ -1,17 +1,19 @@
 """Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
+import json
 import pickle
 import random
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from fastcore.foundation import L
 
-from records import replacing
+from records import replacing, write_table
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "once"]
 
 _RECORDED = ("lrs", "iters", "losses", "values")
 
@@ -22,7 +24,8 @@ class Checkpoints(Callback):
     What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data, the language
     model's state, random states, recorded losses. On a CPU the numbers are those of a run that was never interrupted, bit
     for bit. A finished fit is kept too, and loaded instead of run, until `forget` is called: a recipe of several fits goes on
-    in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost.
+    in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
+    `earlier` that of the earlier ones.
 
     `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit; one of another
     is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only.
@@ -38,19 +41,18 @@ class Checkpoints(Callback):
 
     @property
     def seconds(self) -> float:
-        return self.spent + time.monotonic() - self.began
+        return self.earlier + time.monotonic() - self.began
 
     def before_fit(self):
-        self.began, self.spent, self.kept = time.monotonic(), 0., self._read()
+        self.began, self.earlier, self.kept = time.monotonic(), 0., self._read()
         self.written = self.began
         if self.kept:
             self.learn.first_epoch, self.learn.first_batch = self.kept["epoch"], self.kept["batch"]
-            self.spent, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
+            self.earlier, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
             self.model.load_state_dict(self.kept["model"])
             self.opt.opt.load_state_dict(self.kept["optimizer"])
             self._go_on()
-            for epoch, values in enumerate(self.recorder.values):
-                self.recorder.logger([epoch, *values, "before"])
+            self._show_what_is_done()
 
     def before_train(self):
         if self.kept:
@@ -69,6 +71,12 @@ class Checkpoints(Callback):
 
     def after_fit(self):
         self.learn.first_epoch = self.learn.first_batch = 0
+
+    def _show_what_is_done(self) -> None:
+        if progress := getattr(self.learn, "progress", None):
+            progress.mbar.update(0)  # a bar that starts in the middle fails
+        for epoch, values in enumerate(self.recorder.values):
+            self.learn.logger([epoch, *values, "before"])
 
     def _write(self, epoch: int, batch: int) -> None:
         recorder, numpy_state = self.recorder, np.random.get_state()
@@ -116,6 +124,23 @@ class Checkpoints(Callback):
         np.random.set_state(states["numpy"])
         torch.set_rng_state(states["torch"])
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, dict]:
+    """`make(*arguments)` -> (table, facts), or what it returned when an earlier run of the same `identity` came as far.
+
+    Kept as Parquet under `path` until the caller deletes it; one of another identity is made anew. Facts are plain values.
+    """
+    if path.exists():
+        table = pd.read_parquet(path)
+        facts = table.attrs.pop("facts", None)
+        if table.attrs.pop("identity", None) == json.loads(json.dumps(identity)):
+            return table, facts
+    table, facts = make(*arguments)
+    kept = table.copy()
+    kept.attrs = {"identity": identity, "facts": facts}
+    write_table(path, kept)
+    return table, facts
 
 
 def _plain(value):

@@ -7,14 +7,15 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import Learner  # noqa: F401  (adds fit_one_cycle)
 
-from checkpoints import Checkpoints
-from naive import random_sequences
+from checkpoints import Checkpoints, once
 from genome import encode_bases
+from naive import random_sequences
 from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, language_model_learner, new_language_model,
                    seed_everything, sequence_corpus)
 
@@ -73,6 +74,19 @@ def test_a_run_interrupted_many_times_ends_as_if_it_had_not_been(tmp_path, unint
     last = Checkpoints(path, every=every)
     assert outcome(fit(language_model(seed=9), last)) == expected
     assert last.seconds > 0 and (every or last.seconds > seconds - .5)
+
+
+@pytest.mark.parametrize("done", ["part", "all"])
+def test_the_table_of_epochs_shows_what_was_done_before(tmp_path, uninterrupted, capsys, done):
+    path = tmp_path / "run.ckpt"
+    try:
+        fit(language_model(), Checkpoints(path, every=0), Stop(uninterrupted[1] // 3 * 2 + 1 if done == "part" else 10 ** 9))
+    except KeyboardInterrupt:
+        pass
+    capsys.readouterr()
+    language_model().fit_one_cycle(3, 1e-2, cbs=Checkpoints(path))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] in (["0"], ["1"], ["2"])]
+    assert [line[0] for line in lines] == ["0", "1", "2"] and [line[-1] == "before" for line in lines] == [True, True, done == "all"]
 
 
 def test_a_finished_fit_is_loaded_instead_of_run(tmp_path, uninterrupted):
@@ -145,3 +159,19 @@ def test_killed_outright_it_goes_on_all_the_same(tmp_path, uninterrupted):
         done = subprocess.run([sys.executable, "-c", script, str(path), before_or_after], env=environment, capture_output=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert outcome(fit(language_model(), Checkpoints(path))) == uninterrupted[0]
+
+
+def test_what_is_finished_is_not_done_again(tmp_path):
+    path, calls = tmp_path / "folder/scored.parquet", []
+
+    def make(fold):
+        calls.append(fold)
+        return pd.DataFrame({"id": ["a", "b"], "probability": [.1, .9]}), {"fold": fold, "seconds": 1.5}
+
+    one, other = {"LR": .1, "KMERS": [1, 2], "LABEL": None}, {"LR": .2}
+    for identity, expected in ((one, 1), (one, 1), (other, 2), (other, 2)):
+        table, facts = once(path, identity, make, 3)
+        pd.testing.assert_frame_equal(table, make(3)[0])
+        assert facts == {"fold": 3, "seconds": 1.5} and not table.attrs
+        calls.pop()
+        assert len(calls) == expected
