@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/installed
 	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs="$(JOBS)"
-	@python evaluation.py show "$(PROFILE)"
+	@python tables.py show "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
 
 test: .venv/installed
@@ -25,7 +25,7 @@ bench: .venv/installed
 	@python benchmarks/run.py
 
 tables: .venv/installed
-	@python evaluation.py tables
+	@python tables.py update
 
 clean:
 	rm -rf artifacts .snakemake

@@ -6,6 +6,7 @@
 For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
 in the tree is refused, so outputs always belong to the code above them.
 """
+import ast
 import sys
 from pathlib import Path
 
@@ -19,10 +20,10 @@ __all__ = ["with_outputs", "publish"]
 def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A copy of `source` with the outputs of `executed`, without the cell of parameters that the run put in.
 
-    Raises ValueError if the code differs; prose may have been improved since.
+    Raises ValueError if the code differs; prose, comments and line breaks may have been improved since.
     """
     ran = [c for c in executed.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    code = [[c.source for c in cells if c.cell_type == "code"] for cells in (ran, source.cells)]
+    code = [[ast.dump(ast.parse(c.source)) for c in cells if c.cell_type == "code"] for cells in (ran, source.cells)]
     if code[0] != code[1]:
         raise ValueError("the notebook was changed after it was executed: run it again")
     published = nbformat.from_dict(source)

@@ -1,4 +1,4 @@
-"""Result rows, predictions and the code version on disk: what a run leaves behind for the tables of evaluation.py."""
+"""Result rows, predictions and the code version on disk: what a run leaves behind for tables.py."""
 
 import csv
 import math

@@ -94,7 +94,10 @@ class KmerTokenizer:
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
-    """Print what a run's numbers depend on, in one line; return device, code version and command for result rows."""
+    """Print what a run's numbers depend on, in one line; return device, code version and command for result rows.
+
+    The command is the environment's NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
+    """
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     version = code_version(ROOT)
     print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
@@ -225,7 +228,7 @@ class SequenceLoader:
         self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
         self.tokenizer, self.batch_size, self.shuffle, self.backwards = tokenizer, batch_size, shuffle, backwards
         self.both_strands, self.seed, self.epoch = reverse_complement_half, seed, 0
-        self.extra = [] if log_odds is None else [torch.as_tensor(log_odds, dtype=torch.float32)]
+        self.log_odds = [] if log_odds is None else [torch.as_tensor(log_odds, dtype=torch.float32)]
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.batch_size)
@@ -237,7 +240,8 @@ class SequenceLoader:
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
         for chosen in np.array_split(order, len(self)):  # even batches: batch normalisation cannot learn from a last one of 1
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
-            yield padded_ids(rows, self.tokenizer, self.backwards), *(e[chosen] for e in self.extra), torch.from_numpy(self.labels[chosen])
+            extra = [values[chosen] for values in self.log_odds]
+            yield padded_ids(rows, self.tokenizer, self.backwards), *extra, torch.from_numpy(self.labels[chosen])
         self.epoch += 1
 
 

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import yaml
 
-from evaluation import update_tables
+from tables import update_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob("Genomic Language Models/*.ipynb")) + sorted(ROOT.glob("Enhancer Classification/*.ipynb"))

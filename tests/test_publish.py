@@ -25,6 +25,10 @@ def test_outputs_are_taken_over_without_the_injected_cell():
     assert source.cells[2].outputs == []
 
 
+def test_comments_and_line_breaks_may_have_changed():
+    assert with_outputs(notebook("print(\n    1)  # one"), executed()).cells[2].outputs[0].text == "1\n"
+
+
 def test_outputs_of_other_code_are_refused():
     with pytest.raises(ValueError, match="changed after it was executed"):
         with_outputs(notebook("print(2)"), executed())

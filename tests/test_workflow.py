@@ -10,7 +10,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from evaluation import classification_metrics, read_predictions, read_results
+from evaluation import classification_metrics
+from records import read_predictions, read_results
 from simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,291 @@
+"""The tables that notebooks and READMEs show, as text, from the rows in results/.
+
+    python tables.py update            rewrite the tables between the markers in the READMEs
+    python tables.py update --check    exit 1 and name the files whose tables are out of step with results/
+    python tables.py show PROFILE      print the tables of one profile
+
+Every number comes from results/enhancers.csv, results/language_models.csv or results/published.csv.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from records import ENHANCER_KEY, read_published, read_results, replacing
+
+__all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "setting_name",
+           "threshold_table", "update_tables"]
+
+_PROFILES = ("simulated", "pilot", "full")
+_SPECIES = ("Human", "Mouse", "Dog", "Opossum")
+_MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic": "k-mer logistic regression",
+           "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
+           "gapped_kmer_logistic": "logistic regression, 1- to 7-mers and gapped 6-mers", "kmer_boosting": "k-mer boosting",
+           "cohn_cnn": "CNN of Cohn et al., retrained",
+           "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
+           "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
+           "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
+           "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
+           "ensemble": "ensemble of all these and baselines"}
+_THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
+_ABSENT = "–"
+_READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
+
+
+def _joined(values) -> str:
+    """Distinct values in order of appearance."""
+    return " / ".join(dict.fromkeys(value for value in values if value)) or _ABSENT
+
+
+def _counts(values) -> str:
+    return _joined(f"{int(value):,}" for value in values if value != "")
+
+
+def _comparable(published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Published figures are of real DNA: none of them belongs beside simulated results."""
+    return published[[profile != "simulated"] * len(published)]
+
+
+def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: str, by: tuple[str, ...] = ()) -> list:
+    """A row for each published model (and value of `by`), in file order, its `metrics` spread over column `spread`."""
+    rows = []
+    for _, group in published[published["metric"].isin(metrics)].groupby([*by, "source", "model"], sort=False):
+        source, species, model = group.iloc[0][["source", "species", "model"]]
+        rows.append({"model": f"{source} {model} (published, not rerun)", "species": species,
+                     **dict(zip(group[spread], group["value"])), "n": _counts(group["n"])})
+    return rows
+
+
+def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Rows that score a whole set, baselines first: pooled out-of-fold, or `test` where a setting has no such row."""
+    rows = results[(results["profile"] == profile) & results["fold"].isin(["oof", "test"])]
+    rows = rows[~on_fewer_sequences(rows) & ~on_another_species(rows)]
+    # `original` and `folds` are two ways to score the same sequences; each other split asks another question
+    setting = [rows[column] for column in ENHANCER_KEY if column not in ("split", "fold")]
+    pooled = rows["fold"] == "oof"
+    has_pooled = pooled.groupby([*setting, rows["split"].replace("folds", "original")], dropna=False).transform("any")
+    rows = rows[pooled | ~has_pooled.astype(bool)]
+    order = list(_MODELS)
+
+    def rank(model: str) -> float:
+        if model in order:
+            return order.index(model)
+        return order.index("ensemble_ulmfit" if model.startswith("ulmfit") else "ulmfit_scratch") - 0.5
+
+    return rows.assign(rank=[rank(model) for model in rows["model"]]).sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
+
+
+def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
+    """Which rows bear the number of their training sequences as label (n300, say): they ask how many it takes."""
+    return rows["label"] == "n" + rows["n_train"].astype(str)
+
+
+def on_another_species(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of models of another species, or of all (label from_mouse, from_all): they ask what carries over."""
+    return rows["label"].str.startswith("from_")
+
+
+def setting_name(row: Mapping) -> str:
+    """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default."""
+    words = [_MODELS.get(row["model"], row["model"].replace("_", " ")),
+             "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
+    parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["direction"].replace("forward", ""),
+             row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
+             row["scale"] == "paper" and "paper scale", row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
+    return ", ".join(filter(None, parts))
+
+
+def _described(rows: pd.DataFrame) -> dict[str, str]:
+    """The cells that say which setting made `rows`, which differ in species alone."""
+    first = rows.iloc[0]
+    return {"model": setting_name(first), "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
+            "split": f"{first['split']} ({first['fold']})", "seed": str(first["seed"]),
+            "commit": _joined(rows["version"])}
+
+
+def _species_order(*columns: pd.Series) -> list[str]:
+    return [*_SPECIES, *sorted({s for column in columns for s in column if s} - set(_SPECIES))]
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns, dtype=object).fillna(_ABSENT)
+
+
+def headline_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """`auc_table` without trials, without ULMFiT taken apart and without the splits that ask other questions."""
+    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (results["label"] != "")
+    return auc_table(results[~apart & results["split"].isin(["original", "folds"])], published, profile)
+
+
+def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """ROC-AUC by species as text, published models first, then ours; rows of single folds are left out."""
+    rows, published = _headline_rows(results, profile), _comparable(published, profile)
+    species = _species_order(rows["species"], published.loc[published["metric"] == "auroc", "species"])
+    table = _published_rows(published, ("auroc",), "species")
+    setting = ["rank", *(column for column in ENHANCER_KEY if column != "species")]
+    for _, group in rows.groupby(setting, sort=False, dropna=False):
+        group = group.sort_values("species", key=lambda names: names.map(species.index))
+        values = map(_interval, group["auroc"], group["auroc_low"], group["auroc_high"])
+        minutes = f"{group['seconds'].sum() / 60:,.1f}"
+        table.append({**_described(group), **dict(zip(group["species"], values)), "minutes": minutes})
+    return _text_frame(table, ["model", *species, "n", "minutes", "scale", "split", "seed", "commit"])
+
+
+def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Metrics at probability 0.5 as text, by species, published models first; accuracy has its Wilson interval."""
+    def ours(rows: pd.DataFrame) -> dict[str, str]:
+        row = rows.iloc[0]
+        values = {metric: f"{row[metric]:.3f}" for metric in _THRESHOLD_METRICS if not pd.isna(row[metric])}
+        if "accuracy" in values:
+            bounds = binomtest(round(row["accuracy"] * row["n_test"]), row["n_test"]).proportion_ci(method="wilson")
+            values["accuracy"] = _interval(row["accuracy"], bounds.low, bounds.high)
+        return {**_described(rows), **values, "species": row["species"]}
+
+    rows, published = _headline_rows(results, profile), _comparable(published, profile)
+    table = _published_rows(published, _THRESHOLD_METRICS, "metric", by=("species",))
+    table += [ours(rows.iloc[[i]]) for i in range(len(rows))]
+    columns = ["species", "model", *_THRESHOLD_METRICS, "n", "scale", "split", "seed", "commit"]
+    frame = _text_frame(table, columns).rename(columns={"mcc": "MCC"})
+    order = _species_order(frame["species"])
+    return frame.sort_values("species", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+
+
+def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Language models as text: published, then Markov references, then ours; compare them by bits per base."""
+    forms = {"k": "", "stride": "", "direction": "", "output": "", "contexts": "", "scale": "", "seed": "",
+             "bases_seen": ",", "n_valid_tokens": ",", "valid_loss": ".4f", "accuracy": ".3f", "perplexity": ".2f",
+             "bits_per_base": ".3f", "seconds": ",.0f", "version": ""}
+    rows, published = results[results["profile"] == profile], _comparable(published, profile)
+    table = _published_rows(published, ("valid_loss", "bits_per_base"), "metric")
+    for row in sorted(rows.to_dict("records"), key=lambda row: row["output"] != "markov"):
+        texts = {c: format(row[c], form) for c, form in forms.items() if not pd.isna(row[c]) and row[c] != ""}
+        table.append({"model": "Markov model" if row["output"] == "markov" else "AWD-LSTM", **texts})
+    names = {"valid_loss": "loss", "version": "commit"}
+    frame = _text_frame(table, ["model", *forms])
+    return frame.rename(columns=lambda column: names.get(column, column.replace("_", " ")))
+
+
+_AUC_MEANING = ("ROC-AUC with its 95 % interval (DeLong, logit scale). oof: every sequence scored once, by a model not trained on it; "
+                "test: one fixed test set. Minutes: training and scoring of all folds and species, pretraining not included.")
+_TABLES = {  # name: function, result file, what its numbers mean
+    "headline": (headline_table, "enhancers.csv", _AUC_MEANING),
+    "auc": (auc_table, "enhancers.csv", _AUC_MEANING),
+    "threshold": (threshold_table, "enhancers.csv",
+                  "Metrics at probability 0.5; accuracy with its 95 % interval (Wilson)."),
+    "language_models": (language_model_table, "language_models.csv",
+                        "Loss in nats per token on held-out sequence, without interval; only bits per base compares "
+                        "models of different k and stride."),
+}
+
+
+def _load(root: Path) -> dict[str, pd.DataFrame]:
+    """The tables of results/ by file name; one that no run has written yet is empty."""
+    folder = root / "results"
+    return {"published.csv": read_published(folder / "published.csv"),
+            **{name: read_results(folder / name, missing_ok=True) for name in ("enhancers.csv", "language_models.csv")}}
+
+
+def _profiles(frames: dict[str, pd.DataFrame]) -> list[str]:
+    """The profiles that have results."""
+    return sorted({*frames["enhancers.csv"]["profile"], *frames["language_models.csv"]["profile"]})
+
+
+def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, str]:
+    """A table and its caption."""
+    make, file, meaning = _TABLES[name]
+    origin = ("simulated sequences, which say nothing about real ones." if profile == "simulated" else
+              "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors.")
+    caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
+    return make(frames[file], frames["published.csv"], profile), caption
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows)
+
+
+def _with_tables(path: Path, frames: dict[str, pd.DataFrame]) -> str:
+    """The text of `path` with every table between markers made anew."""
+    lines, opened = [], 0
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        opening = re.fullmatch(r"\s*<!--\s*table:\s*(.*?)\s*-->\s*", line)
+        closing = re.fullmatch(r"\s*<!--\s*/table\s*-->\s*", line)
+        if opening and opened:
+            break
+        if closing and not opened:
+            raise ValueError(f"{path}, line {number}: this closes a table marker that was not opened")
+        if opening:
+            name, _, profile = opening[1].partition(" ")
+            known = sorted({*_PROFILES, *_profiles(frames)})
+            if name not in _TABLES or profile not in known:
+                raise ValueError(f"{path}, line {number}: unknown table {opening[1]!r}; give one of "
+                                 f"{', '.join(_TABLES)} and one of the profiles {', '.join(known)}")
+            table, caption = _table(name, profile, frames)
+            lines += [line, "", _markdown(table), "", caption, ""]
+            opened = number
+        elif closing or not opened:
+            lines.append(line)
+            opened = 0
+    if opened:
+        raise ValueError(f"{path}, line {opened}: the table marker is not closed by <!-- /table -->")
+    return "\n".join(lines)
+
+
+def update_tables(root: str | Path, check: bool = False) -> list[Path]:
+    """Rewrite the tables of the READMEs from results/ and return the files that were out of step; `check` only returns.
+
+    A table stands between the lines `<!-- table: NAME PROFILE -->` and `<!-- /table -->`; NAME is `headline`,
+    `auc`, `threshold` or `language_models`. ValueError, before any file is written, for an unknown name or a marker without its partner.
+    """
+    frames = _load(Path(root))
+    texts = {path: _with_tables(path, frames) for path in (Path(root) / name for name in _READMES)}
+    stale = [path for path, text in texts.items() if text != path.read_text(encoding="utf-8")]
+    for path in [] if check else stale:
+        with replacing(path) as temporary:
+            temporary.write_text(texts[path], encoding="utf-8")
+    return stale
+
+
+def _show(root: Path, profile: str) -> None:
+    frames = _load(root)
+    if profile not in _profiles(frames):  # a folder: its rows bear its name
+        profile = Path(profile).expanduser().resolve().name
+    if profile not in _profiles(frames):
+        raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
+                         f"{', '.join(_profiles(frames)) or 'none'}")
+    for name in [name for name in _TABLES if name != "headline"]:  # whose rows are among those of `auc`
+        table, caption = _table(name, profile, frames)
+        print(f"{caption}\n\n{table.to_string(index=False)}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent, help="the project's folder")
+    commands = parser.add_subparsers(dest="command", required=True)
+    update = commands.add_parser("update", help="rewrite the tables in the READMEs")
+    update.add_argument("--check", action="store_true", help="write nothing; exit 1 if a table is out of step")
+    commands.add_parser("show", help="print the tables of a profile").add_argument("profile")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "show":
+            _show(options.root, options.profile)
+            return 0
+        stale = update_tables(options.root, check=options.check)
+    except (ValueError, OSError) as error:
+        sys.exit(f"tables.py: {error}")
+    for path in stale:
+        print(f"{path}: {'out of step; run python tables.py update' if options.check else 'tables updated'}")
+    return 1 if options.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

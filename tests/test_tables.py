@@ -1,0 +1,198 @@
+"""Tables against the rows they are made from, and the markers in READMEs."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import tables
+from records import read_published, read_results, record
+from rows import enhancer_row, gc_row, language_model_row
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project folder with a few runs and the published figures."""
+    results = tmp_path / "results"
+    for row in [enhancer_row(), enhancer_row(fold=0, auroc=0.99),
+                enhancer_row(split="original", fold="test", auroc=0.98),
+                enhancer_row(species="Mouse", auroc=0.87, n_test=2800, version="89abcde"), gc_row(auroc=0.734),
+                enhancer_row(split="grouped", fold="test", auroc=0.79), enhancer_row(profile="full", auroc=0.6),
+                enhancer_row(model="ulmfit_scratch", k=3, stride=1, split="original", fold="test", auroc=0.71,
+                             output="kmer")]:
+        record(results / "enhancers.csv", row)
+    record(results / "language_models.csv", language_model_row())
+    record(results / "language_models.csv", language_model_row(
+        k=None, stride=1, output="markov", contexts="10", scale=None, bits_per_base=1.872, accuracy=None))
+    (results / "published.csv").write_bytes((ROOT / "results" / "published.csv").read_bytes())
+    for name in ["README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("# Title\n\nNo table.\n")
+    return tmp_path
+
+
+def frames(project):
+    results = project / "results"
+    return [read_results(results / "enhancers.csv"), read_published(results / "published.csv")]
+
+
+def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
+    table = tables.auc_table(*frames(project), "pilot")
+    assert list(table.columns) == ["model", "Human", "Mouse", "Dog", "Opossum", "n", "minutes", "scale", "split", "seed", "commit"]
+    published = table[table["model"].str.endswith("(published, not rerun)")]
+    assert published.index.tolist() == list(range(5))
+    assert [model.removesuffix(" (published, not rerun)") for model in published["model"]] == [
+        "Cohn et al. CNN", "Genomic-ULMFiT 5-mer stride 2", "Genomic-ULMFiT 4-mer stride 2",
+        "Genomic-ULMFiT 3-mer stride 1", "Cohn et al. CNN on all 17 species"]
+    five_mer = published.iloc[1][["Human", "Mouse", "Dog", "Opossum", "n"]]
+    assert five_mer.tolist() == ["0.812", "0.871", "0.773", "0.787", "2,800"]
+    ours = table.iloc[5:].reset_index(drop=True)
+    assert ours["model"].tolist() == ["GC content", "ULMFiT from scratch 3-mer stride 1, output kmer, contexts 3 6 9",
+                                      *["ULMFiT 5-mer stride 2, contexts 3 6 9"] * 2]
+    assert ours["Human"].tolist() == [f"{auc} (0.800–0.820)" for auc in ("0.734", "0.710", "0.812", "0.790")]
+    assert ours["split"].tolist() == ["folds (oof)", "original (test)", "folds (oof)", "grouped (test)"]
+    assert ours["Mouse"].tolist() == ["–", "–", "0.870 (0.800–0.820)", "–"]
+    assert ours.loc[2, ["n", "commit"]].tolist() == ["6,948 / 2,800", "1234567 / 89abcde"]
+    assert ours.loc[0, ["Dog", "scale"]].tolist() == ["–", "–"]
+
+
+def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
+    for label in ("", "trial"):
+        record(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", label=label, seconds=90.0))
+    headline, whole = (make(*frames(project), "pilot") for make in (tables.headline_table, tables.auc_table))
+    ours = headline[~headline["model"].str.endswith("rerun)")]
+    assert ours["model"].str.split(",").str[0].tolist() == ["GC content", "ULMFiT 5-mer stride 2", "ULMFiT from k-mer log-odds 5-mer stride 2"]
+    assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 3
+
+
+def test_rows_of_fewer_sequences_stand_in_no_table(project):
+    before = tables.auc_table(*frames(project), "pilot")
+    record(project / "results/enhancers.csv", enhancer_row(label="n300", n_train=300))
+    record(project / "results/enhancers.csv", enhancer_row(label="n400", n_train=5558))  # a label like any other
+    results, published = frames(project)
+    assert results.loc[tables.on_fewer_sequences(results), "label"].tolist() == ["n300"]
+    assert len(tables.auc_table(results, published, "pilot")) == len(before) + 1
+
+
+@pytest.mark.parametrize(("changes", "name"), [
+    ({}, "ULMFiT 5-mer stride 2, contexts 3 6 9"),
+    ({"label": "one_strand", "contexts": "", "direction": "backward"}, "ULMFiT 5-mer stride 2, one strand, backward"),
+    ({"scale": "paper", "output": "kmer", "encoder": "full"}, "ULMFiT 5-mer stride 2, output kmer, contexts 3 6 9, paper scale, encoder of full"),
+    ({"model": "new_one", "k": pd.NA, "stride": pd.NA, "contexts": "", "encoder": ""}, "new one"),
+])
+def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
+    assert tables.setting_name(enhancer_row(**changes)) == name
+
+
+def test_new_models_stand_among_baselines_or_ulmfit(project):
+    for model in ("ulmfit_tta", "svm_gapped"):
+        record(project / "results" / "enhancers.csv", gc_row(model=model))
+    models = tables.auc_table(*frames(project), "pilot")["model"].tolist()[5:]
+    assert models.index("GC content") < models.index("svm gapped") < len(models) - 2 and models[-1] == "ulmfit tta"
+
+
+def test_tables_of_a_profile_without_results_show_the_published_rows(project):
+    results, published = frames(project)
+    assert len(tables.auc_table(results, published, "mine")) == 5
+    assert len(tables.threshold_table(results.iloc[:0], published, "pilot")) == 14
+
+
+def test_threshold_table(project):
+    table = tables.threshold_table(*frames(project), "pilot")
+    assert table["species"].drop_duplicates().tolist() == ["Human", "Mouse", "Dog", "Opossum"]
+    human = table[table["species"] == "Human"].set_index("model")
+    five_mer = human.loc["Genomic-ULMFiT 5-mer stride 2 (published, not rerun)"]
+    assert five_mer[["accuracy", "precision", "recall", "MCC"]].tolist() == ["0.726", "0.717", "0.745", "–"]
+    assert human.loc["GENERator 1.2B (published, not rerun)", ["accuracy", "n"]].tolist() == ["0.763", "6,948"]
+    # Wilson bounds for 5211 of 6948, from the formula
+    n, p, z = 6948, 0.75, norm.ppf(0.975)
+    centre, half = p + z * z / 2 / n, z * math.sqrt(p * (1 - p) / n + (z / 2 / n) ** 2)
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    assert human.loc["GC content", ["accuracy", "specificity", "MCC"]].tolist() == [
+        f"0.750 ({low:.3f}–{high:.3f})", "0.700", "0.500"]
+
+
+def test_language_model_table(project):
+    results = read_results(project / "results" / "language_models.csv")
+    table = tables.language_model_table(results, frames(project)[1], "pilot").set_index("model")
+    assert table.index.tolist()[2:] == ["Markov model", "AWD-LSTM"]
+    assert table.loc["Genomic-ULMFiT 4-mer stride 2 (published, not rerun)", ["loss", "bits per base"]].tolist() == [
+        "2.1067", "1.520"]
+    markov = table.loc["Markov model"]
+    assert markov[["k", "contexts", "bits per base", "accuracy"]].tolist() == ["–", "10", "1.872", "–"]
+    assert table.loc["AWD-LSTM", ["k", "bases seen", "loss", "perplexity", "seconds", "commit"]].tolist() == [
+        "5", "123,456,789", "2.5000", "12.20", "900", "abc"]
+
+
+def test_update_tables_writes_what_check_then_accepts(project, capsys):
+    readme = project / "README.md"
+    readme.write_text("# Title\n<!-- table: auc pilot -->\nold\n<!-- /table -->\nbetween\n"
+                      "<!-- table: language_models pilot -->\n<!-- /table -->\nend\n")
+    before = readme.read_text()
+    assert tables.update_tables(project, check=True) == [readme]
+    assert readme.read_text() == before
+    assert tables.main(["--root", str(project), "update", "--check"]) == 1
+    assert "README.md: out of step" in capsys.readouterr().out
+    assert tables.update_tables(project) == [readme]
+    text = readme.read_text()
+    assert "| GC content | 0.734 (0.800–0.820) | – |" in text and "\nold\n" not in text
+    assert text.startswith("# Title\n<!-- table: auc pilot -->\n") and text.endswith("<!-- /table -->\nend\n")
+    assert "Profile `pilot`. ROC-AUC with its 95 % interval" in text and "\nbetween\n" in text
+    assert tables.update_tables(project) == [] and tables.main(["--root", str(project), "update", "--check"]) == 0
+    record(project / "results" / "enhancers.csv", gc_row(auroc=0.735))
+    assert tables.update_tables(project, check=True) == [readme]
+
+
+def test_pipes_do_not_break_the_markdown(project):
+    record(project / "results" / "enhancers.csv", gc_row(scale="a|b"))
+    (project / "README.md").write_text("<!-- table: auc pilot -->\n<!-- /table -->\n")
+    tables.update_tables(project)
+    assert r"| a\|b |" in (project / "README.md").read_text()
+
+
+@pytest.mark.parametrize("text, message", [
+    ("a\n<!-- table: auc pilot -->\n", "line 2: the table marker is not closed"),
+    ("<!-- table: auc pilot -->\n<!-- table: auc full -->\n<!-- /table -->\n", "line 1: the table marker is not"),
+    ("<!-- /table -->\n", "line 1: .* not opened"),
+    ("<!-- table: auk pilot -->\n<!-- /table -->\n", "line 1: unknown table 'auk pilot'"),
+    ("<!-- table: auc pilo -->\n<!-- /table -->\n", "line 1: unknown table 'auc pilo'"),
+])
+def test_bad_markers_are_named_and_nothing_is_written(project, text, message):
+    (project / "README.md").write_text("<!-- table: auc pilot -->\n<!-- /table -->\n")
+    last = project / "Enhancer Classification" / "README.md"
+    last.write_text(text)
+    with pytest.raises(ValueError, match=rf"README\.md, {message}"):
+        tables.update_tables(project)
+    assert (project / "README.md").read_text() == "<!-- table: auc pilot -->\n<!-- /table -->\n"
+
+
+def test_show_prints_the_tables_of_a_profile(project, capsys):
+    assert tables.main(["--root", str(project), "show", "pilot"]) == 0
+    output = capsys.readouterr().out
+    assert "0.734 (0.800–0.820)" in output and "Markov model" in output
+    assert tables.main(["--root", str(project), "show", "/somewhere/pilot/"]) == 0  # `make run PROFILE=<a folder>`: rows bear its name
+    assert capsys.readouterr().out == output
+    with pytest.raises(SystemExit, match="no results of profile 'mine'"):
+        tables.main(["--root", str(project), "show", "mine"])
+
+
+def test_published_figures_agree_with_their_unrounded_values():
+    published = read_published(ROOT / "results" / "published.csv")
+    unrounded = published[published["value_unrounded"] != ""].astype({"value": float, "value_unrounded": float})
+    assert len(unrounded) == 12 and ((unrounded["value"] - unrounded["value_unrounded"]).abs() < 1e-3).all()
+    assert not published.duplicated(["source", "model", "species", "metric"]).any()
+    assert (published["citation"] != "").all()
+
+
+def test_simulated_results_stand_alone():
+    """A made-up sequence set beside published figures would look like a comparison."""
+    results = read_results(ROOT / "results/enhancers.csv")
+    published = read_published(ROOT / "results/published.csv")
+    simulated = results.assign(profile="simulated")
+    for make in (tables.auc_table, tables.threshold_table):
+        assert not make(simulated, published, "simulated")["model"].str.contains("published").any()
+        assert make(results, published, "pilot")["model"].str.contains("published").any()
