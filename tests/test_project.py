@@ -53,7 +53,7 @@ def test_notebook_was_run_in_order_without_error_or_noise_on_real_data(path):
     outputs = [o for c in cells for o in c.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     printed = "".join(o.text for o in outputs if o.output_type == "stream")
-    assert re.search(r"^profile (pilot|full) · scale ", printed, re.M), "the run's facts must name a real profile"
+    assert re.search(r"^profile (pilot|full|human_mouse) · scale ", printed, re.M), "the run's facts must name a real profile"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
