@@ -1,9 +1,12 @@
 """Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
 import json
+import os
 import pickle
 import random
 import time
+import warnings
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -28,16 +31,20 @@ class Checkpoints(Callback):
     `earlier` that of the earlier ones.
 
     `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit; one of another
-    is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only.
+    is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only. The one before it
+    stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning. ValueError when neither
+    can be read; an error of writing (a full disk) stops the run and leaves both as they were.
     """
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
     def __init__(self, path: str | Path, every: float = 300., **identity):
         self.path, self.every, self.identity = Path(path), every, identity
+        self.before = self.path.with_name(f"{self.path.name}.before")
 
     def forget(self) -> None:
-        """Delete the checkpoint, once what the training was for is safe."""
+        """Delete the checkpoints, once what the training was for is safe."""
         self.path.unlink(missing_ok=True)
+        self.before.unlink(missing_ok=True)
 
     @property
     def seconds(self) -> float:
@@ -91,17 +98,25 @@ class Checkpoints(Callback):
                        "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
         with replacing(self.path) as temporary:
             torch.save(_plain(content), temporary)
+            if self.path.exists():
+                os.replace(self.path, self.before)
         self.written = time.monotonic()
 
     def _read(self) -> dict | None:
-        """The checkpoint of this fit, if there is one."""
-        if not self.path.exists():
+        """The newest checkpoint of this fit that can be read, if there is one."""
+        present = [path for path in (self.path, self.before) if path.exists()]
+        for path in present:
+            try:
+                kept = _load(path)
+                found = kept["identity"] | {"epochs": kept["epochs"]}
+                break
+            except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
+                damage = f"{path} is no checkpoint, or damaged ({type(error).__name__})"
+                if path == present[-1]:
+                    raise ValueError(f"{damage}: delete it to start from the beginning") from error
+                warnings.warn(f"{damage}: going on from the one before it", stacklevel=2)
+        else:
             return None
-        try:
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
-            found = kept["identity"] | {"epochs": kept["epochs"]}
-        except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{self.path} is no checkpoint, or damaged ({type(error).__name__}): delete it to start from the beginning") from error
         wanted = self.identity | {"epochs": self.n_epoch}
         if other := sorted(name for name in found | wanted if found.get(name) != wanted.get(name)):
             print(f"starting from the beginning: {self.path.name} is of a run with other {', '.join(other)}")
@@ -141,6 +156,14 @@ def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, di
     kept.attrs = {"identity": identity, "facts": facts}
     write_table(path, kept)
     return table, facts
+
+
+def _load(path: Path):
+    """What `torch.save` wrote; BadZipFile for a bit that has changed since, which `torch.load` would not notice."""
+    with ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise BadZipFile(f"checksum of {damaged}")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _plain(value):

@@ -138,6 +138,45 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
         fit(language_model(), Checkpoints(path))
 
 
+@pytest.mark.parametrize("damage", ["cut off", "one byte", "missing"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, uninterrupted, damage):
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(language_model(), Checkpoints(path, every=0), Stop(4))
+    content = bytearray(path.read_bytes())
+    if damage == "missing":  # killed between putting the old one aside and putting the new one in its place
+        path.unlink()
+        assert outcome(fit(language_model(seed=8), Checkpoints(path))) == uninterrupted[0]
+        return
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content if damage == "one byte" else content[:len(content) // 2])
+    with pytest.warns(UserWarning, match="run.ckpt is no checkpoint, or damaged .*: going on from the one before"):
+        learn = fit(language_model(seed=8), keeper := Checkpoints(path))
+    assert outcome(learn) == uninterrupted[0]
+    keeper.forget()
+    assert not list(tmp_path.iterdir())
+
+
+def test_with_a_full_disk_the_run_stops_and_the_last_checkpoint_stands(tmp_path, uninterrupted):
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(language_model(), Checkpoints(path, every=0), Stop(3))
+    script = textwrap.dedent(f"""
+        import resource, signal, sys
+        sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+        from test_checkpoints import Checkpoints, fit, language_model
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        learn, keeper = language_model(), Checkpoints(sys.argv[1], every=0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        fit(learn, keeper)
+    """)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "run.ckpt was not written; what was there before is as it was" in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.before"]
+    assert outcome(fit(language_model(seed=4), Checkpoints(path))) == uninterrupted[0]
+
+
 def test_killed_outright_it_goes_on_all_the_same(tmp_path, uninterrupted):
     """`kill -9` from within, after a step whose checkpoint may or may not be written."""
     script = textwrap.dedent(f"""
