@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.rnn import rnn_cbs
 from fastai.callback.fp16 import MixedPrecision
 from fastai.data.core import DataLoaders
@@ -326,11 +326,24 @@ class LossScaling(MixedPrecision):
 
 
 class InterruptibleLearner(Learner):
-    """fastai's Learner that leaves things as tidy after Ctrl-C as after the last epoch: callbacks end, half a step is forgotten."""
+    """fastai's Learner, which can begin in the middle of a fit, and is as tidy after Ctrl-C as after the last epoch.
+
+    `first_epoch`, `first_batch`: what is left out of the next fit (of the first epoch's training batches), because an earlier
+    run has done it. After an interrupt callbacks end and half a step is forgotten.
+    """
+    first_epoch = first_batch = 0
+
+    def all_batches(self):
+        self.n_iter = len(self.dl)
+        for i, batch in enumerate(self.dl):
+            if not self.training or i >= self.first_batch:
+                self.one_batch(i, batch)
 
     def _do_fit(self):
         try:
-            super()._do_fit()
+            for epoch in range(self.first_epoch, self.n_epoch):
+                self.epoch = epoch
+                self._with_events(self._do_epoch, "epoch", CancelEpochException)
         except KeyboardInterrupt:
             self.opt.zero_grad()
             self("after_fit")

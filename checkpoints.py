@@ -1,0 +1,177 @@
+"""Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
+import json
+import os
+import pickle
+import random
+import time
+import warnings
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.core import Callback
+from fastcore.foundation import L
+
+from records import replacing, write_table
+
+__all__ = ["Checkpoints", "once"]
+
+_RECORDED = ("lrs", "iters", "losses", "values")
+
+
+class Checkpoints(Callback):
+    """Keeps a `fit` on disk, after every epoch and every `every` seconds, and goes on from there when it is run again.
+
+    What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data, the language
+    model's state, random states, recorded losses. On a CPU the numbers are those of a run that was never interrupted, bit
+    for bit. A finished fit is kept too, and loaded instead of run, until `forget` is called: a recipe of several fits goes on
+    in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
+    `earlier` that of the earlier ones.
+
+    `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit; one of another
+    is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only. The one before it
+    stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning. ValueError when neither
+    can be read; an error of writing (a full disk) stops the run and leaves both as they were.
+    """
+    order, run_valid = 95, False  # after everything that a batch or an epoch changes
+
+    def __init__(self, path: str | Path, every: float = 300., **identity):
+        self.path, self.every, self.identity = Path(path), every, identity
+        self.before = self.path.with_name(f"{self.path.name}.before")
+
+    def forget(self) -> None:
+        """Delete the checkpoints, once what the training was for is safe."""
+        self.path.unlink(missing_ok=True)
+        self.before.unlink(missing_ok=True)
+
+    @property
+    def seconds(self) -> float:
+        return self.earlier + time.monotonic() - self.began
+
+    def before_fit(self):
+        self.began, self.earlier, self.kept = time.monotonic(), 0., self._read()
+        self.written = self.began
+        if self.kept:
+            self.learn.first_epoch, self.learn.first_batch = self.kept["epoch"], self.kept["batch"]
+            self.earlier, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
+            self.model.load_state_dict(self.kept["model"])
+            self.opt.opt.load_state_dict(self.kept["optimizer"])
+            self._go_on()
+            self._show_what_is_done()
+
+    def before_train(self):
+        if self.kept:
+            self._go_on()  # again: the epoch began by resetting schedule and state
+            self.kept = None
+
+    def after_batch(self):
+        if time.monotonic() - self.written >= self.every and self.iter + 1 < self.n_iter:
+            self._write(self.epoch, self.iter + 1)
+
+    def after_train(self):
+        self.learn.first_batch = 0
+
+    def after_epoch(self):
+        self._write(self.epoch + 1, 0)
+
+    def after_fit(self):
+        self.learn.first_epoch = self.learn.first_batch = 0
+
+    def _show_what_is_done(self) -> None:
+        if progress := getattr(self.learn, "progress", None):
+            progress.mbar.update(0)  # a bar that starts in the middle fails
+        for epoch, values in enumerate(self.recorder.values):
+            self.learn.logger([epoch, *values, "before"])
+
+    def _write(self, epoch: int, batch: int) -> None:
+        recorder, numpy_state = self.recorder, np.random.get_state()
+        content = {
+            "identity": self.identity, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
+            "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
+            "model": self.model.state_dict(), "optimizer": self.opt.opt.state_dict(), "state": getattr(self.model, "state", None),
+            "recorder": {name: getattr(recorder, name) for name in _RECORDED},
+            "smooth_loss": (recorder.smooth_loss.count, recorder.smooth_loss.val),
+            "schedule": getattr(getattr(self.learn, "param_scheduler", None), "hps", None),
+            "random": {"python": random.getstate(), "numpy": numpy_state,
+                       "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
+        with replacing(self.path) as temporary:
+            torch.save(_plain(content), temporary)
+            if self.path.exists():
+                os.replace(self.path, self.before)
+        self.written = time.monotonic()
+
+    def _read(self) -> dict | None:
+        """The newest checkpoint of this fit that can be read, if there is one."""
+        present = [path for path in (self.path, self.before) if path.exists()]
+        for path in present:
+            try:
+                kept = _load(path)
+                found = kept["identity"] | {"epochs": kept["epochs"]}
+                break
+            except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
+                damage = f"{path} is no checkpoint, or damaged ({type(error).__name__})"
+                if path == present[-1]:
+                    raise ValueError(f"{damage}: delete it to start from the beginning") from error
+                warnings.warn(f"{damage}: going on from the one before it", stacklevel=2)
+        else:
+            return None
+        wanted = self.identity | {"epochs": self.n_epoch}
+        if other := sorted(name for name in found | wanted if found.get(name) != wanted.get(name)):
+            print(f"starting from the beginning: {self.path.name} is of a run with other {', '.join(other)}")
+            return None
+        return kept
+
+    def _go_on(self) -> None:
+        """Put everything but weights and optimizer where the checkpoint left it."""
+        kept, recorder = self.kept, self.recorder
+        self.learn.pct_train, self.learn.train_iter = kept["pct_train"], kept["train_iter"]
+        if hasattr(self.model, "state"):
+            self.model.state = kept["state"]
+        for name, values in kept["recorder"].items():
+            setattr(recorder, name, [L(v) if name == "values" else v for v in values])
+        recorder.smooth_loss.count, recorder.smooth_loss.val = kept["smooth_loss"]
+        if kept["schedule"]:
+            self.learn.param_scheduler.hps = {name: list(values) for name, values in kept["schedule"].items()}
+        states = kept["random"]
+        random.setstate(states["python"])
+        np.random.set_state(states["numpy"])
+        torch.set_rng_state(states["torch"])
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, dict]:
+    """`make(*arguments)` -> (table, facts), or what it returned when an earlier run of the same `identity` came as far.
+
+    Kept as Parquet under `path` until the caller deletes it; one of another identity is made anew. Facts are plain values.
+    """
+    if path.exists():
+        table = pd.read_parquet(path)
+        facts = table.attrs.pop("facts", None)
+        if table.attrs.pop("identity", None) == json.loads(json.dumps(identity)):
+            return table, facts
+    table, facts = make(*arguments)
+    kept = table.copy()
+    kept.attrs = {"identity": identity, "facts": facts}
+    write_table(path, kept)
+    return table, facts
+
+
+def _load(path: Path):
+    """What `torch.save` wrote; BadZipFile for a bit that has changed since, which `torch.load` would not notice."""
+    with ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise BadZipFile(f"checksum of {damaged}")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _plain(value):
+    """`value` with Python's own numbers and containers in place of NumPy's and fastai's: what may be read back without pickle's risks."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, (list, tuple, L)):
+        return (tuple if isinstance(value, tuple) else list)(map(_plain, value))
+    return value
