@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test lab bench tables clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" params="$(PARAMS)" jobs="$(JOBS)"
+	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)"
 	@python tables.py show "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
 

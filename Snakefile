@@ -2,6 +2,7 @@
 #   snakemake --cores all --config profile=pilot only="LM 1" params="EPOCHS: 1, SCALE: laptop" jobs=2
 import json
 import os
+import re
 import shlex
 import shutil
 import time
@@ -68,10 +69,23 @@ MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
           "full": ("data/fetch.py full", "data/full/downloads/record.json")}
 
+
+
+def typed(value):
+    """Texts as what they say: Snakemake hands on a single parameter as text, and YAML takes 1e-3 for one."""
+    if isinstance(value, dict):
+        return {name: typed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return float(value) if re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", value) else yaml.safe_load(value)
+
+
 PROFILE = str(config.get("profile", "simulated"))
 ONLY = str(config.get("only") or "")
 given = config.get("params") or ""
-GIVEN = given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {}
+GIVEN = typed(given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {})
 CHANGED = ", ".join(f"{name}: {json.dumps(value)}" for name, value in GIVEN.items())
 COMMAND = f"make run PROFILE={shlex.quote(PROFILE)}" + (f" PARAMS={shlex.quote(CHANGED)}" if CHANGED else "")
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
@@ -166,7 +180,7 @@ if unknown:
     raise ValueError(f"params: no notebook has a parameter {sorted(unknown)}")
 
 
-localrules: all, data
+localrules: all
 
 
 rule all:
@@ -175,6 +189,8 @@ rule all:
 
 
 if PROFILE in MAKERS:
+    localrules: data
+
     rule data:
         input: MAKERS[PROFILE][0] if PROFILE == "simulated" else []  # what is fetched is pinned, whatever fetches it
         output: MAKERS[PROFILE][1]

@@ -22,8 +22,8 @@ SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 
          "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
 
 
-def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    values = ", ".join(f"{k}: {v}" for k, v in {**SMALL, **(params or {})}.items())
+def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL) -> subprocess.CompletedProcess:
+    values = ", ".join(f"{k}: {v}" for k, v in {**small, **(params or {})}.items())
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", *options,
                "--config", *config, "jobs=2", f"params={values}"]
@@ -149,7 +149,7 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
         (tmp_path / name).write_text(content)
     given = {"CLASSIFIER": "models/human_4-mer_stride-2", "GENOME": str(tmp_path / "g.fa")}
     runs = {"7 Score": {"INPUT": str(tmp_path / "x.bed"), "RESULT": str(tmp_path / "bed")},
-            "8 Scan": {"RESULT": str(tmp_path / "scan"), "REGION": "'chr1:1-2,000'"},
+            "8 Scan": {"REGION": "'chr1:1-2,000'", "RESULT": str(tmp_path / "scan")},
             "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "RESULT": str(tmp_path / "vcf")}}
     for notebook, params in runs.items():
         done = snakemake(tree, f"only=Enhancers {notebook}", params=given | params)
@@ -164,6 +164,12 @@ def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
     done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": 9})
     assert done.returncode != 0
     assert "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout and "STRIDE=9: choose 1 to K=4" in done.stdout
+
+
+def test_a_single_parameter_is_a_number_if_it_looks_like_one(tree, first_run):
+    for value, message in (("9", "STRIDE=9: choose 1 to K=4"), ("1e1", "STRIDE=10.0: choose 1 to K=4")):
+        done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": value}, small={})
+        assert done.returncode != 0 and message in done.stdout, done.stdout
 
 
 def test_an_unknown_parameter_is_refused(tree):
