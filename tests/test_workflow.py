@@ -22,7 +22,8 @@ SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 
          "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
 
 
-def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL) -> subprocess.CompletedProcess:
+def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (),
+              small: dict = SMALL) -> subprocess.CompletedProcess:
     values = ", ".join(f"{k}: {v}" for k, v in {**small, **(params or {})}.items())
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", *options,
