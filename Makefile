@@ -8,11 +8,12 @@ JOBS ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lab bench tables clean
+.PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
 	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)"
 	@python tables.py show "$(PROFILE)"
+	@python manifest.py write "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
 
 test: .venv/installed
@@ -26,6 +27,12 @@ bench: .venv/installed
 
 tables: .venv/installed
 	@python tables.py update
+
+verify: .venv/installed
+	@python manifest.py verify
+
+newer: .venv/installed
+	@python newer.py
 
 clean:
 	rm -rf artifacts .snakemake

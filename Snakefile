@@ -138,7 +138,7 @@ def inputs(notebook):
     elif PROFILE in MAKERS:
         data = [ancient(MAKERS[PROFILE][1])]  # fetched again means verified again: no reason to train again
     else:
-        data = sorted(str(p) for p in DATA.glob("*/**/*") if p.is_file())
+        data = sorted(str(p) for p in DATA.glob("*/**/*") if p.is_file() and p.suffix not in (".fai", ".gzi"))
     return data + [executed(n, variation) for n in needs(notebook) for variation in runs(n)]
 
 
