@@ -65,7 +65,7 @@ def test_every_notebook_runs_with_a_line_each(tree, first_run):
 
 def test_executed_notebooks_are_clean(tree, first_run):
     copies = sorted(tree.glob("artifacts/*/notebooks/*/*.ipynb"))
-    assert len(copies) == 12
+    assert len(copies) == 16
     for path in copies:
         outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
