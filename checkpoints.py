@@ -14,7 +14,7 @@ import torch
 from fastai.callback.core import Callback
 from fastcore.foundation import L
 
-from records import replacing, write_table
+from records import read_table, replacing, write_table
 
 __all__ = ["Checkpoints", "once"]
 
@@ -147,7 +147,7 @@ def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, di
     Kept as Parquet under `path` until the caller deletes it; one of another identity is made anew. Facts are plain values.
     """
     if path.exists():
-        table = pd.read_parquet(path)
+        table = read_table(path)
         facts = table.attrs.pop("facts", None)
         if table.attrs.pop("identity", None) == json.loads(json.dumps(identity)):
             return table, facts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from records import replacing, write_table
+from records import read_table, replacing, write_table
 
 __all__ = ["COLUMNS", "read_corpus", "write_corpus"]
 
@@ -30,4 +30,4 @@ def read_corpus(folder: str | Path) -> tuple[pd.DataFrame, dict]:
     paths = [Path(folder) / name for name in ("segments.parquet", "corpus.json")]
     if missing := [str(path) for path in paths if not path.exists()]:
         raise FileNotFoundError(f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile first")
-    return pd.read_parquet(paths[0]), json.loads(paths[1].read_text())
+    return read_table(paths[0]), json.loads(paths[1].read_text())

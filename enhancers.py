@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from records import read_table
 from similarity import similar_groups
 
 __all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
@@ -177,7 +178,7 @@ def read_tables(folder: str | Path, species: list[str] | None = None, split: str
     if missing or not found:
         raise FileNotFoundError(f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
                                 "run `Mammals Enhancers 0 Data Processing` for this profile first")
-    return {name: _for_split(pd.read_parquet(found[name]), split, found[name]) for name in species or found}
+    return {name: _for_split(read_table(found[name]), split, found[name]) for name in species or found}
 
 
 def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -26,7 +26,7 @@ from records import replacing
 
 __all__ = [
     "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "find_sequences", "import_fasta",
-    "open_genome", "reverse_complement", "subtract",
+    "open_genome", "open_text", "reverse_complement", "subtract",
 ]
 
 AMBIGUOUS = 4
@@ -84,7 +84,7 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
 
 @contextmanager
-def _open_text(path: Path) -> Iterator[BinaryIO]:
+def open_text(path: Path) -> Iterator[BinaryIO]:
     """Open a plain, gzip or bgzip file (told by its first bytes); a damaged archive becomes a ValueError."""
     with open(path, "rb") as raw:
         head = raw.peek(14)[:14]
@@ -158,7 +158,7 @@ def _read_records(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.nda
     The counts of a record grow with its pieces; they are complete when the next record comes.
     """
     record: dict | None = None
-    with _open_text(path) as file:
+    with open_text(path) as file:
         for line, is_header, text in _fasta_parts(file):
             if is_header:
                 _refuse_empty(record, path)

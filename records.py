@@ -14,8 +14,8 @@ import pandas as pd
 from filelock import FileLock
 
 __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
-           "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results", "record",
-           "replacing", "write_predictions", "write_table"]
+           "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results",
+           "read_table", "record", "replacing", "write_predictions", "write_table"]
 
 # The key columns identify a run; they come first and order the file.
 ENHANCER_KEY = ("profile", "species", "model", "label", "k", "stride", "direction", "output", "contexts", "scale", "encoder",
@@ -211,7 +211,17 @@ def write_table(path: str | Path, frame: pd.DataFrame) -> None:
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """What `write_predictions` wrote: id str, label int8, fold str, probability float64."""
-    return _check_predictions(path, pd.read_parquet(path))
+    return _check_predictions(path, read_table(path))
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """What `write_table` wrote. Raises FileNotFoundError, or ValueError naming the file when it is damaged or no Parquet."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise ValueError(f"{path}: damaged, or no Parquet file ({error}); make it again, or restore it from git") from error
 
 
 def select(results: pd.DataFrame, **values) -> pd.DataFrame:

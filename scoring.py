@@ -16,10 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pysam
-from xopen import xopen
 
 from awd_lstm import Classifier
-from genome import encode_bases
+from genome import encode_bases, open_text
 from kmers import span_of
 from models import load_classifier
 from profiles import ROOT
@@ -122,7 +121,7 @@ def read_fasta(path: str | Path) -> Iterator[Record]:
     """
     number = 0
     try:
-        with dnaio.open(path, fileformat="fasta") as reader:
+        with open_text(path) as file, dnaio.open(file, fileformat="fasta") as reader:
             for number, record in enumerate(reader, 1):
                 name = record.id or f"record_{number}"
                 if bad := _NOT_NUCLEOTIDE.search(record.sequence):
@@ -134,8 +133,13 @@ def read_fasta(path: str | Path) -> Iterator[Record]:
             raise ValueError("there is no record in it")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is not there") from None
-    except (ValueError, EOFError, OSError, dnaio.FileFormatError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (ValueError, OSError, dnaio.FileFormatError) as error:
+        raise _named(error, path) from error
+
+
+def _named(error: Exception, path: str | Path) -> ValueError:
+    """The error with the file's name, unless it has it."""
+    return ValueError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
 
 
 def open_fasta(path: str | Path) -> pysam.FastaFile:
@@ -178,12 +182,13 @@ def read_bed(path: str | Path, genome: str | Path) -> Iterator[Record]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
     found = False
-    with open_fasta(genome) as bases, xopen(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(_text_lines(lines, path), 1):
-            if not line.strip() or line.startswith(("#", "track", "browser")):
-                continue
-            cells, found = line.rstrip("\r\n").split("\t" if "\t" in line else None), True
+    with open_fasta(genome) as bases, open_text(path) as lines:
+        for number, raw in enumerate(lines, 1):
             try:
+                line = raw.decode("utf-8").rstrip("\r\n")
+                if not line.strip() or line.startswith(("#", "track", "browser")):
+                    continue
+                cells, found = line.split("\t" if "\t" in line else None), True
                 if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
                     raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
                 chrom, start, end = cells[0], int(cells[1]), int(cells[2])
@@ -192,13 +197,6 @@ def read_bed(path: str | Path, genome: str | Path) -> Iterator[Record]:
                 raise ValueError(f"{path}, line {number}: {error}") from error
     if not found:
         raise ValueError(f"{path}: there is no interval in it")
-
-
-def _text_lines(lines: Iterable[str], path) -> Iterator[str]:
-    try:
-        yield from lines
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: damaged, or no text ({error})") from error
 
 
 # --- Scores ----------------------------------------------------------------------------------------------------------

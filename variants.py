@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pysam
-from xopen import xopen
 
-from genome import encode_bases
+from genome import encode_bases, open_text
 from records import replacing
 from scoring import WINDOW, Scorer, fetch, open_fasta
 
@@ -48,6 +47,8 @@ def read_variants(path: str | Path, genome: str | Path) -> Iterator[Allele]:
                 line += 1
                 yield from _alleles(record, bases)
             line = 0
+    except NotImplementedError as error:
+        raise ValueError(f"{path}: compressed with gzip; compress it with bgzip, or not at all") from error
     except (ValueError, OSError) as error:
         where = f"{path}, line {line + (not isinstance(error, _Misplaced))}" if line else f"{path}"
         raise ValueError(f"{where}: {error}") from error
@@ -59,7 +60,7 @@ class _Misplaced(ValueError):
 
 def _header_lines(path: str | Path) -> int:
     """Lines before the first record; 0 for BCF, which has no lines."""
-    with xopen(path, "rb") as lines:
+    with open_text(path) as lines:
         return sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), lines))
 
 
