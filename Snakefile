@@ -79,13 +79,19 @@ def typed(value):
         return [typed(item) for item in value]
     if not isinstance(value, str):
         return value
-    return float(value) if re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", value) else yaml.safe_load(value)
+    if re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", value):
+        return float(value)
+    said = yaml.safe_load(value)
+    return said if said is None or isinstance(said, (bool, int, float, list, dict)) else value
 
 
 PROFILE = str(config.get("profile", "simulated"))
 ONLY = str(config.get("only") or "")
 given = config.get("params") or ""
 GIVEN = typed(given if isinstance(given, dict) else yaml.safe_load(f"{{{given}}}") or {})
+for name in ("CLASSIFIER", "INPUT", "GENOME", "VARIANTS"):
+    if GIVEN.get(name):
+        GIVEN[name] = str(Path(str(GIVEN[name])).expanduser())
 CHANGED = ", ".join(f"{name}: {json.dumps(value)}" for name, value in GIVEN.items())
 COMMAND = f"make run PROFILE={shlex.quote(PROFILE)}" + (f" PARAMS={shlex.quote(CHANGED)}" if CHANGED else "")
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
@@ -110,6 +116,15 @@ def runs(notebook):
     return ["", *VARIED.get(PROFILE, {}).get(notebook, [])]
 
 
+def check_given_files(notebook):
+    """Snakemake would not miss a file that an earlier run has read."""
+    files = {name: Path(GIVEN[name]) for name in ("INPUT", "GENOME", "VARIANTS") if GIVEN.get(name)}
+    files["CLASSIFIER"] = Path({**PRESETS.get(PROFILE, {}), **GIVEN}["CLASSIFIER"]) / "config.json"
+    for name, path in files.items():
+        if not path.is_file():
+            raise ValueError(f"{name}: {path} is not there")
+
+
 def present(notebook):
     """A folder of one's own may hold genomes only, or enhancers only."""
     parts = {"genomes" if " LM " in notebook else "enhancers"} | ({"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set())
@@ -132,7 +147,7 @@ def needs(notebook):
 
 def inputs(notebook):
     if stands_alone(notebook):
-        return [str(GIVEN[name]) for name in ("INPUT", "GENOME", "VARIANTS") if GIVEN.get(name)]
+        return []
     if PROFILE == "simulated":
         data = [MAKERS[PROFILE][1]]
     elif PROFILE in MAKERS:
@@ -177,7 +192,10 @@ if not WANTED:
     raise ValueError(f"only={ONLY!r} names none of {[run_name(*run) for run in RUNS]}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
 unknown = set(GIVEN) - {k for n in NEEDS for k in papermill.inspect_notebook(source(n))}
 if unknown:
-    raise ValueError(f"params: no notebook has a parameter {sorted(unknown)}")
+    raise ValueError(f"params: no notebook has a parameter {sorted(map(str, unknown))}; values with a comma need quotes")
+for notebook, variation in WANTED:
+    if stands_alone(notebook):
+        check_given_files(notebook)
 
 
 localrules: all
@@ -203,7 +221,7 @@ for number, (notebook, variation) in enumerate(RUNS):
         name: f"{notebook} {variation}".strip().replace(" ", "_").replace("-", "_")
         input: source(notebook), *inputs(notebook)
         output: executed(notebook, variation)
-        params: notebook=notebook, values=parameters(notebook, variation)
+        params: notebook=notebook, values=parameters(notebook, variation), always=time.time() if stands_alone(notebook) else None
         priority: len(RUNS) - number
         threads: max(1, workflow.cores // JOBS)
         run: execute(params.notebook, params.values, output[0], threads)

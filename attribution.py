@@ -10,7 +10,7 @@ from torch import nn
 from awd_lstm import PAD
 from genome import decode_bases, reverse_complement
 from kmers import canonical_kmers, n_kmers, offsets_of
-from scoring import Scorer
+from scoring import Scorer, full_precision
 from utils import padded_ids
 
 __all__ = ["integrated_gradients", "kmer_contributions", "mean_of_kmers", "mutagenesis", "occlusion"]
@@ -71,11 +71,8 @@ def _token_contributions(scorer: Scorer, codes: np.ndarray, steps: int) -> np.nd
     device = next(scorer.model.parameters()).device
     ids = padded_ids([codes], scorer.tokenizer, backwards).to(device)
     wanted = LayerIntegratedGradients(_LogOdds(scorer.model.eval()), scorer.model.encoder.embedding)
-    bf16, scorer.model.encoder.bf16 = scorer.model.encoder.bf16, False  # small differences are summed
-    try:
+    with full_precision(scorer.model), torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient of an LSTM outside training
         tokens = wanted.attribute(ids, torch.full_like(ids, PAD), n_steps=steps, internal_batch_size=8).sum(-1)[0, 1:].double().cpu().numpy()
-    finally:
-        scorer.model.encoder.bf16 = bf16
     bases = np.zeros(len(codes))
     for i in range(k):
         bases[i:i + len(tokens) * stride:stride][:len(tokens)] += tokens / k
@@ -86,8 +83,10 @@ def kmer_contributions(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
     """What each base contributes to the log-odds of the k-mer start, exactly, float64 [bases]; zeros for a model without one.
 
     The start is a sum over the k-mers of a sequence (its intercept aside), each divided by the norm of all; a k-mer's term is
-    spread evenly over the bases it reads. `codes` of A, C, G and T only.
+    spread evenly over the bases it reads. Raises ValueError unless `codes` are A, C, G and T only.
     """
+    if np.max(codes) > 3:
+        raise ValueError("the sequence has bases other than A, C, G and T")
     bases, start = np.zeros(len(codes)), scorer.model.composition
     for k in start.ks if start else ():
         kmers, offsets = canonical_kmers(codes, k), offsets_of(k)

@@ -3,7 +3,7 @@ import hashlib
 import re
 from pathlib import Path
 
-__all__ = ["ROOT", "encoder_folder", "genome_file", "genome_files", "model_name", "profile_paths", "recipe_name"]
+__all__ = ["BUILT_IN", "ROOT", "encoder_folder", "genome_file", "genome_files", "model_name", "profile_paths", "recipe_name"]
 
 ROOT = Path(__file__).resolve().parent
 BUILT_IN = ("simulated", "pilot", "full")

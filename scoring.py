@@ -2,10 +2,11 @@
 
 Intervals are half-open and counted from 0, as in BED.
 """
+import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pysam
+import torch
 
 from awd_lstm import Classifier
 from genome import encode_bases, open_text
@@ -25,14 +27,15 @@ from profiles import ROOT
 from records import code_version, replacing
 from utils import KmerTokenizer, predict_probabilities
 
-__all__ = ["SCORE_COLUMNS", "Record", "Scorer", "contigs_of", "fetch", "open_fasta", "read_bed", "read_fasta", "read_records", "score_records",
-           "windows_of", "write_scores"]
+__all__ = ["SCORE_COLUMNS", "Record", "Scorer", "contigs_of", "fetch", "for_lookup", "full_precision", "open_fasta", "read_bed",
+           "read_fasta", "read_records", "score_records", "stem_of", "windows_of", "write_scores"]
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
 SCORE_COLUMNS = {"name": pa.string(), "chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "windows": pa.int64(),
                  "probability": pa.float64(), "mean_probability": pa.float64(), "best_start": pa.int64(), "best_end": pa.int64()}
-_NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVNacgturyswkmbdhvn-]")  # IUPAC-IUB codes (Cornish-Bowden 1985), U and gaps
+# IUPAC-IUB codes (Cornish-Bowden 1985), U, X of masked files and gaps.
+_NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVNXacgturyswkmbdhvnx-]")
 
 pysam.set_verbosity(0)  # htslib's messages name no file; ours do
 
@@ -52,6 +55,7 @@ class Scorer:
         Raises FileNotFoundError and ValueError as `models.load_classifier`.
         """
         model, config = load_classifier(ROOT / folder)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
         return cls(Path(folder).name, model, KmerTokenizer(architecture["k"], architecture["stride"]), config)
 
@@ -78,8 +82,9 @@ class Scorer:
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
-        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16."""
-        p = self.probabilities(sequences, both_strands).clip(1e-7, 1 - 1e-7)
+        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16; in float32, as they are for small differences."""
+        with full_precision(self.model):
+            p = self.probabilities(sequences, both_strands).clip(1e-7, 1 - 1e-7)
         return np.log(p / (1 - p))
 
     def _is_clean(self, codes: np.ndarray) -> bool:
@@ -94,6 +99,16 @@ class Scorer:
                            "code": code_version(ROOT), **parameters})
 
 
+@contextmanager
+def full_precision(model: Classifier) -> Iterator[None]:
+    """No bfloat16 or float16 products meanwhile: their rounding is a tenth of what a single base changes."""
+    before, model.encoder.bf16 = model.encoder.bf16, False
+    try:
+        yield
+    finally:
+        model.encoder.bf16 = before
+
+
 # --- What there is to score ------------------------------------------------------------------------------------------
 
 class Record(NamedTuple):
@@ -105,8 +120,8 @@ class Record(NamedTuple):
 
 
 def read_records(path: str | Path, genome: str | Path | None = None) -> Iterator[Record]:
-    """The sequences of a FASTA file, or of the intervals of a BED file (`.bed`, `.bed.gz`) and a genome."""
-    if re.search(r"\.bed(\.b?gz)?$", str(path), re.I):
+    """The sequences of a FASTA file, or of the intervals of a BED file (`.bed`, `.narrowPeak`, `.broadPeak`, also `.gz`) and a genome."""
+    if re.search(r"\.(bed|narrowpeak|broadpeak)(\.b?gz)?$", str(path), re.I):
         if genome is None:
             raise ValueError(f"{path}: a BED file needs the FASTA file of its genome: set GENOME")
         return read_bed(path, genome)
@@ -149,6 +164,9 @@ def open_fasta(path: str | Path) -> pysam.FastaFile:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
+    for index in (Path(f"{path}.fai"), Path(f"{path}.gzi")):
+        if index.exists() and index.stat().st_mtime < Path(path).stat().st_mtime:
+            raise ValueError(f"{index} is older than {path}: delete it, or make it again with `samtools faidx`")
     try:
         return pysam.FastaFile(str(path))
     except OSError as error:
@@ -159,6 +177,25 @@ def open_fasta(path: str | Path) -> pysam.FastaFile:
 def contigs_of(genome: pysam.FastaFile) -> str:
     """The names of the first contigs, for messages."""
     return ", ".join(genome.references[:5]) + " ..." * (len(genome.references) > 5)
+
+
+def for_lookup(path: Path, folder: Path) -> Path:
+    """`path`, or if it is compressed with gzip, which cannot be read by position, a copy of it in `folder` compressed with bgzip (made once)."""
+    with open(path, "rb") as file:
+        head = file.read(14)
+    if not head.startswith(b"\x1f\x8b") or head[12:14] == b"BC":
+        return path
+    copy = folder / path.name
+    if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
+        with replacing(copy) as temporary, open_text(path) as text, pysam.BGZFile(str(temporary), "wb") as packed:
+            while block := text.read(1 << 20):
+                packed.write(block)
+    return copy
+
+
+def stem_of(path: Path) -> str:
+    """The name of a file without the ending of its format and compression: `peaks.1.bed.gz` is `peaks.1`."""
+    return re.sub(r"\.b?gz$", "", path.name).rsplit(".", 1)[0]
 
 
 def fetch(genome: pysam.FastaFile, chrom: str, start: int, end: int) -> np.ndarray:
@@ -185,14 +222,14 @@ def read_bed(path: str | Path, genome: str | Path) -> Iterator[Record]:
     with open_fasta(genome) as bases, open_text(path) as lines:
         for number, raw in enumerate(lines, 1):
             try:
-                line = raw.decode("utf-8").rstrip("\r\n")
+                line = raw.decode("utf-8-sig").rstrip("\r\n")
                 if not line.strip() or line.startswith(("#", "track", "browser")):
                     continue
                 cells, found = line.split("\t" if "\t" in line else None), True
                 if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
                     raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
                 chrom, start, end = cells[0], int(cells[1]), int(cells[2])
-                yield Record(cells[3] if len(cells) > 3 else f"{chrom}:{start}-{end}", fetch(bases, chrom, start, end), chrom, start)
+                yield Record("".join(cells[3:4]) or f"{chrom}:{start}-{end}", fetch(bases, chrom, start, end), chrom, start)
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from error
     if not found:
@@ -264,8 +301,8 @@ def write_scores(tables: Iterable[pd.DataFrame], stem: str | Path, made_by: str)
         texts[0].write("\t".join(SCORE_COLUMNS) + "\n")
         for table in tables:
             writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
-            table.to_csv(texts[0], sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n")
+            table.to_csv(texts[0], sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n", quoting=csv.QUOTE_NONE)
             score = (1000 * table.probability).round().fillna(0).astype(int)
             table[["chrom", "start", "end", "name"]].assign(score=score, strand=".").to_csv(
-                texts[1], sep="\t", header=False, index=False, lineterminator="\n")
+                texts[1], sep="\t", header=False, index=False, lineterminator="\n", quoting=csv.QUOTE_NONE)
     return paths

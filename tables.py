@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
+from profiles import BUILT_IN
 from records import ENHANCER_KEY, read_published, read_results, replacing
 
 __all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "setting_name",
@@ -259,6 +260,9 @@ def _show(root: Path, profile: str) -> None:
     frames = _load(root)
     if profile not in _profiles(frames):  # a folder: its rows bear its name
         profile = Path(profile).expanduser().resolve().name
+    if profile in BUILT_IN and profile not in _profiles(frames):
+        print(f"no results of profile {profile} yet")  # a trained model may have been used
+        return
     if profile not in _profiles(frames):
         raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
                          f"{', '.join(_profiles(frames)) or 'none'}")

@@ -22,6 +22,7 @@ def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
 
     Raises ValueError for a contig or an interval that the genome lacks.
     """
+    region = str(region)
     if region in genome.references:
         return region, 0, genome.get_reference_length(region)
     chrom, _, interval = region.rpartition(":")
@@ -36,7 +37,7 @@ def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
 def scan(scorer: Scorer, genome: pysam.FastaFile, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
     """Slide a window of 500 bases over (contig, start, end) by `step` bases: tables with columns chrom, start, end, probability.
 
-    [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250
+    [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250 - step / 2
     bases of a region have none. Windows that cannot be scored (gaps) are left out. Sorted if the regions are. Memory: a megabase.
     """
     if not 1 <= step <= WINDOW:
@@ -104,10 +105,11 @@ def on_a_genome(points: pd.DataFrame, track: pd.DataFrame, prevalence: float) ->
 
     `prevalence` (pi): the share of windows that are enhancers, an assumption. Added columns: precision by the labelled negatives,
     pi R / (pi R + (1 - pi) F) (Bayes); share_called, of the scanned windows; precision_at_most, pi R / share_called, what that
-    share leaves room for; calls_per_megabase, runs of windows by the bases scanned.
+    share leaves room for (NaN where nothing is called); calls_per_megabase, runs of windows by the bases scanned.
     """
     true_calls = prevalence * points.recall
     share = np.array([(track.probability >= threshold).mean() for threshold in points.threshold])
     calls = np.array([len(call_peaks(track, threshold)) for threshold in points.threshold])
+    megabases = (track.end - track.start).sum() / 1e6
     return points.assign(precision=true_calls / (true_calls + (1 - prevalence) * points.false_positive_rate), share_called=share,
-                         precision_at_most=(true_calls / share).clip(upper=1), calls_per_megabase=calls / ((track.end - track.start).sum() / 1e6))
+                         precision_at_most=(true_calls / np.where(share > 0, share, np.nan)).clip(upper=1), calls_per_megabase=calls / megabases)

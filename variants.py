@@ -32,7 +32,7 @@ class Allele(NamedTuple):
 
 
 def read_variants(path: str | Path, genome: str | Path) -> Iterator[Allele]:
-    """The alternative alleles of a VCF or BCF file (plain or compressed), one at a time, with 500 bases around each.
+    """The alternative alleles of a VCF or BCF file (plain or bgzip), one at a time, with 500 bases around each.
 
     Raises FileNotFoundError, or ValueError naming the file and the line: for a file that is no VCF, a contig that the genome
     lacks, and a reference allele that is not what the genome has there.
@@ -66,16 +66,23 @@ def _header_lines(path: str | Path) -> int:
 
 def _alleles(record: pysam.VariantRecord, genome: pysam.FastaFile) -> Iterator[Allele]:
     start, ref = record.start, record.ref
+    if start < 0:  # position 0, a telomere
+        for alt in record.alts or (".",):
+            yield Allele(record.chrom, record.pos, record.id or ".", ref, alt, None, "not scored: before the first base")
+        return
     try:
         there = fetch(genome, record.chrom, start, start + len(ref))
     except ValueError as error:
         raise _Misplaced(str(error)) from error
-    if not np.array_equal(there, encode_bases(ref)):
+    known = there < 4  # VCF writes a base of the alphabet where the genome has an ambiguity code
+    if not np.array_equal(there[known], encode_bases(ref)[known]):
         raise _Misplaced(f"REF is {ref}, but the genome has {genome.fetch(record.chrom, start, start + len(ref)).upper()} at "
                          f"{record.chrom}:{record.pos}: another assembly?")
     for alt in record.alts or (".",):
         note = _why_not(ref, alt)
         windows = None if note else _windows(genome, record.chrom, start, ref, alt)
+        if not note and windows is None:
+            note = "not scored: too near the end of its contig"
         yield Allele(record.chrom, record.pos, record.id or ".", ref, alt, windows, note)
 
 
@@ -87,11 +94,13 @@ def _why_not(ref: str, alt: str) -> str:
     return ""
 
 
-def _windows(genome: pysam.FastaFile, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray]:
-    """Window of the reference, with the allele in its middle as far as the contig goes, and of the alternative, of the same length
-    as far as the contig goes: it begins at the same base."""
-    length = genome.get_reference_length(chrom)
-    first = max(0, min(start - (WINDOW - len(ref)) // 2, length - WINDOW))
+def _windows(genome: pysam.FastaFile, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """500 bases with the reference and with the alternative allele, from the same first base: the allele is in the middle, or as near
+    to it as the contig's ends let it. A shorter contig is taken whole. None where no such window holds the allele."""
+    length, longest = genome.get_reference_length(chrom), max(len(ref), len(alt))
+    first = max(0, min(start - (WINDOW - longest) // 2, length - WINDOW - max(0, len(ref) - len(alt))))
+    if start + longest > first + WINDOW:
+        return None
     around = fetch(genome, chrom, first, min(length, first + WINDOW + len(ref)))
     before = start - first
     changed = np.concatenate([around[:before], encode_bases(alt), around[before + len(ref):]])
@@ -101,8 +110,10 @@ def _windows(genome: pysam.FastaFile, chrom: str, start: int, ref: str, alt: str
 def score_variants(scorer: Scorer, alleles: Iterator[Allele]) -> Iterator[pd.DataFrame]:
     """Tables with `VARIANT_COLUMNS`, one row an alternative allele, in order.
 
-    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds (natural logarithm),
-    the mean of both strands; NaN with a `note` where an allele is not scored.
+    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds (natural logarithm) of the
+    mean probability of both strands; NaN with a `note` where an allele is not scored. With a stride above 1 an insertion shifts how the bases
+    after it are cut into k-mers, which alone moves a score; so log-odds are means over all `stride` ways to cut, the window beginning
+    one base later each time.
     """
     waiting = []
     for allele in alleles:
@@ -117,10 +128,11 @@ def score_variants(scorer: Scorer, alleles: Iterator[Allele]) -> Iterator[pd.Dat
 def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
     table = pd.DataFrame([(a.chrom, a.position, a.id, a.ref, a.alt, a.note) for a in alleles],
                          columns=["chrom", "position", "id", "ref", "alt", "note"])
-    fit = np.array([a.windows is not None and min(map(len, a.windows)) >= scorer.shortest for a in alleles])
+    fit = np.array([a.windows is not None and min(map(len, a.windows)) >= scorer.shortest + scorer.tokenizer.stride for a in alleles])
     for i, which in enumerate(("ref", "alt")):
-        log_odds = np.full(len(alleles), np.nan)
-        log_odds[fit] = scorer.log_odds([a.windows[i] for a, ok in zip(alleles, fit) if ok])
+        log_odds, stride = np.full(len(alleles), np.nan), scorer.tokenizer.stride
+        windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok]
+        log_odds[fit] = np.mean([scorer.log_odds([w[shift:len(w) - stride + 1 + shift] for w in windows]) for shift in range(stride)], 0)
         table[f"log_odds_{which}"], table[f"probability_{which}"] = log_odds, 1 / (1 + np.exp(-log_odds))
     table["difference"] = table.log_odds_alt - table.log_odds_ref
     unknown = table.difference.isna() & (table.note == "")

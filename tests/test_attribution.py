@@ -63,6 +63,8 @@ def test_contributions_of_the_kmer_start_add_up_to_its_log_odds(scorer):
     found, start = kmer_contributions(scorer, SEQUENCE), scorer.model.composition
     assert found.sum() + float(start.intercept) == pytest.approx(float(start([SEQUENCE])[0]), abs=1e-5)
     np.testing.assert_allclose(kmer_contributions(scorer, reverse_complement(SEQUENCE))[::-1], found, atol=1e-9)
+    with pytest.raises(ValueError, match="other than A, C, G and T"):
+        kmer_contributions(scorer, np.append(SEQUENCE, 4))
     scorer.model.composition = None
     assert kmer_contributions(scorer, SEQUENCE).tolist() == [0] * 70
 

@@ -39,7 +39,7 @@ def changed(found, table, **values):
 
 def test_on_the_same_machine_every_digit_counts(root):
     found = manifest("simulated", root)
-    assert compare_manifests(found, copy.deepcopy(found)) == ("bit for bit: same processor, Python, pins and data", [])
+    assert compare_manifests(found, copy.deepcopy(found)) == ("2 rows bit for bit, 0 within tolerance", [])
     for table, name in (("enhancers", "auroc"), ("enhancers", "brier"), ("language_models", "valid_loss")):
         _, differences = compare_manifests(changed(found, table, **{name: .8123401}), found)
         assert len(differences) == 1 and f"{name} is 0.8123401" in differences[0]
@@ -49,7 +49,7 @@ def test_on_the_same_machine_every_digit_counts(root):
 def test_elsewhere_a_tolerance_holds(root, name, value):
     found = manifest("simulated", root)
     other = changed(found, "enhancers", auroc=.81234 + .9 * TOLERANCE["auroc"], brier=.9) | {name: value}
-    assert compare_manifests(other, found) == (f"within tolerance: other {name}", [])
+    assert compare_manifests(other, found) == (f"0 rows bit for bit, 2 within tolerance (other {name})", [])
     _, differences = compare_manifests(changed(other, "enhancers", auroc=.81234 + 1.1 * TOLERANCE["auroc"]), found)
     assert len(differences) == 1
     _, differences = compare_manifests(changed(other, "language_models", bits_per_base=1.83), found)
@@ -58,7 +58,8 @@ def test_elsewhere_a_tolerance_holds(root, name, value):
 
 def test_a_number_of_threads_is_part_of_the_device(root):
     found = manifest("simulated", root)
-    assert compare_manifests(changed(found, "enhancers", device="CPU, 2 threads", brier=.9), found)[1] == []
+    assert compare_manifests(changed(found, "enhancers", device="CPU, 2 threads", brier=.9), found) == (
+        "1 rows bit for bit, 1 within tolerance", [])
 
 
 def test_missing_rows_and_other_data_are_differences(root):

@@ -1,6 +1,7 @@
 """DNA of one's own to scores: windows, readers, writers."""
 import gzip
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import scoring
 from genome import encode_bases, reverse_complement
 from naive import random_sequences, text
-from scoring import SCORE_COLUMNS, Record, Scorer, open_fasta, read_bed, read_records, score_records, windows_of, write_scores
+from scoring import SCORE_COLUMNS, Record, Scorer, for_lookup, full_precision, open_fasta, read_bed, read_records, score_records, windows_of, write_scores
 from tiny import tiny_scorer
 
 SEQUENCES = st.text("ACGTNacgtnRYu", min_size=1, max_size=300)
@@ -89,6 +90,18 @@ def test_an_interval_that_cannot_be_read_is_named_by_its_line(tmp_path, line, me
         list(read_records(tmp_path / "x.bed", genome))
 
 
+def test_a_stale_index_is_refused_and_gzip_is_made_readable(tmp_path):
+    genome = fasta(tmp_path / "g.fa", [("chr1", "ACGT" * 50)])
+    open_fasta(genome).close()
+    os.utime(f"{genome}.fai", (0, 0))
+    with pytest.raises(ValueError, match="g.fa.fai is older than"):
+        open_fasta(genome)
+    zipped = fasta(tmp_path / "h.fa.gz", [("chr1", "ACGT" * 50)], opener=gzip.open)
+    copy = for_lookup(zipped, tmp_path / "lookup")
+    assert copy == tmp_path / "lookup/h.fa.gz" and open_fasta(copy).fetch("chr1") == "ACGT" * 50
+    assert for_lookup(copy, tmp_path / "other") == copy and for_lookup(genome, tmp_path / "other") == genome
+
+
 def test_bed_needs_a_genome_with_an_index(tmp_path):
     (tmp_path / "x.bed").write_text("chr1\t0\t5\n")
     with pytest.raises(ValueError, match="needs the FASTA file of its genome"):
@@ -108,7 +121,8 @@ def test_a_sequence_and_its_reverse_complement_score_the_same(direction):
     other = [reverse_complement(s) for s in sequences]
     np.testing.assert_allclose(scorer.probabilities(sequences), scorer.probabilities(other), rtol=1e-5)
     assert not np.allclose(scorer.probabilities(sequences, both_strands=False), scorer.probabilities(other, both_strands=False), rtol=1e-3)
-    p = scorer.probabilities(sequences)
+    with full_precision(scorer.model):
+        p = scorer.probabilities(sequences)
     np.testing.assert_allclose(scorer.log_odds(sequences), np.log(p / (1 - p)))
 
 
@@ -147,7 +161,7 @@ def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, m
 
 
 def test_other_programs_read_what_is_written(scorer, tmp_path):
-    records = [Record(n, encode_bases(s), n, 0) for n, s in zip(["b", "a", "NA", "x"], [*random_sequences(3, 520, 2), "N" * 40])]
+    records = [Record(n, encode_bases(s), n, 0) for n, s in zip(['a"b#', "a", "NA", "x"], [*random_sequences(3, 520, 2), "N" * 40])]
     made_by = scorer.made_by(input="x.fa")
     paths = write_scores(score_records(scorer, records), tmp_path / "folder" / "out", made_by)
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["out.bed", "out.parquet", "out.tsv"]
@@ -157,9 +171,9 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
     table = pq.read_table(paths["parquet"])
     assert table.schema.metadata[b"made_by"].decode() == made_by
     scores = table.to_pandas()
-    assert scores.name.tolist() == ["b", "a", "NA", "x"] and scores.probability.isna().tolist() == [False] * 3 + [True]
+    assert scores.name.tolist() == ['a"b#', "a", "NA", "x"] and scores.probability.isna().tolist() == [False] * 3 + [True]
     assert paths["tsv"].read_text().startswith(f"# {made_by}\n")
-    tsv = pd.read_csv(paths["tsv"], sep="\t", comment="#", keep_default_na=False, na_values={"probability": "NA", "mean_probability": "NA"})
+    tsv = pd.read_csv(paths["tsv"], sep="\t", skiprows=1, quoting=3, keep_default_na=False, na_values={"probability": "NA", "mean_probability": "NA"})
     pd.testing.assert_frame_equal(tsv, scores, rtol=1e-5, check_dtype=False)
     with open(paths["bed"]) as file:
         bed = [(b.contig, b.start, b.end, b.name, int(b.score)) for b in pysam.tabix_file_iterator(file, pysam.asBed())]

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import variants
@@ -40,12 +40,15 @@ def test_windows_are_the_reference_and_the_edited_reference(genome, tmp_path_fac
     ref = SEQUENCE[start:start + length]
     path = vcf(tmp_path_factory.mktemp("v"), ("chr1", start + 1, "rs1", ref, alt))
     allele, = read_variants(path, genome)
+    if start + max(length, len(alt)) > 1500 and len(alt) > length:  # an insertion at the very end of a contig
+        assert allele.windows is None or allele.windows[1][-1] < 4
+        assume(allele.windows is not None)
     reference, changed = map(text, allele.windows)
-    first = SEQUENCE.find(reference)
-    assert len(reference) == 500 and first >= 0
+    first, longest = SEQUENCE.find(reference), max(len(ref), len(alt))
+    assert len(reference) == len(changed) == 500 and first >= 0
     assert (SEQUENCE[:start] + alt + SEQUENCE[start + len(ref):])[first:first + 500] == changed
-    assert first <= start and start + len(ref) <= first + 500
-    assert first in (0, 1000) or abs((start + len(ref) / 2) - (first + 250)) <= 1
+    assert first <= start and start + longest <= first + 500
+    assert first in (0, 1000 - max(0, len(ref) - len(alt))) or abs((start + longest / 2) - (first + 250)) <= 1
     assert (allele.chrom, allele.position, allele.id, allele.ref, allele.alt, allele.note) == ("chr1", start + 1, "rs1", ref, alt, "")
 
 
@@ -82,6 +85,22 @@ def test_a_line_that_does_not_fit_the_genome_is_named(genome, tmp_path, row, mes
     path = vcf(tmp_path, ("chr1", 100, ".", SEQUENCE[99], "N"), row)
     with pytest.raises(ValueError, match=f"x.vcf, {message}"):
         list(read_variants(path, genome))
+
+
+def test_an_insertion_moves_the_score_as_little_however_the_window_is_cut():
+    """With stride 2 a shift by one base is another way to cut; both ways enter."""
+    scorer, codes = tiny_scorer(4, 2), encode_bases(SEQUENCE)[:500]
+    changed = np.concatenate([codes[:250], [2], codes[250:]]).astype(np.uint8)[:500]
+    table, = score_variants(scorer, iter([variants.Allele("c", 1, ".", "A", "AG", (codes, changed), "")]))
+    expected = [np.mean([scorer.log_odds([w[:499]])[0], scorer.log_odds([w[1:]])[0]]) for w in (codes, changed)]
+    np.testing.assert_allclose(table.loc[0, ["log_odds_ref", "log_odds_alt"]].astype(float), expected, rtol=1e-5)
+
+
+def test_ambiguity_codes_of_the_genome_and_telomeres(tmp_path):
+    genome = tmp_path / "g.fa"
+    genome.write_text(">chr1\n" + SEQUENCE[:600] + "R" + SEQUENCE[601:] + "\n")
+    found = list(read_variants(vcf(tmp_path, ("chr1", 0, ".", "N", "A"), ("chr1", 601, ".", "A", "G")), genome))
+    assert "before the first base" in found[0].note and found[1].note == ""
 
 
 def test_what_is_no_vcf_is_refused(genome, tmp_path):
