@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import scoring
 from genome import encode_bases, reverse_complement
 from naive import random_sequences, text
-from scoring import SCORE_COLUMNS, Record, Scorer, for_lookup, full_precision, open_fasta, read_bed, read_records, score_records, windows_of, write_scores
+from scoring import (SCORE_COLUMNS, Record, Scorer, for_lookup, full_precision, open_fasta, read_bed, read_records, score_records,
+                     windows_of, write_scores)
 from tiny import tiny_scorer
 
 SEQUENCES = st.text("ACGTNacgtnRYu", min_size=1, max_size=300)
