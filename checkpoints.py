@@ -1,7 +1,6 @@
 """Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
 import json
 import os
-import pickle
 import random
 import time
 import warnings
@@ -110,7 +109,7 @@ class Checkpoints(Callback):
                 kept = _load(path)
                 found = kept["identity"] | {"epochs": kept["epochs"]}
                 break
-            except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
+            except Exception as error:  # there is no end to what damage makes archives and unpicklers raise
                 damage = f"{path} is no checkpoint, or damaged ({type(error).__name__})"
                 if path == present[-1]:
                     raise ValueError(f"{damage}: delete it to start from the beginning") from error

@@ -73,6 +73,8 @@ def _cell(column: str, value) -> str:
         return ""
     try:
         if column in _INTEGERS:
+            if not -2 ** 63 <= operator.index(value) < 2 ** 63:
+                raise ValueError(f"{column} is {value}: too large for a table")
             return str(operator.index(value))
         if column in _FLOATS:
             if not math.isfinite(value):

@@ -20,8 +20,8 @@ def main(name: str, seconds: str) -> None:
     corpus.mkdir()
     for number, seed in enumerate(target.seeds):
         (corpus / str(number)).write_bytes(seed)
-    atheris.Setup([sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-max_len=4000", "-print_final_stats=1", "-verbosity=0"],
-                  lambda data: feed(target, folder, data))
+    options = [f"-max_total_time={seconds}", "-max_len=4000", "-print_final_stats=1", "-verbosity=0", f"-artifact_prefix={folder}/"]
+    atheris.Setup([sys.argv[0], str(corpus), *options], lambda data: feed(target, folder, data))
     atheris.Fuzz()
 
 

@@ -47,6 +47,7 @@ def test_language_models_differ_by_output_and_contexts(tmp_path):
 @pytest.mark.parametrize("changes, message", [
     ({"auc": 1}, "unknown columns.*auc"),
     ({"k": 5.0}, "k must be a whole number"),
+    ({"n_train": 2 ** 63}, "n_train is 9223372036854775808: too large"),
     ({"fold": "all"}, "fold must be"),
     ({"split": "fold"}, "split must"),
     ({"auroc": math.nan}, "auroc is nan"),
