@@ -1,17 +1,20 @@
 # Every target sets up .venv by itself. Variables: PROFILE, ONLY (run some notebooks), PARAMS (values for parameters cells),
-# JOBS (notebooks side by side, sharing the cores; 2 without a GPU, else 1), PYTHON.
+# JOBS (notebooks side by side, sharing the cores; 2 without a GPU, else 1), PROCESSES (that train one language model together,
+# one for each GPU), FAN_OUT=species (a notebook's species as runs of their own), PYTHON.
 PYTHON ?= python3
 PROFILE ?= simulated
 ONLY ?=
 PARAMS ?=
 JOBS ?=
+PROCESSES ?=
+FAN_OUT ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)"
+	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
 	@python tables.py show "$(PROFILE)"
 	@python manifest.py write "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"

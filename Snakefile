@@ -1,19 +1,21 @@
-# What depends on what. `make run` calls this; on a cluster, `snakemake --executor slurm ...` does the same with many machines.
+# What depends on what. `make run` calls this; on a cluster, `snakemake --profile cluster/slurm ...` does the same with many machines.
 #   snakemake --cores all --config profile=pilot only="LM 1" params="EPOCHS: 1, SCALE: laptop" jobs=2
 import json
 import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import papermill
 import yaml
-from nbclient.exceptions import DeadKernelError
 from snakemake.exceptions import WorkflowError
 
 from profiles import profile_paths
+from run_notebook import run_notebook
 
 FOLDERS = {"LM": "Genomic Language Models", "Enhancers": "Enhancer Classification"}
 NEEDS = {  # notebook: the notebooks whose results it reads, in the order of reading
@@ -54,6 +56,7 @@ for n in SIZES:
     VARIATIONS[f"{n} training sequences"] = fewer
     VARIATIONS |= {f"{n} training sequences, {name}": fewer | VARIATIONS[name] for name in ("no k-mers", "from scratch")}
 EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
+LANGUAGE_MODELS = ["Mammals LM 1 5-mer Stride 2", "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1"]
 SETTINGS = ["Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1"]
 BASELINES = "Mammals Enhancers 4 Baselines"
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
@@ -68,7 +71,6 @@ PRESETS = {"simulated": {"BATCH_SIZE": 16, "MARKED": 4, "GATHERED": 40, "HOSTS":
 MAKERS = {"simulated": ("data/simulate.py", "data/simulated/README.md"),
           "pilot": ("data/fetch.py pilot", "data/pilot/downloads/record.json"),
           "full": ("data/fetch.py full", "data/full/downloads/record.json")}
-
 
 
 def typed(value):
@@ -93,10 +95,24 @@ for name in ("CLASSIFIER", "INPUT", "GENOME", "VARIANTS"):
     if GIVEN.get(name):
         GIVEN[name] = str(Path(str(GIVEN[name])).expanduser())
 CHANGED = ", ".join(f"{name}: {json.dumps(value)}" for name, value in GIVEN.items())
+PROCESSES = int(config.get("processes") or 1)  # that train one language model together
 COMMAND = f"make run PROFILE={shlex.quote(PROFILE)}" + (f" PARAMS={shlex.quote(CHANGED)}" if CHANGED else "")
+COMMAND += f" PROCESSES={PROCESSES}" if PROCESSES > 1 else ""
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
 # Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; a GPU is not shared.
 JOBS = int(config.get("jobs") or (1 if shutil.which("nvidia-smi") else 2))
+try:
+    CORES = workflow.cores
+except WorkflowError:
+    CORES = 4 * JOBS  # a cluster's jobs do not share: 4 for each, or what its profile has as max-threads
+FAN_OUT = str(config.get("fan_out") or "")
+if FAN_OUT not in ("", "species"):
+    raise WorkflowError(f"fan_out={FAN_OUT!r}: use fan_out=species, or leave it out")
+SPECIES = (GIVEN.get("SPECIES") or sorted(path.name for path in DATA.glob("enhancers/*") if path.is_dir())) if FAN_OUT else []
+if FAN_OUT and not SPECIES:
+    raise WorkflowError(f"fan_out: no species in {DATA / 'enhancers'}; fetch or simulate the data first (data/README.md)")
+VARIATIONS |= {f"{name}, {species}".removeprefix(", "): VARIATIONS.get(name, {}) | {"SPECIES": [species]}
+               for name in ["", *VARIATIONS] for species in SPECIES}
 
 
 def source(notebook):
@@ -112,8 +128,11 @@ def executed(notebook, variation=""):
 
 
 def runs(notebook):
-    """The variations that are run of a notebook; the first, without a name, has the notebook's own parameters."""
-    return ["", *VARIED.get(PROFILE, {}).get(notebook, [])]
+    """The variations that are run of a notebook, the one without a name with the notebook's own parameters; fanned out, each by species."""
+    named = ["", *VARIED.get(PROFILE, {}).get(notebook, [])]
+    if not SPECIES or notebook not in (*SETTINGS, BASELINES):
+        return named
+    return [f"{name}, {species}".removeprefix(", ") for name in named for species in SPECIES]
 
 
 def check_given_files(notebook):
@@ -166,22 +185,21 @@ def parameters(notebook, variation):
 
 def execute(notebook, values, output, threads):
     name = Path(output).stem
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    processes = PROCESSES if notebook in LANGUAGE_MODELS else 1
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // processes))
     os.environ["NOTEBOOKS_COMMAND"] = COMMAND  # for the result rows
-    started, folder = time.time(), str(Path(source(notebook)).parent)
+    started = time.time()
     print(f"{name} ...", flush=True)
-    unfinished = Path(output).with_suffix(".unfinished.ipynb")
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(source(notebook), str(unfinished), values, cwd=folder, progress_bar=False,
-                                   extra_arguments=["--log-level=ERROR"])
-    except papermill.PapermillExecutionError as error:
-        print(f"\nFAILED  {name}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}\nSee {unfinished}\n", flush=True)
+        if processes == 1:
+            run_notebook(source(notebook), output, values)
+        else:
+            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            subprocess.run([*torchrun, "run_notebook.py", source(notebook), output, json.dumps(values)], check=True)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        if isinstance(error, RuntimeError):
+            print(f"\nFAILED  {error}\n", flush=True)
         raise WorkflowError(f"{name} failed") from None
-    except DeadKernelError:
-        print(f"\nFAILED  {name}: its kernel died, as it does when memory runs out. See {unfinished}\n", flush=True)
-        raise WorkflowError(f"{name} failed") from None
-    unfinished.replace(output)
     print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
 
 
@@ -218,10 +236,10 @@ if PROFILE in MAKERS:
 
 for number, (notebook, variation) in enumerate(RUNS):
     rule:
-        name: f"{notebook} {variation}".strip().replace(" ", "_").replace("-", "_")
+        name: re.sub(r"\W+", "_", f"{notebook} {variation}".strip())
         input: source(notebook), *inputs(notebook)
         output: executed(notebook, variation)
         params: notebook=notebook, values=parameters(notebook, variation), always=time.time() if stands_alone(notebook) else None
         priority: len(RUNS) - number
-        threads: max(1, workflow.cores // JOBS)
+        threads: CORES if notebook in LANGUAGE_MODELS and PROCESSES > 1 else max(1, CORES // JOBS)
         run: execute(params.notebook, params.values, output[0], threads)

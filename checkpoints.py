@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
+from fastai.torch_core import get_model, to_device
 from fastcore.foundation import L
 
+from distributed import agreed, gathered, rank, ranks, written_by_the_first
 from records import read_table, replacing, write_table
 
 __all__ = ["Checkpoints", "once"]
@@ -32,7 +34,9 @@ class Checkpoints(Callback):
     `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit; one of another
     is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only. The one before it
     stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning. ValueError when neither
-    can be read; an error of writing (a full disk) stops the run and leaves both as they were.
+    can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several processes train
+    together (`distributed.py`) the first writes and reads for all. Should another number of them go on, they do so from the
+    same place, but not to the same numbers.
     """
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
@@ -50,13 +54,15 @@ class Checkpoints(Callback):
         return self.earlier + time.monotonic() - self.began
 
     def before_fit(self):
-        self.began, self.earlier, self.kept = time.monotonic(), 0., self._read()
+        self.began, self.earlier, self.kept = time.monotonic(), 0., agreed(self._read() if rank() == 0 else None)
         self.written = self.began
         if self.kept:
             self.learn.first_epoch, self.learn.first_batch = self.kept["epoch"], self.kept["batch"]
             self.earlier, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
-            self.model.load_state_dict(self.kept["model"])
+            get_model(self.model).load_state_dict(self.kept["model"])
             self.opt.opt.load_state_dict(self.kept["optimizer"])
+            if (before := len(self.kept["processes"])) != ranks():
+                print(f"going on with {ranks()} processes after {before}: the numbers will not be those of an uninterrupted run")
             self._go_on()
             self._show_what_is_done()
 
@@ -66,7 +72,7 @@ class Checkpoints(Callback):
             self.kept = None
 
     def after_batch(self):
-        if time.monotonic() - self.written >= self.every and self.iter + 1 < self.n_iter:
+        if self.iter + 1 < self.n_iter and agreed(time.monotonic() - self.written >= self.every):
             self._write(self.epoch, self.iter + 1)
 
     def after_train(self):
@@ -85,21 +91,25 @@ class Checkpoints(Callback):
             self.learn.logger([epoch, *values, "before"])
 
     def _write(self, epoch: int, batch: int) -> None:
-        recorder, numpy_state = self.recorder, np.random.get_state()
+        recorder, model = self.recorder, get_model(self.model)
+        own = {"state": getattr(model, "state", None),
+               "random": {"python": random.getstate(), "numpy": np.random.get_state(),
+                          "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
         content = {
             "identity": self.identity, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
             "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
-            "model": self.model.state_dict(), "optimizer": self.opt.opt.state_dict(), "state": getattr(self.model, "state", None),
+            "model": model.state_dict(), "optimizer": self.opt.opt.state_dict(), "processes": gathered(_plain(own)),
             "recorder": {name: getattr(recorder, name) for name in _RECORDED},
             "smooth_loss": (recorder.smooth_loss.count, recorder.smooth_loss.val),
-            "schedule": getattr(getattr(self.learn, "param_scheduler", None), "hps", None),
-            "random": {"python": random.getstate(), "numpy": numpy_state,
-                       "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
+            "schedule": getattr(getattr(self.learn, "param_scheduler", None), "hps", None)}
+        written_by_the_first(self._replace, content)
+        self.written = time.monotonic()
+
+    def _replace(self, content: dict) -> None:
         with replacing(self.path) as temporary:
             torch.save(_plain(content), temporary)
             if self.path.exists():
                 os.replace(self.path, self.before)
-        self.written = time.monotonic()
 
     def _read(self) -> dict | None:
         """The newest checkpoint of this fit that can be read, if there is one."""
@@ -124,16 +134,19 @@ class Checkpoints(Callback):
 
     def _go_on(self) -> None:
         """Put everything but weights and optimizer where the checkpoint left it."""
-        kept, recorder = self.kept, self.recorder
+        kept, recorder, model = self.kept, self.recorder, get_model(self.model)
         self.learn.pct_train, self.learn.train_iter = kept["pct_train"], kept["train_iter"]
-        if hasattr(self.model, "state"):
-            self.model.state = kept["state"]
         for name, values in kept["recorder"].items():
             setattr(recorder, name, [L(v) if name == "values" else v for v in values])
         recorder.smooth_loss.count, recorder.smooth_loss.val = kept["smooth_loss"]
         if kept["schedule"]:
             self.learn.param_scheduler.hps = {name: list(values) for name, values in kept["schedule"].items()}
-        states = kept["random"]
+        if len(kept["processes"]) != ranks():
+            return
+        own = kept["processes"][rank()]
+        if hasattr(model, "state"):
+            model.state = to_device(own["state"], next(model.parameters()).device)
+        states = own["random"]
         random.setstate(states["python"])
         np.random.set_state(states["numpy"])
         torch.set_rng_state(states["torch"])
@@ -166,9 +179,11 @@ def _load(path: Path):
 
 
 def _plain(value):
-    """`value` with Python's own numbers and containers in place of NumPy's and fastai's: what may be read back without pickle's risks."""
+    """`value` with Python's own numbers and containers in place of NumPy's and fastai's, on the CPU: what may be read back without pickle's risks."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, (list, tuple, L)):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from awd_lstm import Classifier, LanguageModel
 from composition import KmerLogOdds
+from distributed import written_by_the_first
 from profiles import recipe_name
 from records import replacing
 from utils import KmerTokenizer, new_classifier, new_language_model
@@ -26,8 +27,12 @@ def save_model(folder: Path, model: LanguageModel | Classifier, /, compact: bool
     1/254 of the largest of its row.
 
     Both are complete before either takes its place; on any error, a full disk included, an older model stays as it was.
+    Where several processes train together the first one writes, and all go on when it is done.
     """
-    folder = Path(folder)
+    written_by_the_first(_write_model, Path(folder), model, compact, facts)
+
+
+def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> None:
     with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
         save_weights(model, weights)
         if compact:

@@ -139,6 +139,8 @@ def record(path: str | Path, row: Mapping) -> None:
     reference stands among the language models with output `markov` and its order in `contexts`. ValueError, with the
     file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file.
     """
+    if int(os.environ.get("RANK", 0)):
+        return  # of several processes that train together (distributed.py) the first one records
     path = Path(path)
     columns, key = _schema(path)
     if set(row) != set(columns):

@@ -21,11 +21,13 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric, Recorder
 from fastai.metrics import RocAucBinary, accuracy
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import set_seed
+from fastai.torch_core import get_model, set_seed
+from fastcore.xtras import join_path_file
 from torch import nn
 
 from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
 from composition import KmerLogOdds
+from distributed import DataParallel, only_one_process, rank, ranks, summed
 from genome import decode_bases, reverse_complement
 from profiles import ROOT
 from records import code_version
@@ -99,6 +101,7 @@ def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
     The command is the environment's NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
     """
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = f"{ranks()} x {device}" if ranks() > 1 else device
     version = code_version(ROOT)
     print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
           f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}")
@@ -134,6 +137,9 @@ class LanguageModelLoader:
     (seed, p): species are mixed and both strands seen. An epoch is one pass; with `epoch_bases`, about that many bases:
     going on where the last one stopped when shuffled, else always the same blocks, spread evenly. An epoch counts when it
     was read to its end, so looking at a batch changes nothing. Memory: four arrays over blocks and one batch.
+
+    Where several processes train together (`distributed.py`), `rows` are those of all: process `rank` of `ranks` serves every
+    `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so that all serve equally many.
     """
 
     def __init__(self, bases: dict[str, np.ndarray], segments: pd.DataFrame, tokenizer: KmerTokenizer, *, rows: int = 64,
@@ -153,6 +159,7 @@ class LanguageModelLoader:
         n_blocks = int(np.ceil((self.end - self.start) / self.block).sum())
         self.epoch_blocks = min(n_blocks, max(1, epoch_bases // self.block)) if epoch_bases else None
         self.windows = windows
+        self.rank, self.ranks = rank(), ranks()
 
     def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
@@ -192,7 +199,10 @@ class LanguageModelLoader:
     def __iter__(self):
         genome, start, length, strand = self._epoch_blocks()
         for i in range(0, len(start), self.rows):
-            ids = self._ids(*(a[i:i + self.rows] for a in (genome, start, length, strand)))
+            mine = slice(i + self.rank, i + self.rows, self.ranks)
+            ids = self._ids(*(a[mine] for a in (genome, start, length, strand)))
+            wanted = -(-min(self.rows, len(start) - i) // self.ranks)
+            ids = np.pad(ids, ((0, wanted - len(ids)), (0, 0)), constant_values=PAD)
             x, y = torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:].copy())
             y[:, 0] = PAD
             yield from zip(x.split(self.bptt, 1), y.split(self.bptt, 1))
@@ -277,7 +287,8 @@ class TokenMetric(Metric):
 
     @property
     def value(self):
-        return self.total / max(1, self.count)
+        total, count = summed(self.total, self.count)
+        return total / max(1, count)
 
     @property
     def name(self):
@@ -329,9 +340,15 @@ class InterruptibleLearner(Learner):
     """fastai's Learner, which can begin in the middle of a fit, and is as tidy after Ctrl-C as after the last epoch.
 
     `first_epoch`, `first_batch`: what is left out of the next fit (of the first epoch's training batches), because an earlier
-    run has done it. After an interrupt callbacks end and half a step is forgotten.
+    run has done it. After an interrupt callbacks end and half a step is forgotten. Of several processes each saves what the
+    learning-rate finder puts back afterwards; fastai has the first alone do so, and the others would go on from its trials.
     """
     first_epoch = first_batch = 0
+
+    def save(self, file, **_):
+        path = join_path_file(file, self.path / self.model_dir, ext=".pth")
+        torch.save({"model": get_model(self.model).state_dict(), "opt": self.opt.state_dict()}, path)
+        return path
 
     def all_batches(self):
         self.n_iter = len(self.dl)
@@ -377,7 +394,7 @@ def keep_freed_memory() -> None:
 def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    callbacks = [*callbacks, PlainLosses()]
+    callbacks = [*callbacks, PlainLosses(), *([DataParallel()] if ranks() > 1 else [])]
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
     if device.type == "cuda" and not has_fast_bf16("cuda"):
         callbacks = [*callbacks, LossScaling()]
@@ -392,9 +409,9 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
     `drop_mult` multiplies the original's five dropouts; `alpha` and `beta` weigh the penalties on large and on jumping
     outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit into free memory.
     """
-    tokens, classes = train.rows * train.bptt, model.decoder.out_features
+    rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
     # 14 bytes a score, measured: logits, their softmax and its gradient.
-    _check_memory(14 * tokens * classes, f"{classes:,} scores for each of {train.rows} x {train.bptt} tokens",
+    _check_memory(14 * rows * train.bptt * classes, f"{classes:,} scores for each of {rows} x {train.bptt} tokens",
                   'a smaller K or STRIDE, fewer rows, a smaller BPTT or OUTPUT="bases"')
     model.encoder.set_dropouts("language_model", drop_mult)
     loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
@@ -408,6 +425,7 @@ def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceL
 
     With `composition` the classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
     """
+    only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult)
     model = new_classifier(encoder, composition, dropout=DROPOUTS["classifier"]["output"] * drop_mult)
     return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
@@ -433,10 +451,11 @@ def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -
         correct += int(_correct(logits, y, loss))
         n += int((y != PAD).sum())
     model.reset()
+    total, correct, n = summed(total, correct, n)
     if not n:
         raise ValueError("nothing to score: every segment is shorter than two k-mers or ambiguous")
     nats = total / n
-    return dict(n_valid_tokens=n, valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
+    return dict(n_valid_tokens=int(n), valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
                 bits_per_base=nats / (loss.stride * np.log(2)))
 
 

@@ -116,6 +116,17 @@ def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_num
     pd.testing.assert_frame_equal(*seen)
 
 
+def test_two_processes_train_one_language_model_and_write_it_once(tree, first_run):
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", "processes=2", params={"SEED": 1})
+    assert done.returncode == 0 and done.stdout.count("LM 2 4-mer Stride 2: done in") == 1, done.stdout
+    rows = read_results(tree / "results/language_models.csv")
+    one, two = (rows[(rows.k == 4) & (rows.seed == seed)] for seed in (0, 1))
+    assert len(one) == len(two) == 1 and two.device.item() == f"2 x {one.device.item()}" and two.command.item().endswith("PROCESSES=2")
+    assert two.bits_per_base.item() == pytest.approx(one.bits_per_base.item(), abs=.05)
+    failed = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", "processes=2", params={"STRIDE": 9})
+    assert failed.returncode != 0 and "STRIDE=9: choose 1 to K=4" in failed.stdout
+
+
 def test_enhancers_without_genomes_start_from_a_named_encoder(tree, first_run):
     mine = tree.parent / "mine"
     shutil.copytree(tree.parent / "tiny/enhancers", mine / "enhancers")
