@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
+	@snakemake --cores all --rerun-incomplete --nolock --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
 	@python tables.py show "$(PROFILE)"
 	@python manifest.py write "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"

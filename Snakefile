@@ -12,6 +12,7 @@ from pathlib import Path
 
 import papermill
 import yaml
+from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 from profiles import profile_paths
@@ -202,6 +203,15 @@ def execute(notebook, values, output, threads):
         raise WorkflowError(f"{name} failed") from None
     print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
 
+
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    # Gone with the process, however it ends. Snakemake's own lock would stay after a kill or a power cut, and refuse the run that goes on.
+    at_work = FileLock(Path(".snakemake") / f"{ARTIFACTS.name}.lock")
+    Path(".snakemake").mkdir(exist_ok=True)
+    try:
+        at_work.acquire(timeout=0)
+    except Timeout:
+        raise WorkflowError(f"another run of profile {PROFILE} is at work in {Path.cwd()}: wait for its end") from None
 
 NOTEBOOKS = [n for n in NEEDS if present(n)]
 RUNS = [(n, variation) for n in NOTEBOOKS for variation in runs(n)]

@@ -5,6 +5,7 @@ shows the commands.
 """
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -38,6 +39,7 @@ if __name__ == "__main__":
     try:
         notebook, copy, given = sys.argv[1:]
         process = int(os.environ.get("RANK", 0))
+        os.environ.setdefault("NOTEBOOKS_COMMAND", f"torchrun {shlex.join(sys.argv)}")  # for the result rows
         run_notebook(notebook, None if process else copy, json.loads(given))
     except RuntimeError as error:
         sys.exit(f"\nFAILED  process {process}: {error}\n")

@@ -1,5 +1,7 @@
 """The committed tree: pins in step, notebooks executed in order on real data and alike where they must be, tables made from results/."""
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -65,3 +67,13 @@ def test_notebook_is_short_enough_to_read(path):
 
 def test_tables_in_the_readmes_are_those_of_the_results():
     assert update_tables(ROOT, check=True) == [], "run `make tables`"
+
+
+def test_the_plan_for_large_runs_is_what_its_script_prints():
+    printed = subprocess.run([sys.executable, ROOT / "cluster/plan.py"], capture_output=True, text=True, check=True).stdout.strip()
+    assert printed in (ROOT / "cluster/README.md").read_text()
+
+
+def test_the_slurm_profile_names_rules_of_the_workflow():
+    profile = yaml.safe_load((ROOT / "cluster/slurm/config.yaml").read_text())
+    assert set(profile["set-resources"]) <= {re.sub(r"\W+", "_", n.stem) for n in NOTEBOOKS}

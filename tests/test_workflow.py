@@ -1,6 +1,7 @@
 """The whole series on a shrunken simulated profile, through the workflow that `make run` calls, in a copy of the tree."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -22,14 +23,19 @@ SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 
          "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
 
 
-def snakemake(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (),
-              small: dict = SMALL) -> subprocess.CompletedProcess:
+def started(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL) -> subprocess.Popen:
     values = ", ".join(f"{k}: {v}" for k, v in {**small, **(params or {})}.items())
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "progress", "reason", "rules", *options,
-               "--config", *config, "jobs=2", f"params={values}"]
-    return subprocess.run(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=900)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete", "--nolock", "--quiet", "host", "progress", "reason", "rules",
+               *options, "--config", *config, "jobs=2", f"params={values}"]
+    return subprocess.Popen(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, start_new_session=True)
+
+
+def snakemake(*arguments, **settings) -> subprocess.CompletedProcess:
+    process = started(*arguments, **settings)
+    output, _ = process.communicate(timeout=900)
+    return subprocess.CompletedProcess(process.args, process.returncode, output)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +182,39 @@ def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
     done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": 9})
     assert done.returncode != 0
     assert "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout and "STRIDE=9: choose 1 to K=4" in done.stdout
+
+
+def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, first_run):
+    """The other job of the two goes on to its end; the second time only what failed is done."""
+    settings = dict(params={"SEED": 2, "ENCODER": "../../tiny", "PRETRAINED": False})
+    prepared = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 0", **settings)
+    assert prepared.returncode == 0, prepared.stdout
+    table = next(tree.glob("artifacts/tiny-*/enhancers/Mouse.parquet"))
+    whole = table.read_bytes()
+    table.write_bytes(whole[:1000])
+    run = (tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 1", "fan_out=species")
+    failed = snakemake(*run, options=("--keep-going",), **settings)
+    assert failed.returncode != 0 and "FAILED  Mammals Enhancers 1 4-mer Stride 2, code cell [" in failed.stdout
+    assert str(table.name) in failed.stdout and "(Human): done in" in failed.stdout
+    table.write_bytes(whole)
+    again = snakemake(*run, options=("--keep-going",), **settings)
+    assert again.returncode == 0 and "(Mouse): done in" in again.stdout and "(Human)" not in again.stdout
+    rows = read_results(tree / "results/enhancers.csv")
+    assert sorted(rows[(rows.seed == 2) & (rows.k == 4)].species) == ["Human", "Mouse"]
+
+
+def test_a_killed_run_goes_on_by_the_same_command_and_two_at_once_are_refused(tree, first_run):
+    run = (tree, f"profile={tree.parent / 'tiny'}", "only=LM 0")
+    settings = dict(params={"MARKOV_ORDER": 4})
+    killed = started(*run, options=("--force",), **settings)
+    for line in killed.stdout:
+        if line.startswith("Mammals LM 0"):
+            break
+    second = snakemake(*run, **settings)
+    assert second.returncode != 0 and "another run of profile" in second.stdout
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert "LM 0 Genomic Data Processing: done in" in snakemake(*run, **settings).stdout
 
 
 def test_a_single_parameter_is_a_number_if_it_looks_like_one(tree, first_run):
