@@ -1,6 +1,6 @@
 # Every target sets up .venv by itself. Variables: PROFILE, ONLY (run some notebooks), PARAMS (values for parameters cells),
 # JOBS (notebooks side by side, sharing the cores; 2 without a GPU, else 1), PROCESSES (that train one language model together,
-# one for each GPU), FAN_OUT=species (a notebook's species as runs of their own), PYTHON.
+# one for each GPU), FAN_OUT (species or folds: a notebook's species, or species and folds, as runs of their own), PYTHON.
 PYTHON ?= python3
 PROFILE ?= simulated
 ONLY ?=

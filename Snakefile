@@ -107,13 +107,11 @@ try:
 except WorkflowError:
     CORES = 4 * JOBS  # a cluster's jobs do not share: 4 for each, or what its profile has as max-threads
 FAN_OUT = str(config.get("fan_out") or "")
-if FAN_OUT not in ("", "species"):
-    raise WorkflowError(f"fan_out={FAN_OUT!r}: use fan_out=species, or leave it out")
+if FAN_OUT not in ("", "species", "folds"):
+    raise WorkflowError(f"fan_out={FAN_OUT!r}: use species, or folds for species and folds, or leave it out")
 SPECIES = (GIVEN.get("SPECIES") or sorted(path.name for path in DATA.glob("enhancers/*") if path.is_dir())) if FAN_OUT else []
 if FAN_OUT and not SPECIES:
     raise WorkflowError(f"fan_out: no species in {DATA / 'enhancers'}; fetch or simulate the data first (data/README.md)")
-VARIATIONS |= {f"{name}, {species}".removeprefix(", "): VARIATIONS.get(name, {}) | {"SPECIES": [species]}
-               for name in ["", *VARIATIONS] for species in SPECIES}
 
 
 def source(notebook):
@@ -124,16 +122,27 @@ def run_name(notebook, variation=""):
     return f"{notebook} ({variation})" if variation else notebook
 
 
+def fanned_out(notebook, variation):
+    """The runs, one a species or one a species and fold, that together are one run of a notebook; what they differ in joins VARIATIONS."""
+    split = {**PRESETS.get(PROFILE, {}), **GIVEN, **VARIATIONS.get(variation, {})}.get("SPLIT", "original")
+    by_fold = FAN_OUT == "folds" and notebook in SETTINGS and split != "original"
+    for species in SPECIES:
+        for fold in range(5) if by_fold else [None]:  # as many as enhancers.FOLDS, whose import would take seconds
+            name = ", ".join(filter(None, [variation, species, by_fold and f"fold {fold}"]))
+            VARIATIONS[name] = VARIATIONS.get(variation, {}) | {"SPECIES": [species]} | ({"SPLIT": f"{split} {fold}"} if by_fold else {})
+            yield name
+
+
 def executed(notebook, variation=""):
     return str(ARTIFACTS.relative_to(Path.cwd()) / "notebooks" / Path(source(notebook)).with_stem(run_name(notebook, variation)))
 
 
 def runs(notebook):
-    """The variations that are run of a notebook, the one without a name with the notebook's own parameters; fanned out, each by species."""
+    """The variations that are run of a notebook, the one without a name with the notebook's own parameters."""
     named = ["", *VARIED.get(PROFILE, {}).get(notebook, [])]
     if not SPECIES or notebook not in (*SETTINGS, BASELINES):
         return named
-    return [f"{name}, {species}".removeprefix(", ") for name in named for species in SPECIES]
+    return [name for variation in named for name in fanned_out(notebook, variation)]
 
 
 def check_given_files(notebook):
@@ -215,7 +224,7 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
 
 NOTEBOOKS = [n for n in NEEDS if present(n)]
 RUNS = [(n, variation) for n in NOTEBOOKS for variation in runs(n)]
-WANTED = [run for run in RUNS if ONLY.lower() in run_name(*run).lower()]
+WANTED = [run for run in RUNS if re.search(re.escape(ONLY) + r"(?!\d)", run_name(*run), re.I)]  # "Enhancers 1" is not "Enhancers 10"
 if not WANTED:
     raise ValueError(f"only={ONLY!r} names none of {[run_name(*run) for run in RUNS]}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
 unknown = set(GIVEN) - {k for n in NEEDS for k in papermill.inspect_notebook(source(n))}

@@ -23,7 +23,7 @@ from records import read_table
 from similarity import similar_groups
 
 __all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
-           "read_species", "read_tables", "sample_of_each_class", "split_parts", "together"]
+           "read_species", "read_tables", "sample_of_each_class", "split_and_fold", "split_parts", "together"]
 
 ALL = "All"  # name of the table of all species together
 FOLDS = 5
@@ -172,13 +172,13 @@ def read_tables(folder: str | Path, species: list[str] | None = None, split: str
     Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
     word, or a table made without the column it needs.
     """
-    folds_of(split)  # refuse an unknown word
+    word, _ = split_and_fold(split)
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
     missing = [name for name in species or [] if name not in found]
     if missing or not found:
         raise FileNotFoundError(f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
                                 "run `Mammals Enhancers 0 Data Processing` for this profile first")
-    return {name: _for_split(read_table(found[name]), split, found[name]) for name in species or found}
+    return {name: _for_split(read_table(found[name]), word, found[name]) for name in species or found}
 
 
 def parts(table: pd.DataFrame, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -201,10 +201,17 @@ def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.Da
 
 
 def folds_of(split: str) -> list[int | str]:
-    """What has to be scored: the one test set for "original", every fold for the others. Raises ValueError for other words."""
-    if split not in SPLITS:
-        raise ValueError(f"SPLIT={split!r}: use " + ", ".join(f'"{word}"' for word in SPLITS))
-    return ["test"] if split == "original" else list(range(FOLDS))
+    """What has to be scored: the one test set for "original", every fold for the others, fold 3 for "folds 3". ValueError for other words."""
+    word, fold = split_and_fold(split)
+    return ["test"] if word == "original" else list(range(FOLDS)) if fold is None else [fold]
+
+
+def split_and_fold(split: str) -> tuple[str, int | None]:
+    """Word and number of a split: ("folds", 3) of "folds 3", which is one fold alone, and ("folds", None) of "folds". ValueError for others."""
+    word, _, fold = split.partition(" ")
+    if word not in SPLITS or fold and (word == "original" or fold not in map(str, range(FOLDS))):
+        raise ValueError(f"SPLIT={split!r}: use " + ", ".join(f'"{word}"' for word in SPLITS) + ', or "folds 0" for one fold alone')
+    return word, int(fold) if fold else None
 
 
 def _species_in(folder: Path) -> list[str]:

@@ -2,16 +2,19 @@
 
 import math
 import operator
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from scipy.stats import norm, rankdata
 from sklearn.metrics import (accuracy_score, average_precision_score, brier_score_loss, matthews_corrcoef,
                              precision_score, recall_score)
 
-from records import ENHANCER_KEY, predictions_path, read_results, record, write_predictions
+from enhancers import FOLDS, split_and_fold
+from records import ENHANCER_KEY, predictions_path, read_results, read_table, record, write_predictions, write_table
 
 __all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "paired_auc_difference",
            "read_results", "record", "record_run"]
@@ -129,18 +132,45 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
     `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index). Returns the rows. Rows and predictions are
     written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+
+    A run of one fold alone (split "folds 3") is kept beside the predictions until all folds of the same code are there: the last
+    of them records what one run of all would have. It may come from another machine.
     """
-    blank = dict.fromkeys(ENHANCER_KEY)
+    identity = {**dict.fromkeys(ENHANCER_KEY), **identity}
+    identity["split"], alone = split_and_fold(identity["split"])
+    if alone is None:
+        return pd.DataFrame(_record_all(root, identity, predictions, effort))
+    waiting = predictions_path(root, identity).with_suffix(".folds")
+    waiting.mkdir(parents=True, exist_ok=True)
+    with FileLock(waiting.with_suffix(".lock"), timeout=600):
+        kept = predictions.copy()
+        kept.attrs = {"version": identity["version"], "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict()}
+        write_table(waiting / f"{alone}.parquet", kept)
+        others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
+        same = {fold: table for fold, table in others.items() if table.attrs["version"] == identity["version"]}
+        if len(same) < FOLDS:
+            return pd.DataFrame(_rows(identity, predictions, effort))
+        effort = pd.DataFrame({fold: table.attrs["effort"] for fold, table in same.items()}).T
+        rows = _record_all(root, identity, pd.concat(same.values(), ignore_index=True), effort)
+        shutil.rmtree(waiting)
+    return pd.DataFrame(row for row in rows if row["fold"] in (alone, "oof"))
+
+
+def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
+    rows = _rows(identity, predictions, effort)
+    write_predictions(predictions_path(root, rows[0]), predictions)
+    for row in rows:
+        record(Path(root) / "results/enhancers.csv", row)
+    return rows
+
+
+def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
     parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], row.n_train, row.seconds)
              for fold, row in zip(effort.index, effort.itertuples())}
     if len(parts) > 1:
         parts["oof"] = predictions, effort["n_train"].min(), effort["seconds"].sum()
-    rows = [{**blank, **identity, "fold": fold, "n_train": int(n_train), "seconds": float(seconds),
+    return [{**identity, "fold": fold, "n_train": int(n_train), "seconds": float(seconds),
              **classification_metrics(part["label"], part["probability"])} for fold, (part, n_train, seconds) in parts.items()]
-    write_predictions(predictions_path(root, rows[0]), predictions)
-    for row in rows:
-        record(Path(root) / "results/enhancers.csv", row)
-    return pd.DataFrame(rows)
 
 
 def bits_per_base(loss_nats: float, stride: int) -> float:

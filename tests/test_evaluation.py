@@ -1,6 +1,7 @@
 """Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap; comparisons, and what a run leaves behind."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -173,3 +174,24 @@ def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
     identity = dict(profile="pilot", species="Human", model="gc", label="trial", split="original", seed=0, device="cpu", version="v", command="c")
     ev.record_run(tmp_path, identity, scored("test", 30, 1), pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=["test"]))
     assert records.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
+
+
+def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path):
+    identity = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
+    folds = {fold: scored(fold, 30 + fold, fold) for fold in range(5)}
+    effort = pd.DataFrame({"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, .5], "valid_auc": .5})
+    one, apart = tmp_path / "one", tmp_path / "apart"
+    whole = ev.record_run(one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort)
+
+    def run(fold, version="v"):
+        return ev.record_run(apart, identity | {"split": f"grouped {fold}", "version": version}, folds[fold], effort.loc[[fold]])
+
+    run(3, version="older")  # another code's fold does not count among these
+    for fold in (4, 0, 2, 0, 1):
+        assert run(fold).fold.tolist() == [fold]
+        assert not (apart / "results/enhancers.csv").exists()
+    last = run(3)
+    assert last.to_dict("records") == whole[whole.fold.isin([3, "oof"])].to_dict("records")
+    for path in (Path("results/enhancers.csv"), records.predictions_path(Path(), whole.iloc[0])):
+        assert (apart / path).read_bytes() == (one / path).read_bytes()
+    assert not list(apart.glob("results/predictions/*.folds"))
