@@ -1,6 +1,6 @@
 """Measure the project's speed and memory on generated data and put the table into benchmarks/README.md.
 
-    python benchmarks/run.py            three to six minutes on two idle cores
+    python benchmarks/run.py            about ten minutes on two idle cores
     python benchmarks/run.py --quick    tiny sizes: prints the table, writes nothing
 """
 import argparse
@@ -17,8 +17,10 @@ import fastai  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from classifying import classifying_rows  # noqa: E402
 from importing import importing_rows  # noqa: E402
 from measure import table  # noqa: E402
+from pipelines import pipeline_rows  # noqa: E402
 from records import code_version, replacing  # noqa: E402
 from tokenizing import tokenizing_rows  # noqa: E402
 from training import training_rows  # noqa: E402
@@ -61,7 +63,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     where = machine()  # first, so that the load is not our own
     rows = []
-    for measure in (tokenizing_rows, importing_rows, training_rows):
+    for measure in (tokenizing_rows, importing_rows, pipeline_rows, training_rows, classifying_rows):
         say(measure.__module__)
         rows += measure(quick, say)
     result = f"{where}\n\n{table(rows)}"
