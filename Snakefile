@@ -151,7 +151,7 @@ def check_given_files(notebook):
     files["CLASSIFIER"] = Path({**PRESETS.get(PROFILE, {}), **GIVEN}["CLASSIFIER"]) / "config.json"
     for name, path in files.items():
         if not path.is_file():
-            raise ValueError(f"{name}: {path} is not there")
+            raise WorkflowError(f"{name}: {path} is not there")
 
 
 def present(notebook):
@@ -226,10 +226,10 @@ NOTEBOOKS = [n for n in NEEDS if present(n)]
 RUNS = [(n, variation) for n in NOTEBOOKS for variation in runs(n)]
 WANTED = [run for run in RUNS if re.search(re.escape(ONLY) + r"(?!\d)", run_name(*run), re.I)]  # "Enhancers 1" is not "Enhancers 10"
 if not WANTED:
-    raise ValueError(f"only={ONLY!r} names none of {[run_name(*run) for run in RUNS]}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
+    raise WorkflowError(f"only={ONLY!r} names none of {[run_name(*run) for run in RUNS]}" if NOTEBOOKS else f"{DATA} holds neither genomes/ nor enhancers/")
 unknown = set(GIVEN) - {k for n in NEEDS for k in papermill.inspect_notebook(source(n))}
 if unknown:
-    raise ValueError(f"params: no notebook has a parameter {sorted(map(str, unknown))}; values with a comma need quotes")
+    raise WorkflowError(f"params: no notebook has a parameter {sorted(map(str, unknown))}; values with a comma need quotes")
 for notebook, variation in WANTED:
     if stands_alone(notebook):
         check_given_files(notebook)
