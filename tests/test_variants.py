@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import variants
@@ -36,19 +36,22 @@ def vcf(folder, *rows):
 
 @given(st.integers(0, 1499), st.integers(1, 60), st.text("ACGT", min_size=1, max_size=60))
 @settings(max_examples=60, deadline=None)
+@example(1382, 60, "A")  # a deletion whose last base no window of both alleles holds
+@example(1381, 60, "A")
 def test_windows_are_the_reference_and_the_edited_reference(genome, tmp_path_factory, start, length, alt):
     ref = SEQUENCE[start:start + length]
     path = vcf(tmp_path_factory.mktemp("v"), ("chr1", start + 1, "rs1", ref, alt))
     allele, = read_variants(path, genome)
-    if start + max(length, len(alt)) > 1500 and len(alt) > length:  # an insertion at the very end of a contig
-        assert allele.windows is None or allele.windows[1][-1] < 4
-        assume(allele.windows is not None)
+    last = 1000 - max(0, len(ref) - len(alt))  # the last base at which both windows can begin
+    holds = start + max(len(ref), len(alt)) <= last + 500
+    assert (allele.windows is not None) == holds and (allele.note == "") == holds
+    assume(holds)
     reference, changed = map(text, allele.windows)
     first, longest = SEQUENCE.find(reference), max(len(ref), len(alt))
     assert len(reference) == len(changed) == 500 and first >= 0
     assert (SEQUENCE[:start] + alt + SEQUENCE[start + len(ref):])[first:first + 500] == changed
     assert first <= start and start + longest <= first + 500
-    assert first in (0, 1000 - max(0, len(ref) - len(alt))) or abs((start + longest / 2) - (first + 250)) <= 1
+    assert first in (0, last) or abs((start + longest / 2) - (first + 250)) <= 1
     assert (allele.chrom, allele.position, allele.id, allele.ref, allele.alt, allele.note) == ("chr1", start + 1, "rs1", ref, alt, "")
 
 
