@@ -43,8 +43,9 @@ def scale_rows(scale: str, n: int, batch_size: int, repeats: int) -> list[Row]:
             ("prediction, one strand", {"ours": finished(lambda: predict_probabilities(ours.model, sequences, TOKENIZER, both_strands=False)),
                                         "fastai": finished(lambda: predicted(theirs))}, None)):
         seconds = median_seconds(sides, repeats)
-        rows.append(Row(f"Classifier {what}, {scale} scale, batches of {batch_size} sequences of {LENGTH} bp, 3-mer stride 1, against stock fastai in float32",
-                        "sequences/s", n / seconds["ours"], n / seconds["fastai"], aim))
+        batch = f"batches of {batch_size} sequences of {LENGTH} bp, 3-mer stride 1"
+        rows.append(Row(f"Classifier {what}, {scale} scale, {batch}, against stock fastai in float32", "sequences/s", n / seconds["ours"],
+                        n / seconds["fastai"], aim))
     return rows
 
 

@@ -22,6 +22,7 @@ from importing import importing_rows  # noqa: E402
 from measure import table  # noqa: E402
 from pipelines import pipeline_rows  # noqa: E402
 from records import code_version, replacing  # noqa: E402
+from steps import step_rows  # noqa: E402
 from tokenizing import tokenizing_rows  # noqa: E402
 from training import training_rows  # noqa: E402
 
@@ -63,7 +64,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     where = machine()  # first, so that the load is not our own
     rows = []
-    for measure in (tokenizing_rows, importing_rows, pipeline_rows, training_rows, classifying_rows):
+    for measure in (tokenizing_rows, importing_rows, pipeline_rows, training_rows, step_rows, classifying_rows):
         say(measure.__module__)
         rows += measure(quick, say)
     result = f"{where}\n\n{table(rows)}"

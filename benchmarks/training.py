@@ -21,7 +21,8 @@ from awd_lstm import PAD, NextKmerLoss, has_fast_bf16
 from measure import Aim, Row, median_seconds
 from utils import SCALES, KmerTokenizer, LanguageModelLoader, language_model_learner, new_language_model
 
-__all__ = ["bare_epoch", "batches_of", "finished", "one_epoch", "operations_per_token", "our_epoch", "product_speed", "training_rows"]
+__all__ = ["DEVICE", "DROP_MULT", "LR", "TOKENIZER", "bare_epoch", "batches_of", "finished", "one_epoch", "operations_per_token", "our_epoch",
+           "our_learner", "product_speed", "training_rows"]
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TOKENIZER = KmerTokenizer(3, 1)
@@ -74,7 +75,7 @@ def one_epoch(learn: Learner) -> Callable[[], None]:
 
 
 def product_speed(size: int, repeats: int) -> float:
-    """Floating-point operations a second of a product of two square matrices, in bfloat16 where that is fast (a multiplication and an addition each count)."""
+    """Operations a second of a product of two square matrices, in bfloat16 where that is fast; a multiplication and an addition each count."""
     dtype = torch.bfloat16 if has_fast_bf16(DEVICE.type) else torch.float32
     a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
     return 2 * size ** 3 / median_seconds({"product": finished(lambda: a @ b)}, repeats)["product"]
@@ -87,9 +88,14 @@ def operations_per_token(scale: str) -> float:
     return 6 * (sum(4 * b * (a + b) for a, b in zip(sizes, sizes[1:])) + 4 * embedding)
 
 
-def our_epoch(loader: LanguageModelLoader, scale: str, output: str = "bases", contexts: tuple[int, ...] = ()) -> Callable[[], None]:
+def our_learner(loader: LanguageModelLoader, scale: str, output: str = "bases", contexts: tuple[int, ...] = ()) -> Learner:
     model = new_language_model(TOKENIZER, output=output, contexts=contexts, **SCALES[scale])
-    return one_epoch(language_model_learner(model, loader, loader, drop_mult=DROP_MULT))
+    return language_model_learner(model, loader, loader, drop_mult=DROP_MULT)
+
+
+def our_epoch(*arguments, **named) -> Callable[[], None]:
+    """An epoch of `our_learner` with these arguments."""
+    return one_epoch(our_learner(*arguments, **named))
 
 
 def bare_epoch(loader: LanguageModelLoader, scale: str) -> Callable[[], None]:
@@ -143,7 +149,7 @@ def laptop_rows(bases: np.ndarray, quick: bool) -> list[Row]:
     against = f"Language-model training, laptop scale, {batch}, against a bare LSTM"
     return [Row(f"Data loader's part of a training step, laptop scale, {batch}", "ms", seconds["loader"] / steps * 1e3,
                 seconds["ours"] / steps * 1e3, Aim("ratio", "<", .03)),
-            Row(against, "tokens/s", speed["ours"], speed["bare"], Aim("ratio", "≥", .9)),
+            Row(against, "tokens/s", speed["ours"], speed["bare"], Aim("ratio", "≥", .95)),
             Row("The same with the notebooks' longer contexts of 6 and 9 bases", "tokens/s", speed["contexts"], speed["bare"]),
             against_products("laptop", speed["bare"], quick)]
 
@@ -164,7 +170,7 @@ def paper_rows(bases: np.ndarray, quick: bool) -> list[Row]:
     speed = {side: sizes["windows"] * rows * sizes["bptt"] / value for side, value in seconds.items()}
     batch = f"batches of {rows} x {sizes['bptt']}"
     return [Row(f"Language-model training, paper scale, {batch}, against a bare LSTM", "tokens/s", speed["ours"], speed["bare"],
-                Aim("ratio", "≥", .9)), against_products("paper", speed["bare"], quick),
+                Aim("ratio", "≥", .95)), against_products("paper", speed["bare"], quick),
             Row(f"Language-model training, paper scale, {batch}, 3-mer stride 1, output \"kmer\", against stock fastai in float32", "tokens/s",
                 speed["kmer"], speed["fastai"], Aim("ratio", "≥", 1.3))]
 
