@@ -49,7 +49,8 @@ def laptop_hours() -> str:
     """The same on CPU cores at laptop scale, for comparison."""
     language_models = sum(9.5e9 / stride for stride in STRIDES.values()) / LAPTOP_TOKENS / 3600
     classifiers = ENHANCERS["species"] * .8 * ENHANCERS["sequences"] * sum(CLASSIFIER_SECONDS.values()) / 3600
-    return f"`full` at laptop scale: three language models {language_models:,.0f} core hours a pass, 17 x 3 classifiers {classifiers:,.0f} core hours."
+    return (f"`full` at laptop scale: three language models {language_models:,.0f} core hours a pass, "
+            f"17 x 3 classifiers {classifiers:,.0f} core hours.")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def processes(folder: Path, n: int, code: str, check: bool = True) -> list[dict]
     out.unlink(missing_ok=True)
     script.write_text(textwrap.dedent(TRAINING).format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out)) + textwrap.dedent(code))
     start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"] if n > 1 else []
-    done = subprocess.run([sys.executable, *start, str(script)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *start, str(script)], capture_output=True, text=True, env=environment, timeout=300)
     assert not check or done.returncode == 0, done.stderr
     return torch.load(out, weights_only=False) if check else done
 
