@@ -46,6 +46,8 @@ VARIATIONS = {
     "no fine-tuning": PLAIN | {"FINE_TUNED": False},
     "no pretraining": PLAIN | {"PRETRAINED": False},
     "from scratch": PLAIN | {"PRETRAINED": False, "FINE_TUNED": False},
+    "k-mers, no pretraining": {"PRETRAINED": False},
+    "k-mers, from scratch": {"PRETRAINED": False, "FINE_TUNED": False},
     "one strand": PLAIN | {"RC_TRAIN": False, "RC_PREDICT": False, "LABEL": "one_strand"},
     "grouped": {"SPLIT": "grouped"},
     "composition matched": {"SPLIT": "composition_matched"},
@@ -61,7 +63,7 @@ LANGUAGE_MODELS = ["Mammals LM 1 5-mer Stride 2", "Mammals LM 2 4-mer Stride 2",
 SETTINGS = ["Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1"]
 BASELINES = "Mammals Enhancers 4 Baselines"
 VARIED = {"simulated": {SETTINGS[0]: ["no k-mers", "from scratch"]},
-          "pilot": {SETTINGS[0]: ABLATIONS, SETTINGS[1]: [*ABLATIONS, "no gaps", "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
+          "pilot": {SETTINGS[0]: [*ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"], SETTINGS[1]: [*ABLATIONS, "no gaps", "one strand", *SPLITS, *EFFICIENCY], SETTINGS[2]: ABLATIONS,
                     BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}}
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch;
 # attribution of fewer sequences, for time.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
@@ -52,15 +52,17 @@ class KmerLogOdds(nn.Module):
         return torch.from_numpy(total.astype(np.float32))
 
 
-def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int) -> tuple[np.ndarray, KmerLogOdds]:
+def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int,
+                          groups=None) -> tuple[np.ndarray, KmerLogOdds]:
     """Log-odds of each sequence by a regression fitted without it (five folds), float32 [sequences]; and the regression on all.
 
     On its own training sequences a regression is far too sure of itself; a network that started from those log-odds would
     find nothing left to learn. Only how much each k-mer weighs (its document frequency, which no label enters) is counted
-    over all the sequences at once.
+    over all the sequences at once. `groups`, if given: the group of each sequence, which these folds keep together too; a
+    regression that had seen a relative would be too sure as well.
     """
     pipeline = kmer_logistic(ks, C).fit(list(sequences), np.asarray(labels))
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=seed)
     features, logistic = pipeline["kmers"].transform(list(sequences)), clone(pipeline["logistic"])
-    scores = cross_val_predict(logistic, features, np.asarray(labels), cv=folds, method="decision_function")
+    scores = cross_val_predict(logistic, features, np.asarray(labels), groups=groups, cv=folds, method="decision_function")
     return scores.astype(np.float32), KmerLogOdds.from_pipeline(pipeline)

@@ -1,5 +1,6 @@
 """Metrics with intervals, paired comparisons of predictions, and what a run leaves behind."""
 
+import json
 import math
 import operator
 import shutil
@@ -126,15 +127,17 @@ def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
         subset=["p"], **{"white-space": "nowrap"}).hide(axis="index")
 
 
-def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> pd.DataFrame:
+def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame,
+               made_with: Mapping | None = None) -> pd.DataFrame:
     """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
 
     `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
     `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index). Returns the rows. Rows and predictions are
     written together at the end, so that an interrupted run leaves none of its own among those of an older one.
 
-    A run of one fold alone (split "folds 3") is kept beside the predictions until all folds of the same code are there: the last
-    of them records what one run of all would have. It may come from another machine.
+    A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that were made with the
+    same code and the same `made_with` (parameters and data, plain values): the last of them records what one run of all would have,
+    each fold with its own `device` and `command`. It may come from another machine. Folds that were made otherwise are named.
     """
     identity = {**dict.fromkeys(ENHANCER_KEY), **identity}
     identity["split"], alone = split_and_fold(identity["split"])
@@ -143,14 +146,18 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     waiting = predictions_path(root, identity).with_suffix(".folds")
     waiting.mkdir(parents=True, exist_ok=True)
     with FileLock(waiting.with_suffix(".lock"), timeout=600):
-        kept = predictions.copy()
-        kept.attrs = {"version": identity["version"], "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict()}
+        kept, made_with = predictions.copy(), json.loads(json.dumps({"version": identity["version"], **(made_with or {})}))
+        own = {column: identity[column] for column in ("device", "command")}
+        kept.attrs = {"made_with": made_with, "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own}
         write_table(waiting / f"{alone}.parquet", kept)
         others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
-        same = {fold: table for fold, table in others.items() if table.attrs["version"] == identity["version"]}
+        same = {fold: table for fold, table in others.items() if table.attrs["made_with"] == made_with}
+        if other := sorted(set(others) - set(same)):
+            print(f"fold {', '.join(map(str, other))} in {waiting} was made with another version, other parameters or other data: "
+                  "nothing is recorded until it has run again like this one")
         if len(same) < FOLDS:
             return pd.DataFrame(_rows(identity, predictions, effort))
-        effort = pd.DataFrame({fold: table.attrs["effort"] for fold, table in same.items()}).T
+        effort = pd.DataFrame([table.attrs["effort"] for table in same.values()], index=list(same))
         rows = _record_all(root, identity, pd.concat(same.values(), ignore_index=True), effort)
         shutil.rmtree(waiting)
     return pd.DataFrame(row for row in rows if row["fold"] in (alone, "oof"))
@@ -165,12 +172,13 @@ def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, 
 
 
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
-    parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], row.n_train, row.seconds)
-             for fold, row in zip(effort.index, effort.itertuples())}
+    """One row for each fold in `effort`, and one over several; a fold's own `device` and `command` in `effort` go before those of `identity`."""
+    columns = effort.columns.intersection(["n_train", "seconds", "device", "command"])
+    parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns]) for fold in effort.index}
     if len(parts) > 1:
-        parts["oof"] = predictions, effort["n_train"].min(), effort["seconds"].sum()
-    return [{**identity, "fold": fold, "n_train": int(n_train), "seconds": float(seconds),
-             **classification_metrics(part["label"], part["probability"])} for fold, (part, n_train, seconds) in parts.items()]
+        parts["oof"] = predictions, {"n_train": effort["n_train"].min(), "seconds": effort["seconds"].sum()}
+    return [{**identity, **own, "fold": fold, "n_train": int(own["n_train"]), "seconds": float(own["seconds"]),
+             **classification_metrics(part["label"], part["probability"])} for fold, (part, own) in parts.items()]
 
 
 def bits_per_base(loss_nats: float, stride: int) -> float:

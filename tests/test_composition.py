@@ -46,3 +46,12 @@ def test_cross_fitted_log_odds_come_from_models_that_did_not_see_the_sequence():
     assert roc_auc_score(nonsense, fitted(texts)) > .95
     assert .3 < roc_auc_score(nonsense, crossed) < .7
     np.testing.assert_array_equal(crossed, cross_fitted_log_odds(texts, nonsense, [5], C=10., seed=0)[0])
+
+
+def test_relatives_are_kept_together_when_groups_are_given():
+    """Every sequence has a copy with its nonsense label: seen, the copy gives the label away."""
+    texts, labels = labelled(100, 2)
+    nonsense = np.tile(np.random.default_rng(0).permutation(labels), 2)
+    apart, together = (cross_fitted_log_odds(texts * 2, nonsense, [5], C=10., seed=0, groups=g)[0] for g in (None, np.tile(np.arange(100), 2)))
+    assert roc_auc_score(nonsense, apart) > .9
+    assert .3 < roc_auc_score(nonsense, together) < .7

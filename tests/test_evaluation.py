@@ -176,22 +176,37 @@ def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
     assert records.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
 
 
-def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path):
+def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path, capsys):
     identity = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
     folds = {fold: scored(fold, 30 + fold, fold) for fold in range(5)}
     effort = pd.DataFrame({"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, .5], "valid_auc": .5})
     one, apart = tmp_path / "one", tmp_path / "apart"
     whole = ev.record_run(one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort)
 
-    def run(fold, version="v"):
-        return ev.record_run(apart, identity | {"split": f"grouped {fold}", "version": version}, folds[fold], effort.loc[[fold]])
+    def run(fold, rate=.1, **changed):
+        return ev.record_run(apart, identity | {"split": f"grouped {fold}"} | changed, folds[fold], effort.loc[[fold]], {"LR": rate, "KS": (1, 2)})
 
     run(3, version="older")  # another code's fold does not count among these
+    run(0)
     for fold in (4, 0, 2, 0, 1):
+        capsys.readouterr()
         assert run(fold).fold.tolist() == [fold]
+        assert "fold 3" in capsys.readouterr().out
         assert not (apart / "results/enhancers.csv").exists()
+    assert run(3, rate=.2).fold.tolist() == [3]  # nor one with other parameters
+    assert "fold 0, 1, 2, 4" in capsys.readouterr().out
+    assert not (apart / "results/enhancers.csv").exists()
     last = run(3)
     assert last.to_dict("records") == whole[whole.fold.isin([3, "oof"])].to_dict("records")
     for path in (Path("results/enhancers.csv"), records.predictions_path(Path(), whole.iloc[0])):
         assert (apart / path).read_bytes() == (one / path).read_bytes()
     assert not list(apart.glob("results/predictions/*.folds"))
+
+
+def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
+    identity = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
+    for fold in range(5):
+        ev.record_run(tmp_path, identity | dict(split=f"folds {fold}", device=f"machine {fold}"), scored(fold, 30, fold),
+                      pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]))
+    kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").device
+    assert [kept[str(fold)] for fold in range(5)] == [f"machine {fold}" for fold in range(5)] and kept["oof"] == "machine 4"
