@@ -1,5 +1,5 @@
 # Every target sets up .venv by itself. Variables: PROFILE, ONLY (run some notebooks), PARAMS (values for parameters cells),
-# JOBS (notebooks side by side, sharing the cores; 2 without a GPU, else 1), PROCESSES (that train one language model together,
+# JOBS (notebooks side by side, sharing the cores; as many as GPUs, 2 without one), PROCESSES (that train one language model together,
 # one for each GPU), FAN_OUT (species or folds: a notebook's species, or species and folds, as runs of their own), PYTHON.
 PYTHON ?= python3
 PROFILE ?= simulated
@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --nolock --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
+	@snakemake --cores all --rerun-incomplete --nolock $(if $(FAN_OUT),--keep-going) --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
 	@python tables.py show "$(PROFILE)"
 	@python manifest.py write "$(PROFILE)"
 	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
+from gpus import a_gpu_of_its_own, visible_gpus
 from profiles import profile_paths
 from run_notebook import run_notebook
 
@@ -102,8 +102,8 @@ PROCESSES = int(config.get("processes") or 1)  # that train one language model t
 COMMAND = f"make run PROFILE={shlex.quote(PROFILE)}" + (f" PARAMS={shlex.quote(CHANGED)}" if CHANGED else "")
 COMMAND += f" PROCESSES={PROCESSES}" if PROCESSES > 1 else ""
 _, DATA, ARTIFACTS = profile_paths(PROFILE, Path.cwd())
-# Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; a GPU is not shared.
-JOBS = int(config.get("jobs") or (1 if shutil.which("nvidia-smi") else 2))
+# Notebooks side by side on one machine: small networks gain more from a core each than from two cores for one; each has a GPU of its own.
+JOBS = int(config.get("jobs") or len(visible_gpus()) or 2)
 try:
     CORES = workflow.cores
 except WorkflowError:
@@ -112,6 +112,8 @@ FAN_OUT = str(config.get("fan_out") or "")
 if FAN_OUT not in ("", "species", "folds"):
     raise WorkflowError(f"fan_out={FAN_OUT!r}: use species, or folds for species and folds, or leave it out")
 SPECIES = (GIVEN.get("SPECIES") or sorted(path.name for path in DATA.glob("enhancers/*") if path.is_dir())) if FAN_OUT else []
+if SPECIES and GIVEN.get("TOGETHER") and "All" not in SPECIES:
+    SPECIES = [*SPECIES, "All"]  # enhancers.ALL, whose import would take seconds
 if FAN_OUT and not SPECIES:
     raise WorkflowError(f"fan_out: no species in {DATA / 'enhancers'}; fetch or simulate the data first (data/README.md)")
 
@@ -204,7 +206,9 @@ def execute(notebook, values, output, threads):
     print(f"{name} ...", flush=True)
     try:
         if processes == 1:
-            run_notebook(source(notebook), output, values)
+            with a_gpu_of_its_own(Path(".snakemake")) as environment:
+                os.environ.update(environment)
+                run_notebook(source(notebook), output, values)
         else:
             torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
             subprocess.run([*torchrun, "run_notebook.py", source(notebook), output, json.dumps(values)], check=True)

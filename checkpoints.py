@@ -31,12 +31,12 @@ class Checkpoints(Callback):
     in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
     `earlier` that of the earlier ones.
 
-    `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit; one of another
-    is left out, and that is said. The file is replaced as a whole and holds tensors and plain values only. The one before it
-    stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning. ValueError when neither
-    can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several processes train
-    together (`distributed.py`) the first writes and reads for all. Should another number of them go on, they do so from the
-    same place, but not to the same numbers.
+    `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit, beside what a language
+    model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors and plain values
+    only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
+    ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several
+    processes train together (`distributed.py`) the first writes and reads for all. Should another number of them go on, they do so
+    from the same place, but not to the same numbers.
     """
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
@@ -46,14 +46,17 @@ class Checkpoints(Callback):
 
     def forget(self) -> None:
         """Delete the checkpoints, once what the training was for is safe."""
-        self.path.unlink(missing_ok=True)
-        self.before.unlink(missing_ok=True)
+        for path in (self.path, self.before, *self.path.parent.glob(f".{self.path.name}.*.tmp")):  # a kill while writing leaves the last
+            path.unlink(missing_ok=True)
 
     @property
     def seconds(self) -> float:
         return self.earlier + time.monotonic() - self.began
 
     def before_fit(self):
+        self.known_by = dict(self.identity)
+        if hasattr(self.dls.train, "fingerprint"):
+            self.known_by["data"] = self.dls.train.fingerprint()
         self.began, self.earlier, self.kept = time.monotonic(), 0., agreed(self._read() if rank() == 0 else None)
         self.written = self.began
         if self.kept:
@@ -94,9 +97,9 @@ class Checkpoints(Callback):
         recorder, model = self.recorder, get_model(self.model)
         own = {"state": getattr(model, "state", None),
                "random": {"python": random.getstate(), "numpy": np.random.get_state(),
-                          "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
+                          "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}}
         content = {
-            "identity": self.identity, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
+            "identity": self.known_by, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
             "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
             "model": model.state_dict(), "optimizer": self.opt.opt.state_dict(), "processes": gathered(_plain(own)),
             "recorder": {name: getattr(recorder, name) for name in _RECORDED},
@@ -126,7 +129,7 @@ class Checkpoints(Callback):
                 warnings.warn(f"{damage}: going on from the one before it", stacklevel=2)
         else:
             return None
-        wanted = self.identity | {"epochs": self.n_epoch}
+        wanted = self.known_by | {"epochs": self.n_epoch}
         if other := sorted(name for name in found | wanted if found.get(name) != wanted.get(name)):
             print(f"starting from the beginning: {self.path.name} is of a run with other {', '.join(other)}")
             return None
@@ -150,7 +153,8 @@ class Checkpoints(Callback):
         random.setstate(states["python"])
         np.random.set_state(states["numpy"])
         torch.set_rng_state(states["torch"])
-        torch.cuda.set_rng_state_all(states["cuda"])
+        if states["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(states["cuda"])
 
 
 def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, dict]:

@@ -50,12 +50,23 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
         os.replace(temporary, path)
+        _to_disk(path.parent)
     except Exception as error:
         error.add_note(f"{path} was not written; what was there before is as it was")
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and not in a cache alone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _schema(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,6 +4,7 @@ Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and 
 Models on disk are the business of `models.py`.
 """
 import ctypes
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class LanguageModelLoader:
     With `shuffle`, pass p over the data cuts at other offsets, in another order and on a random strand, all drawn from
     (seed, p): species are mixed and both strands seen. An epoch is one pass; with `epoch_bases`, about that many bases:
     going on where the last one stopped when shuffled, else always the same blocks, spread evenly. An epoch counts when it
-    was read to its end, so looking at a batch changes nothing. Memory: four arrays over blocks and one batch.
+    was read to its end, so looking at a batch changes nothing. Memory: one batch, and 15 bytes for each block (63 while a pass is drawn).
 
     Where several processes train together (`distributed.py`), `rows` are those of all: process `rank` of `ranks` serves every
     `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so that all serve equally many.
@@ -151,7 +152,7 @@ class LanguageModelLoader:
             raise ValueError(f"segments name species without bases: {sorted(unknown)}; there are {sorted(bases)}")
         self.species = list(bases)
         self.bases = [bases[s] for s in self.species]
-        self.genome = segments.species.map({s: i for i, s in enumerate(self.species)}).to_numpy()
+        self.genome = segments.species.map({s: i for i, s in enumerate(self.species)}).to_numpy(np.int16)
         self.start, self.end = segments.start.to_numpy(np.int64), segments.end.to_numpy(np.int64)
         self.tokenizer, self.rows, self.bptt, self.shuffle = tokenizer, rows, bptt, shuffle
         self.backwards, self.seed, self.epoch = backwards, seed, 0
@@ -160,6 +161,15 @@ class LanguageModelLoader:
         self.epoch_blocks = min(n_blocks, max(1, epoch_bases // self.block)) if epoch_bases else None
         self.windows = windows
         self.rank, self.ranks = rank(), ranks()
+
+    def fingerprint(self) -> str:
+        """What tells these data from others: a hash of the segments, the sizes of the genomes and the bases at a thousand places."""
+        found = hashlib.sha256(repr([(name, len(codes)) for name, codes in zip(self.species, self.bases)]).encode())
+        for values in (self.genome, self.start, self.end):
+            found.update(values.astype(np.int64).tobytes())
+        for i in np.linspace(0, len(self.start) - 1, min(len(self.start), 1000)).astype(int):
+            found.update(self.bases[self.genome[i]][self.start[i]:self.start[i] + 64].tobytes())
+        return found.hexdigest()
 
     def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
@@ -175,8 +185,8 @@ class LanguageModelLoader:
         start = np.maximum(first, self.start[segment])
         end = np.where(fits[segment], self.end[segment], np.minimum(first + self.block, self.end[segment]))
         order = rng.permutation(len(segment)) if self.shuffle else np.arange(len(segment))
-        strand = rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment), np.int64)
-        return self.genome[segment][order], start[order], (end - start)[order], strand[order]
+        strand = (rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment))).astype(np.int8)
+        return self.genome[segment][order], start[order], (end - start).astype(np.int32)[order], strand[order]
 
     def _epoch_blocks(self):
         """The blocks of this epoch, taken from as many passes as it touches."""

@@ -37,9 +37,9 @@ class Stop(Callback):
                 raise KeyboardInterrupt
 
 
-def language_model(seed=0):
+def language_model(seed=0, dna=1):
     seed_everything(seed)
-    bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(6, 150, 1)])
+    bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(6, 150, dna)])
     loaders = [LanguageModelLoader(bases, segments, tokenizer, rows=4, bptt=16, windows=3, shuffle=shuffle) for shuffle in (True, False)]
     return language_model_learner(new_language_model(tokenizer, embedding=8, hidden=12, layers=2), *loaders, drop_mult=.5)
 
@@ -118,6 +118,22 @@ def test_a_recipe_of_several_fits_goes_on_in_the_one_that_was_interrupted(tmp_pa
     with pytest.raises(KeyboardInterrupt):
         stages(tmp_path, stop=after)
     assert outcome(stages(tmp_path)) == outcome(stages())
+
+
+def test_a_language_model_that_reads_other_dna_starts_from_the_beginning(tmp_path, capsys):
+    """Same parameters, same sizes: only the bases differ, as after a download of another assembly."""
+    path = tmp_path / "run.ckpt"
+    for seed, says in [(1, False), (1, False), (2, True)]:
+        with pytest.raises(KeyboardInterrupt):
+            fit(language_model(dna=seed), Checkpoints(path, every=0), Stop(2))
+        assert ("other data" in capsys.readouterr().out) == says
+
+
+def test_forgetting_takes_what_a_kill_while_writing_has_left(tmp_path):
+    for name in ("run.ckpt", "run.ckpt.before", ".run.ckpt.123.tmp", "other.ckpt"):
+        (tmp_path / name).touch()
+    Checkpoints(tmp_path / "run.ckpt").forget()
+    assert [path.name for path in tmp_path.iterdir()] == ["other.ckpt"]
 
 
 def test_the_checkpoint_of_another_run_is_left_out(tmp_path, uninterrupted, capsys):

@@ -204,11 +204,16 @@ def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, f
 
 
 def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
-    params = {"SPLIT": "folds", "SPECIES": ["Human"], "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "GAPPED_SPANS": []}
-    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 1", "fan_out=folds", params=params)
-    assert done.returncode == 0 and done.stdout.count("(Human, fold ") == 10, done.stdout
+    """And the notebook that asks models about other species finds them, those of all species together too."""
+    params = {"SPLIT": "folds", "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "KMERS": [2], "GAPPED_SPANS": [],
+              "MODEL": "ulmfit_scratch_kmers", "TOGETHER": True}
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 10", "fan_out=folds", params=params)
+    assert done.returncode == 0 and done.stdout.count("(Human, fold ") == done.stdout.count("(All, fold ") == 10, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
-    assert rows[(rows.seed == 3) & (rows.k == 4)].fold.tolist() == ["oof", "0", "1", "2", "3", "4"]
+    rows = rows[(rows.seed == 3) & (rows.k == 4)]
+    for species, label in [("Human", ""), ("All", ""), ("Human", "from_mouse"), ("Human", "from_all")]:
+        assert rows[(rows.species == species) & (rows.label == label)].fold.tolist() == ["oof", "0", "1", "2", "3", "4"]
+    assert set(rows.split) == {"folds"}
 
 
 def test_a_killed_run_goes_on_by_the_same_command_and_two_at_once_are_refused(tree, first_run):
