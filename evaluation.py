@@ -17,7 +17,7 @@ from sklearn.metrics import (accuracy_score, average_precision_score, brier_scor
 from enhancers import FOLDS, split_and_fold
 from records import ENHANCER_KEY, predictions_path, read_results, read_table, record, write_predictions, write_table
 
-__all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "paired_auc_difference",
+__all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "paired_auc_difference",
            "read_results", "record", "record_run"]
 
 
@@ -55,35 +55,61 @@ def _variance(above: np.ndarray, below: np.ndarray) -> float:
     return above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)
 
 
-def delong_interval(labels, scores, level: float = 0.95) -> tuple[float, float, float]:
+def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float]:
+    """Mean and variance of what `placements(rows)` gives in each stratum, which counts by its pairs of a positive and a negative.
+
+    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left.
+    """
+    strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
+    if strata.shape != positive.shape:
+        raise ValueError(f"strata must be of the labels' shape {positive.shape}, not {strata.shape}")
+    parts = [np.flatnonzero(strata == stratum) for stratum in pd.unique(strata)]
+    counts = [(positive[rows].sum(), (~positive[rows]).sum()) for rows in parts]
+    kept = [(placements(rows), int(m) * int(n)) for rows, (m, n) in zip(parts, counts) if min(m, n) > 1]
+    if not kept:
+        raise ValueError("no stratum has two sequences of each class")
+    total = sum(pairs for _, pairs in kept)
+    return (float(sum(above.mean() * (pairs / total) for (above, _), pairs in kept)),
+            float(sum(_variance(above, below) * (pairs / total) ** 2 for (above, below), pairs in kept)))
+
+
+def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[float, float, float]:
     """ROC-AUC and its DeLong interval, `(auc, low, high)`; made on the logit scale, the interval stays in [0, 1].
 
-    `labels` (n,) of 0 and 1, `scores` (n,) of any monotone scale. At AUC 1 the DeLong variance is 0; the bound is then
-    low = (alpha / 2) ** (1 / min(m, n)): m positives and n negatives form min(m, n) disjoint, hence independent pairs,
-    and each is ordered rightly with probability AUC. AUC 0 mirrors it. Scores that are all equal give (0.5, 0.5, 0.5).
+    `labels` (n,) of 0 and 1, `scores` (n,) of any monotone scale. `strata` (n,), if given: only sequences of one stratum (a fold, a
+    percent of GC) are compared with each other; each counts by its pairs, and one with fewer than two of a class is left out.
+    At AUC 1 the DeLong variance is 0; the bound is then low = (alpha / 2) ** (1 / min(m, n)): m positives and n negatives form
+    min(m, n) disjoint, hence independent pairs, and each is ordered rightly with probability AUC. AUC 0 mirrors it. Scores that are all equal give (0.5, 0.5, 0.5).
     ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
     """
     positive, scores = _check_scores(labels, scores)
-    above, below = _placements(positive, scores)
-    auc, tail = float(above.mean()), (1 - level) / 2
+    auc, variance = _over_strata(positive, strata, lambda rows: _placements(positive[rows], scores[rows]))
+    tail = (1 - level) / 2
     if auc in (0.0, 1.0):
-        bound = tail ** (1 / min(len(above), len(below)))
+        bound = tail ** (1 / min(positive.sum(), (~positive).sum()))
         return (auc, bound, 1.0) if auc else (auc, 0.0, 1 - bound)
     odds = auc / (1 - auc)
-    width = norm.isf(tail) * math.sqrt(_variance(above, below)) / (auc * (1 - auc))
+    width = norm.isf(tail) * math.sqrt(variance) / (auc * (1 - auc))
     return auc, 1 / (1 + math.exp(width) / odds), 1 / (1 + math.exp(-width) / odds)
 
 
-def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95) -> dict[str, float]:
+def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95, strata=None) -> dict[str, float]:
     """AUC of `scores_a` minus AUC of `scores_b` on the same sequences: `difference, low, high, p_value` (two-sided).
 
-    DeLong's paired test; normal interval clipped to [-1, 1]. Scores that rank alike give difference 0 and p 1; another
-    difference without spread (one score perfect, the other constant, say) has no estimable error: interval and p NaN.
+    DeLong's paired test. Scores are (n,), or (models, n): then the mean of the models' AUCs counts. `strata` as in `delong_interval`.
+    The interval is normal, clipped to [-1, 1]. Scores that rank alike give difference 0 and p 1; another difference without
+    spread (one score perfect, the other constant, say) has no estimable error: interval and p NaN.
     """
-    positive, scores_a, scores_b = _check_scores(labels, scores_a, scores_b)
-    (above_a, below_a), (above_b, below_b) = _placements(positive, scores_a), _placements(positive, scores_b)
-    difference = float(above_a.mean() - above_b.mean())
-    error = math.sqrt(_variance(above_a - above_b, below_a - below_b))
+    a, b = np.atleast_2d(scores_a), np.atleast_2d(scores_b)
+    positive, *scores = _check_scores(labels, *a, *b)
+    shares = [1 / len(a)] * len(a) + [-1 / len(b)] * len(b)
+
+    def placements(rows):
+        each = [_placements(positive[rows], s[rows]) for s in scores]
+        return tuple(sum(share * values for share, values in zip(shares, side)) for side in zip(*each))
+
+    difference, variance = _over_strata(positive, strata, placements)
+    error = math.sqrt(variance)
     if error < 1e-12:  # no spread, but for rounding
         low, high, p_value = (0.0, 0.0, 1.0) if abs(difference) < 1e-12 else (math.nan,) * 3
         return {"difference": difference, "low": low, "high": high, "p_value": p_value}
@@ -113,10 +139,24 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5) -> dic
             "brier": float(brier_score_loss(positive, probabilities)), "n_test": len(positive)}
 
 
-def compare(predictions: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
-    """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`."""
-    both = predictions.merge(reference[["id", "probability"]], on="id", suffixes=("", "_reference"))
-    return {"n": len(both), **paired_auc_difference(both["label"], both["probability"], both["probability_reference"])}
+def compare(predictions, reference, within_folds: bool = False) -> dict[str, float]:
+    """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
+
+    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
+    other, so that folds whose probabilities lie higher or lower as a whole do not matter.
+    """
+    sides = [side if isinstance(side, list) else [side] for side in (predictions, reference)]
+    both = sides[0][0][["id", "label", "fold"]]
+    for number, table in enumerate(sides[0] + sides[1]):
+        both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
+    scores = [both[number] for number in range(len(both.columns) - 3)]
+    strata = both["fold"] if within_folds else None
+    return {"n": len(both), **paired_auc_difference(both["label"], scores[:len(sides[0])], scores[len(sides[0]):], strata=strata)}
+
+
+def difference_text(gain: Mapping) -> str:
+    """A difference of `compare` in one cell: "+0.0097 (+0.0020 to +0.0174)"."""
+    return f"{gain['difference']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
 
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):

@@ -103,6 +103,54 @@ def test_paired_difference_without_spread():
     assert result["difference"] == 0.5 and math.isnan(result["p_value"]) and math.isnan(result["low"])
 
 
+def naive_within(labels, scores, strata):
+    """AUC over the pairs whose two sequences share a stratum, pair by pair; for these tests every stratum has two of each class."""
+    wins = [(a > b) + .5 * (a == b) for a, s, p in zip(scores, strata, labels) if p for b, t, q in zip(scores, strata, labels) if s == t and not q]
+    return np.mean(wins)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3), st.sampled_from("abc")), max_size=40))
+def test_within_strata_only_pairs_of_one_stratum_count(rows):
+    rows += [(label, score, s) for s in "abc" for label, score in [(True, 1), (True, 2), (False, 0), (False, 3)]]
+    labels, scores, strata = map(np.array, zip(*rows, strict=True))
+    auc, low, high = ev.delong_interval(labels, scores, strata=strata)
+    assert auc == pytest.approx(naive_within(labels, scores, strata)) and 0 <= low <= auc <= high <= 1
+    moved = scores + 10 * (strata == "a") - 5 * (strata == "b")  # a stratum's level does not matter
+    assert ev.delong_interval(labels, moved, strata=strata) == (auc, low, high)
+    one = ev.delong_interval(labels, scores, strata=np.zeros(len(labels)))
+    assert one == ev.delong_interval(labels, scores)
+
+
+def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are_left_out():
+    labels, a = sample(200, 300, seed=5)
+    rng = np.random.default_rng(6)
+    strata, b = rng.integers(0, 4, 500), np.round(.5 * a + rng.normal(size=500), 1)
+
+    def difference(y, x, z, s):
+        return sum(np.mean(s == t) * (naive_auc(y[s == t], x[s == t]) - naive_auc(y[s == t], z[s == t])) for t in range(4))
+    result = ev.paired_auc_difference(labels, a, b, strata=strata)
+    assert [result["low"], result["high"]] == pytest.approx(bootstrap(labels, a, b, strata, statistic=difference, repeats=400), abs=.015)
+    alone = np.r_[strata, 9, 9, 9]
+    more = [np.r_[values, extra] for values, extra in ((labels, [1, 0, 0]), (a, [0, 5, 5]), (b, [5, 0, 0]))]
+    assert ev.paired_auc_difference(*more, strata=alone) == result
+    with pytest.raises(ValueError, match="no stratum has two"):
+        ev.delong_interval([1, 1, 0, 0], [1, 2, 3, 4], strata=[0, 1, 2, 3])
+
+
+def test_the_mean_of_several_models_is_compared_as_one():
+    labels, a = sample(100, 120, seed=7)
+    rng = np.random.default_rng(8)
+    b, c, d = (np.round(w * a + rng.normal(size=220), 1) for w in (.9, .6, .3))
+    result = ev.paired_auc_difference(labels, [a, b], [c, d])
+    assert result["difference"] == pytest.approx((naive_auc(labels, a) + naive_auc(labels, b) - naive_auc(labels, c) - naive_auc(labels, d)) / 2)
+    parts = [naive_placements(labels, s) for s in (a, b, c, d)]
+    above, below = ((p[0] + p[1] - p[2] - p[3]) / 2 for p in zip(*parts))
+    error = math.sqrt(naive_variance(above, below))
+    assert result["high"] - result["low"] == pytest.approx(2 * norm.ppf(.975) * error)
+    assert ev.paired_auc_difference(labels, [a, a], b) == pytest.approx(ev.paired_auc_difference(labels, a, b))
+
+
 def test_metrics_equal_scikit_learn():
     labels, scores = sample(decimals=2)
     probabilities = 1 / (1 + np.exp(-scores))
@@ -148,6 +196,11 @@ def test_predictions_are_compared_over_the_sequences_that_both_have():
     matched = other.set_index("id").loc[one.id[10:]]
     expected = {"n": 50, **ev.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability)}
     assert ev.compare(one, other) == expected
+    within = ev.compare(one.assign(fold=np.arange(60) % 3), other, within_folds=True)
+    assert {k: within[k] for k in within if k != "n"} == ev.paired_auc_difference(
+        one.label[10:], one.probability[10:], matched.probability, strata=np.arange(10, 60) % 3)
+    assert ev.compare([one, other], other)["difference"] == pytest.approx(expected["difference"] / 2)
+    assert ev.difference_text({"difference": .0097, "low": -.002, "high": .0174}) == "+0.0097 (-0.0020 to +0.0174)"
     shown = ev.comparison_table([dict(model="a", **expected)], "AUC", "the other's").to_html()
     assert "AUC minus the other's" in shown and f"{expected['difference']:+.4f}" in shown
 

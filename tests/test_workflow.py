@@ -205,12 +205,15 @@ def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, f
 
 def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
     """And the notebook that asks models about other species finds them, those of all species together too."""
-    params = {"SPLIT": "folds", "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "KMERS": [2], "GAPPED_SPANS": [],
+    pair = tree.parent / "pair"
+    for species in ("Human", "Mouse"):
+        shutil.copytree(tree.parent / "tiny/enhancers" / species, pair / "enhancers" / species)
+    params = {"SPECIES": "null", "SPLIT": "folds", "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "KMERS": [2], "GAPPED_SPANS": [],
               "MODEL": "ulmfit_scratch_kmers", "TOGETHER": True}
-    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 10", "fan_out=folds", params=params)
+    done = snakemake(tree, f"profile={pair}", "only=Enhancers 10", "fan_out=folds", params=params)
     assert done.returncode == 0 and done.stdout.count("(Human, fold ") == done.stdout.count("(All, fold ") == 10, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
-    rows = rows[(rows.seed == 3) & (rows.k == 4)]
+    rows = rows[(rows.profile == "pair") & (rows.k == 4)]
     for species, label in [("Human", ""), ("All", ""), ("Human", "from_mouse"), ("Human", "from_all")]:
         assert rows[(rows.species == species) & (rows.label == label)].fold.tolist() == ["oof", "0", "1", "2", "3", "4"]
     assert set(rows.split) == {"folds"}
