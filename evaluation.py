@@ -79,8 +79,8 @@ def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[f
     `labels` (n,) of 0 and 1, `scores` (n,) of any monotone scale. `strata` (n,), if given: only sequences of one stratum (a fold, a
     percent of GC) are compared with each other; each counts by its pairs, and one with fewer than two of a class is left out.
     At AUC 1 the DeLong variance is 0; the bound is then low = (alpha / 2) ** (1 / min(m, n)): m positives and n negatives form
-    min(m, n) disjoint, hence independent pairs, and each is ordered rightly with probability AUC. AUC 0 mirrors it. Scores that are all equal give (0.5, 0.5, 0.5).
-    ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
+    min(m, n) disjoint, hence independent pairs, and each is ordered rightly with probability AUC. AUC 0 mirrors it. Scores that
+    are all equal give (0.5, 0.5, 0.5). ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
     """
     positive, scores = _check_scores(labels, scores)
     auc, variance = _over_strata(positive, strata, lambda rows: _placements(positive[rows], scores[rows]))

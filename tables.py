@@ -17,9 +17,9 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from profiles import BUILT_IN
-from records import ENHANCER_KEY, read_published, read_results, replacing
+from records import ENHANCER_KEY, read_published, read_results, replacing, select
 
-__all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "setting_name",
+__all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "pretraining_seconds", "setting_name",
            "threshold_table", "update_tables"]
 
 _PROFILES = ("simulated", "pilot", "full")
@@ -30,7 +30,8 @@ _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic
            "cohn_cnn": "CNN of Cohn et al., retrained",
            "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
            "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
-           "ulmfit": "ULMFiT", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
+           "ulmfit": "ULMFiT", "ulmfit_scratch_kmers": "ULMFiT from k-mer log-odds, from scratch",
+           "ulmfit_no_pretraining_kmers": "ULMFiT from k-mer log-odds, without pretraining", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
            "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
            "ensemble": "ensemble of all these and baselines"}
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
@@ -89,6 +90,12 @@ def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
 def on_another_species(rows: pd.DataFrame) -> pd.Series:
     """Which rows are of models of another species, or of all (label from_mouse, from_all): they ask what carries over."""
     return rows["label"].str.startswith("from_")
+
+
+def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
+    """Seconds of the language model that an enhancer row's classifier started from; 0 without one."""
+    setting = {key: row[key] for key in ("k", "stride", "direction", "output", "contexts", "scale", "seed")}
+    return float(select(language_models, profile=row["encoder"], **setting)["seconds"].sum()) if row["encoder"] else 0.
 
 
 def setting_name(row: Mapping) -> str:
