@@ -9,10 +9,8 @@ half-open: [start, end), counted in bases from the beginning of the `.bases` fil
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,13 @@ import numpy as np
 import pandas as pd
 
 from records import replacing
+
+try:  # the same as Python's own, twice as fast; made for most processors
+    from isal.igzip import BadGzipFile, GzipFile
+    from isal.isal_zlib import error as InflateError
+except ImportError:
+    from gzip import BadGzipFile, GzipFile
+    from zlib import error as InflateError
 
 __all__ = [
     "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "find_sequences", "import_fasta",
@@ -97,9 +102,9 @@ def open_text(path: Path) -> Iterator[BinaryIO]:
                 raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")
             raw.seek(0)
         try:
-            with gzip.GzipFile(fileobj=raw) as file:
+            with GzipFile(fileobj=raw) as file:
                 yield file
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, InflateError, BadGzipFile) as error:
             raise ValueError(f"{path}: truncated or corrupt gzip file ({error}); fetch it again") from error
 
 

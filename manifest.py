@@ -46,9 +46,9 @@ def _processor() -> str:
 
 
 def _installed(root: Path) -> dict[str, str]:
-    """The installed versions of everything that requirements.txt pins."""
+    """The installed versions of what requirements.txt pins for every machine (a line with a condition is for some only)."""
     lines = (root / "requirements.txt").read_text().splitlines()
-    return {name: version(name) for name in (line.split("==")[0] for line in lines if line and not line.startswith("#"))}
+    return {name: version(name) for name in (line.split("==")[0] for line in lines if line and line[0] != "#" and ";" not in line)}
 
 
 def _checksums(data: Path) -> dict[str, str]:

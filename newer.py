@@ -20,7 +20,7 @@ def newer_releases(requirements: str) -> dict[str, tuple[str, str]]:
     done = subprocess.run([sys.executable, "-m", "pip", "list", "--outdated", "--format=json", "--disable-pip-version-check"],
                           capture_output=True, text=True, check=True)
     newest = {_canonical(row["name"]): row["latest_version"] for row in json.loads(done.stdout)}
-    pins = dict(line.split("==") for line in requirements.splitlines() if line and not line.startswith("#"))
+    pins = dict(line.partition(";")[0].split("==") for line in requirements.splitlines() if line and not line.startswith("#"))
     return {name: (pin, newest[_canonical(name)]) for name, pin in pins.items() if newest.get(_canonical(name), pin) != pin}
 
 
@@ -30,8 +30,12 @@ def _canonical(name: str) -> str:
 
 def with_newest(requirements: str, newer: dict[str, tuple[str, str]]) -> str:
     """requirements.txt with the newer releases in place of those pins."""
-    lines = requirements.splitlines()
-    return "\n".join(f"{name}=={newer[name][1]}" if (name := line.split("==")[0]) in newer else line for line in lines) + "\n"
+    def renewed(line: str) -> str:
+        pin, semicolon, marker = line.partition(";")
+        name = pin.split("==")[0]
+        return f"{name}=={newer[name][1]}{semicolon}{marker}" if name in newer else line
+
+    return "\n".join(map(renewed, requirements.splitlines())) + "\n"
 
 
 def passes(requirements: str) -> bool:

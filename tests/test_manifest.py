@@ -71,4 +71,4 @@ def test_missing_rows_and_other_data_are_differences(root):
 
 
 def test_newer_releases_take_the_place_of_pins():
-    assert with_newest("# pins\na==1\nb-c==2\n", {"b-c": ("2", "3.1")}) == "# pins\na==1\nb-c==3.1\n"
+    assert with_newest("# pins\na==1\nb-c==2; os_name == \"posix\"\n", {"b-c": ("2", "3.1")}) == "# pins\na==1\nb-c==3.1; os_name == \"posix\"\n"
