@@ -160,10 +160,11 @@ def difference_text(gain: Mapping) -> str:
 
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
-    """Rows with the columns of `compare` and any others as a styled table."""
+    """Rows with the columns of `compare`, `within folds` (the difference within folds) if it is there, and any others as a styled table."""
     names = {"difference": f"{minuend} minus {subtrahend}", "low": "95 % low", "high": "95 % high", "p_value": "p"}
-    forms = {"p": "{:.1e}", **dict.fromkeys(list(names.values())[:3], "{:+.4f}"), "n": "{:,}"}
-    return pd.DataFrame(rows).rename(columns=names).style.format(forms, precision=3, na_rep="–").set_properties(
+    forms = {"p": "{:.1e}", **dict.fromkeys([*list(names.values())[:3], "within folds"], "{:+.4f}"), "n": "{:,}"}
+    table = pd.DataFrame(rows).rename(columns=names)
+    return table.style.format({column: form for column, form in forms.items() if column in table}, precision=3, na_rep="–").set_properties(
         subset=["p"], **{"white-space": "nowrap"}).hide(axis="index")
 
 
