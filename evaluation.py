@@ -160,9 +160,10 @@ def difference_text(gain: Mapping) -> str:
 
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
-    """Rows with the columns of `compare`, `within folds` (the difference within folds) if it is there, and any others as a styled table."""
+    """Rows with the columns of `compare` and any others as a styled table; `within folds` (a difference) and minutes, if there, in their forms."""
     names = {"difference": f"{minuend} minus {subtrahend}", "low": "95 % low", "high": "95 % high", "p_value": "p"}
-    forms = {"p": "{:.1e}", **dict.fromkeys([*list(names.values())[:3], "within folds"], "{:+.4f}"), "n": "{:,}"}
+    forms = {"p": "{:.1e}", **dict.fromkeys([*list(names.values())[:3], "within folds"], "{:+.4f}"), "n": "{:,}",
+             "minutes": "{:,.1f}", "more minutes": "{:+,.1f}"}
     table = pd.DataFrame(rows).rename(columns=names)
     return table.style.format({column: form for column, form in forms.items() if column in table}, precision=3, na_rep="–").set_properties(
         subset=["p"], **{"white-space": "nowrap"}).hide(axis="index")
