@@ -33,7 +33,7 @@ _MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic
            "ulmfit": "ULMFiT", "ulmfit_scratch_kmers": "ULMFiT from k-mer log-odds, from scratch",
            "ulmfit_no_pretraining_kmers": "ULMFiT from k-mer log-odds, without pretraining", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
            "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
-           "ensemble": "ensemble of all these and baselines"}
+           "ensemble": "ensemble of all these and baselines", "ensemble_stacked": "stacked ensemble of all these and baselines"}
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
