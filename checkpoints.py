@@ -41,7 +41,7 @@ class Checkpoints(Callback):
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
     def __init__(self, path: str | Path, every: float = 300., **identity):
-        self.path, self.every, self.identity = Path(path), every, identity
+        self.path, self.every, self.identity, self.known_by = Path(path), every, identity, identity
         self.before = self.path.with_name(f"{self.path.name}.before")
 
     def forget(self) -> None:
@@ -54,9 +54,8 @@ class Checkpoints(Callback):
         return self.earlier + time.monotonic() - self.began
 
     def before_fit(self):
-        self.known_by = dict(self.identity)
         if hasattr(self.dls.train, "fingerprint"):
-            self.known_by["data"] = self.dls.train.fingerprint()
+            self.known_by = self.identity | {"data": self.dls.train.fingerprint()}
         self.began, self.earlier, self.kept = time.monotonic(), 0., agreed(self._read() if rank() == 0 else None)
         self.written = self.began
         if self.kept:
