@@ -112,7 +112,7 @@ FAN_OUT = str(config.get("fan_out") or "")
 if FAN_OUT not in ("", "species", "folds"):
     raise WorkflowError(f"fan_out={FAN_OUT!r}: use species, or folds for species and folds, or leave it out")
 SPECIES = (GIVEN.get("SPECIES") or sorted(path.name for path in DATA.glob("enhancers/*") if path.is_dir())) if FAN_OUT else []
-if SPECIES and GIVEN.get("TOGETHER") and "All" not in SPECIES:
+if SPECIES and GIVEN.get("TOGETHER") and not GIVEN.get("SPECIES"):
     SPECIES = [*SPECIES, "All"]  # enhancers.ALL, whose import would take seconds
 if FAN_OUT and not SPECIES:
     raise WorkflowError(f"fan_out: no species in {DATA / 'enhancers'}; fetch or simulate the data first (data/README.md)")

@@ -55,22 +55,24 @@ def _variance(above: np.ndarray, below: np.ndarray) -> float:
     return above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)
 
 
-def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float]:
+def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float, int]:
     """Mean and variance of what `placements(rows)` gives in each stratum, which counts by its pairs of a positive and a negative.
 
-    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left.
+    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left. Also
+    returned: how many disjoint pairs the strata hold, the size of the rarer class of each summed.
     """
     strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
     if strata.shape != positive.shape:
         raise ValueError(f"strata must be of the labels' shape {positive.shape}, not {strata.shape}")
     parts = [np.flatnonzero(strata == stratum) for stratum in pd.unique(strata)]
     counts = [(positive[rows].sum(), (~positive[rows]).sum()) for rows in parts]
-    kept = [(placements(rows), int(m) * int(n)) for rows, (m, n) in zip(parts, counts) if min(m, n) > 1]
+    kept = [(placements(rows), int(m) * int(n), int(min(m, n))) for rows, (m, n) in zip(parts, counts) if min(m, n) > 1]
     if not kept:
         raise ValueError("no stratum has two sequences of each class")
-    total = sum(pairs for _, pairs in kept)
-    return (float(sum(above.mean() * (pairs / total) for (above, _), pairs in kept)),
-            float(sum(_variance(above, below) * (pairs / total) ** 2 for (above, below), pairs in kept)))
+    total = sum(pairs for _, pairs, _ in kept)
+    mean = sum(above.mean() * pairs for (above, _), pairs, _ in kept) / total
+    variance = sum(_variance(above, below) * (pairs / total) ** 2 for (above, below), pairs, _ in kept)
+    return float(mean), float(variance), sum(disjoint for *_, disjoint in kept)
 
 
 def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[float, float, float]:
@@ -83,10 +85,10 @@ def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[f
     are all equal give (0.5, 0.5, 0.5). ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
     """
     positive, scores = _check_scores(labels, scores)
-    auc, variance = _over_strata(positive, strata, lambda rows: _placements(positive[rows], scores[rows]))
+    auc, variance, disjoint = _over_strata(positive, strata, lambda rows: _placements(positive[rows], scores[rows]))
     tail = (1 - level) / 2
     if auc in (0.0, 1.0):
-        bound = tail ** (1 / min(positive.sum(), (~positive).sum()))
+        bound = tail ** (1 / disjoint)
         return (auc, bound, 1.0) if auc else (auc, 0.0, 1 - bound)
     odds = auc / (1 - auc)
     width = norm.isf(tail) * math.sqrt(variance) / (auc * (1 - auc))
@@ -108,7 +110,7 @@ def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95, strat
         each = [_placements(positive[rows], s[rows]) for s in scores]
         return tuple(sum(share * values for share, values in zip(shares, side)) for side in zip(*each))
 
-    difference, variance = _over_strata(positive, strata, placements)
+    difference, variance, _ = _over_strata(positive, strata, placements)
     error = math.sqrt(variance)
     if error < 1e-12:  # no spread, but for rounding
         low, high, p_value = (0.0, 0.0, 1.0) if abs(difference) < 1e-12 else (math.nan,) * 3
@@ -193,7 +195,7 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
         kept.attrs = {"made_with": made_with, "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own}
         write_table(waiting / f"{alone}.parquet", kept)
         others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
-        same = {fold: table for fold, table in others.items() if table.attrs["made_with"] == made_with}
+        same = {fold: table for fold, table in others.items() if table.attrs.get("made_with") == made_with}
         if other := sorted(set(others) - set(same)):
             print(f"fold {', '.join(map(str, other))} in {waiting} was made with another version, other parameters or other data: "
                   "nothing is recorded until it has run again like this one")

@@ -52,12 +52,12 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
         os.replace(temporary, path)
-        _to_disk(path.parent)
     except Exception as error:
         error.add_note(f"{path} was not written; what was there before is as it was")
         raise
     finally:
         temporary.unlink(missing_ok=True)
+    _to_disk(path.parent)
 
 
 def _to_disk(path: Path) -> None:

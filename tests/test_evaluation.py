@@ -138,6 +138,13 @@ def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are
         ev.delong_interval([1, 1, 0, 0], [1, 2, 3, 4], strata=[0, 1, 2, 3])
 
 
+@pytest.mark.parametrize("n", [7, 9, 10])
+def test_scores_that_are_perfect_in_every_stratum_have_an_auc_of_one(n):
+    labels, strata = np.tile([0, 0, 0, 1, 1], n), np.repeat(np.arange(n), 5)
+    auc, low, high = ev.delong_interval(labels, labels + strata, strata=strata)
+    assert (auc, high) == (1, 1) and low == pytest.approx(.025 ** (1 / (2 * n)))
+
+
 def test_the_mean_of_several_models_is_compared_as_one():
     labels, a = sample(100, 120, seed=7)
     rng = np.random.default_rng(8)
