@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from profiles import checked_label, encoder_folder, genome_files, model_name, profile_paths, recipe_name
+from profiles import (checked_label, encoder_folder, genome_files, model_name, profile_paths, project_path, recipe_name,
+                      results_folder)
 
 
 @pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
@@ -21,12 +22,28 @@ def test_a_folder_is_a_profile(tmp_path, monkeypatch):
     name, data, artifacts = expected
     assert (name, data, artifacts.parent) == ("cats", folder.resolve(), tmp_path / "artifacts")
     assert re.fullmatch("cats-[0-9a-f]{8}", artifacts.name)
-    monkeypatch.chdir(folder.parent)
-    assert profile_paths("cats", tmp_path) == expected
+    monkeypatch.chdir("/")
+    assert profile_paths("elsewhere/cats", tmp_path) == expected
     monkeypatch.setenv("HOME", str(folder.parent))
     assert profile_paths("~/cats", tmp_path) == expected
     (tmp_path / "link").symlink_to(folder)
     assert profile_paths(str(tmp_path / "link"), tmp_path) == expected
+
+
+def test_a_path_in_a_parameter_starts_at_the_project_wherever_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert project_path("models/x", tmp_path) == tmp_path / "models/x"
+    assert project_path("~/x.fa", tmp_path) == Path("/home/someone/x.fa")
+    assert project_path("/d/x.fa", tmp_path) == Path("/d/x.fa")
+
+
+def test_data_artifacts_and_results_may_lie_outside_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
+    assert results_folder(tmp_path) == tmp_path / "results"
+    for name in ("DATA", "ARTIFACTS", "RESULTS"):
+        monkeypatch.setenv(f"GENOMIC_{name}", f"/scratch/{name.lower()}")
+    assert profile_paths("pilot", tmp_path) == ("pilot", Path("/scratch/data/pilot"), Path("/scratch/artifacts/pilot"))
+    assert results_folder(tmp_path) == Path("/scratch/results")
 
 
 def test_two_folders_of_one_name_share_no_artifacts(tmp_path):
@@ -43,9 +60,8 @@ def test_a_folder_called_like_a_known_profile_is_refused(tmp_path, monkeypatch, 
     folder.mkdir(parents=True)
     with pytest.raises(ValueError, match=f"elsewhere.{name}.*is a profile of this project.*without a path.*rename the folder"):
         profile_paths(str(folder), tmp_path)
-    monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="is a profile of this project"):
-        profile_paths(".", tmp_path)
+        profile_paths(".", folder)
 
 
 def test_a_known_profile_may_be_a_link_to_another_disk(tmp_path):
@@ -110,6 +126,7 @@ def test_the_encoder_comes_from_this_profile_another_one_or_a_folder(tmp_path):
     assert encoder_folder(None, "pilot", "name", tmp_path) == own
     assert encoder_folder("full", "pilot", "name", tmp_path) == other
     assert encoder_folder(str(loose), "pilot", "name", tmp_path) == loose
+    assert encoder_folder("downloads/anything", "pilot", "name", tmp_path) == loose
 
 
 def test_a_missing_encoder_says_which_notebook_makes_it(tmp_path):
