@@ -9,33 +9,35 @@ JOBS ?=
 PROCESSES ?=
 FAN_OUT ?=
 BIN := .venv/bin
+# As they were typed, whatever they hold: not expanded by make, not read by a shell.
+override PROFILE := $(value PROFILE)
+override ONLY := $(value ONLY)
+override PARAMS := $(value PARAMS)
+export PROFILE ONLY PARAMS JOBS PROCESSES FAN_OUT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
-	@snakemake --cores all --rerun-incomplete --nolock $(if $(FAN_OUT),--keep-going) --quiet host progress reason rules --config profile="$(PROFILE)" only="$(ONLY)" $(if $(PARAMS),params="$(PARAMS) ") jobs="$(JOBS)" processes="$(PROCESSES)" fan_out="$(FAN_OUT)"
-	@python tables.py show "$(PROFILE)"
-	@python manifest.py write "$(PROFILE)"
-	@python -c 'import sys; from profiles import profile_paths; print(f"Executed notebooks: {profile_paths(sys.argv[1])[2]}/notebooks/")' "$(PROFILE)"
+	@$(BIN)/python run_series.py
 
 test: .venv/installed
-	@python -m pytest
+	@$(BIN)/python -m pytest
 
 lab: .venv/installed
-	@jupyter lab
+	@$(BIN)/python -m jupyter lab
 
 bench: .venv/installed
-	@python benchmarks/run.py
+	@$(BIN)/python benchmarks/run.py
 
 tables: .venv/installed
-	@python tables.py update
+	@$(BIN)/python tables.py update
 
 verify: .venv/installed
-	@python manifest.py verify
+	@$(BIN)/python manifest.py verify
 
 newer: .venv/installed
-	@python newer.py
+	@$(BIN)/python newer.py
 
 clean:
 	rm -rf artifacts .snakemake

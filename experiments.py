@@ -74,5 +74,5 @@ PRESETS = {"simulated": {"BATCH_SIZE": 16, "MARKED": 4, "GATHERED": 40, "HOSTS":
            "pilot": _SHIPPED | {"EPOCHS": 4}, "mammals": _SHIPPED | {"EPOCHS": 1}}
 # What makes the data of a profile, and the file that says they are there. A folder of the user's is there already.
 MAKERS = {"simulated": ("data/simulate.py", "README.md"),
-          **{name: (f"data/fetch.py {name}", "downloads/record.json") for name in ("pilot", "mammals", "benchmark", "full")}}
+          **dict.fromkeys(("pilot", "mammals", "benchmark", "full"), ("data/fetch.py", "downloads/record.json"))}
 FOLDS = 5  # of a split in folds, as enhancers.folds_of says

@@ -1,7 +1,7 @@
 """Executes a notebook; `torchrun run_notebook.py NOTEBOOK OUTPUT PARAMETERS` has several processes do so that train one model.
 
-OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the parameters cell. The README's "Long runs and clusters"
-shows the commands.
+OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. The README's "Long runs and
+clusters" shows the commands.
 """
 import json
 import os
@@ -11,35 +11,82 @@ from pathlib import Path
 
 import papermill
 from filelock import FileLock, Timeout
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from given import TAGS, notebook_parameters
 
 __all__ = ["run_notebook"]
 
 
-def run_notebook(source: str | Path, output: str | Path | None, values: dict) -> None:
-    """Execute `source` in its own folder with `values` in its parameters cell; a complete copy is left at `output`, unless None.
+class OwnKernel(AsyncKernelManager):
+    """The kernel of the Python that runs this, wherever others are installed; ended by a request, without an interrupt first.
 
-    Until it is complete the copy is called `<output>.unfinished.ipynb`. Raises RuntimeError, saying which cell failed and how, or that
-    another process is executing the same copy: one that outlived the command which started it, say.
+    jupyter_client interrupts every kernel that it ends, also one that has nothing left to do, and the kernel then complains of it.
     """
+
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[], parent=self)  # what is found nowhere is sys.executable's own
+
+    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        if now or restart or not self.owns_kernel:
+            return await super().shutdown_kernel(now=now, restart=restart)
+        self.shutting_down = True
+        self.stop_restarter()
+        await self.request_shutdown(restart=False)
+        await self.finish_shutdown(restart=False)
+        await self.cleanup_resources(restart=False)
+
+
+def run_notebook(source: str | Path, output: str | Path | None, values: dict) -> None:
+    """Execute `source` in its own folder with `values` below its cells of parameters; a complete copy is left at `output`, unless None.
+
+    Until it is complete the copy is called `<output>.unfinished.ipynb`, and an earlier one stays. Raises ValueError for a value of
+    which the notebook has no parameter; RuntimeError, saying which cell failed and how, or that another process is executing
+    the same copy: one that outlived the command which started it, say.
+    """
+    source = Path(source).absolute()
+    notebook = with_values(source, values)
     if output is None:
-        return _execute(Path(source), None, values)
-    output = Path(output)
+        return _execute(source, notebook, None)
+    output = Path(output).absolute()
     unfinished = output.with_suffix(".unfinished.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output.with_name(f".{output.name}.lock"), timeout=0):
-            _execute(Path(source), unfinished, values)
+            _execute(source, notebook, unfinished)
             unfinished.replace(output)
     except Timeout:
         raise RuntimeError(f"{output.stem}: another process is executing it to the same file, {output}: wait for its end, or end it") from None
 
 
-def _execute(source: Path, unfinished: Path | None, values: dict) -> None:
+def with_values(source: Path, values: dict) -> NotebookNode:
+    """The notebook with a cell of `values` after the last cell of parameters: papermill alone would put it after the first.
+
+    Raises ValueError for a name that no cell of parameters has: papermill would set it, and nothing would read it.
+    """
+    if unknown := sorted(set(values) - set(notebook_parameters(source))):
+        raise ValueError(f"{source.stem} has no parameter {', '.join(unknown)}")
+    notebook = load_notebook_node(str(source))
+    if not values:
+        return notebook
+    notebook = parameterize_notebook(notebook, values)
+    injected = next(cell for cell in notebook.cells if "injected-parameters" in cell.metadata.tags)
+    notebook.cells.remove(injected)
+    last = max(place for place, cell in enumerate(notebook.cells) if set(TAGS) & set(cell.metadata.tags))
+    notebook.cells.insert(last + 1, injected)
+    return notebook
+
+
+def _execute(source: Path, notebook: NotebookNode, unfinished: Path | None) -> None:
     see = f"\nSee {unfinished}" if unfinished else ""
     try:
-        papermill.execute_notebook(str(source), unfinished and str(unfinished), values, cwd=str(source.parent), progress_bar=False,
-                                   extra_arguments=["--log-level=ERROR"])
+        papermill.execute_notebook(notebook, unfinished and str(unfinished), cwd=str(source.parent), progress_bar=False,
+                                   kernel_manager_class=OwnKernel, extra_arguments=["--log-level=ERROR"])
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{source.stem}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}{see}") from None
     except DeadKernelError:
@@ -52,5 +99,5 @@ if __name__ == "__main__":
         process = int(os.environ.get("RANK", 0))
         os.environ.setdefault("NOTEBOOKS_COMMAND", f"torchrun {shlex.join(sys.argv)}")  # for the result rows
         run_notebook(notebook, None if process else copy, json.loads(given))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         sys.exit(f"\nFAILED  process {process}: {error}\n")
