@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,11 +13,11 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 
 from experiments import LANGUAGE_MODELS, MAKERS
-from gpus import a_gpu_of_its_own, visible_gpus
-from run_notebook import run_notebook
-from series import Series, relative, run_name
+from gpus import visible_gpus
+from series import Series, relative
 
-ROOT = Path(workflow.basedir)
+ROOT, PYTHON = Path(workflow.basedir), sys.executable
+RUN_NOTEBOOK = ROOT / "run_notebook.py"
 try:
     SERIES = Series(str(config.get("profile") or "simulated"), str(config.get("only") or ""), config.get("params") or "",
                     str(config.get("fan_out") or ""), int(config.get("processes") or 1))
@@ -36,6 +35,15 @@ def executed(run):
     return relative(SERIES.executed(*run))
 
 
+def processes(notebook):
+    return SERIES.processes if notebook in LANGUAGE_MODELS else 1
+
+
+def kept(copy):
+    """An earlier copy stays until the new one is complete."""
+    return update(copy) if os.path.exists(copy) else copy
+
+
 def inputs(notebook):
     data = [relative(path) for path in SERIES.reads(notebook)]
     if SERIES.profile in MAKERS and SERIES.profile != "simulated":
@@ -43,27 +51,7 @@ def inputs(notebook):
     return data + [executed((needed, variation)) for needed in SERIES.needs(notebook) for variation in SERIES.variations(needed)]
 
 
-def execute(notebook, variation, threads):
-    name, output, values = run_name(notebook, variation), SERIES.executed(notebook, variation), SERIES.values(notebook, variation)
-    processes = SERIES.processes if notebook in LANGUAGE_MODELS else 1
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // processes))
-    os.environ["NOTEBOOKS_COMMAND"] = SERIES.command  # for the result rows
-    started = time.time()
-    print(f"{name} ...", flush=True)
-    try:
-        if processes == 1:
-            with a_gpu_of_its_own(Path(".snakemake")) as environment:
-                os.environ.update(environment)
-                run_notebook(SERIES.source(notebook), output, values)
-        else:
-            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-            subprocess.run([*torchrun, ROOT / "run_notebook.py", SERIES.source(notebook), output, json.dumps(values)], check=True)
-    except (RuntimeError, subprocess.CalledProcessError) as error:
-        if isinstance(error, RuntimeError):
-            print(f"\nFAILED  {error}\n", flush=True)
-        raise WorkflowError(f"{name} failed") from None
-    print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
-
+os.environ["NOTEBOOKS_COMMAND"] = SERIES.command  # for the result rows
 
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     # Gone with the process, however it ends. Snakemake's own lock would stay after a kill or a power cut, and refuse the run that goes on.
@@ -99,8 +87,9 @@ for number, run in enumerate(SERIES.runs):
     rule:
         name: re.sub(r"\W+", "_", " ".join(run).strip())
         input: relative(SERIES.source(run[0])), *inputs(run[0])
-        output: update(executed(run))  # the earlier copy stays until the new one is complete
-        params: run=run, identity=SERIES.identity(*run), always=time.time() if SERIES.of_the_user(run[0]) else None
+        output: kept(executed(run))
+        params: values=json.dumps(SERIES.values(*run)), files=SERIES.files(*run), processes=processes(run[0]),
+                always=time.time() if SERIES.of_the_user(run[0]) else None
         priority: len(SERIES.runs) - number
-        threads: CORES if run[0] in LANGUAGE_MODELS and SERIES.processes > 1 else max(1, CORES // JOBS)
-        run: execute(*params.run, threads)
+        threads: CORES if processes(run[0]) > 1 else max(1, CORES // JOBS)
+        shell: "{PYTHON:q} {RUN_NOTEBOOK:q} --threads {threads} --processes {params.processes} {input[0]:q} {output[0]:q} {params.values:q}"

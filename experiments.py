@@ -1,7 +1,7 @@
 """Which notebooks there are, what each needs, and which experiments a profile runs: tables only."""
 
-__all__ = ["BASELINES", "DEFAULT_VARIED", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS", "SETTINGS", "SIZES",
-           "USES", "VARIATIONS", "VARIED"]
+__all__ = ["BASELINES", "DEFAULT_VARIED", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS",
+           "SETTINGS", "SIZES", "USES", "VARIATIONS", "VARIED"]
 
 _FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
     "Genomic Language Models": ["Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2",
@@ -47,24 +47,29 @@ VARIATIONS = {
     "k-mers, grouped": FROM_KMERS | {"SPLIT": "grouped"},
     "k-mers, composition matched": FROM_KMERS | {"SPLIT": "composition_matched"},
 }
-SIZES = (100, 300, 1000, 3000)  # training sequences; small batches and more epochs where there would be few updates in all
-for _n in SIZES:
-    _fewer = {"N_TRAIN": _n, "LABEL": f"n{_n}", "BATCH_SIZE": min(64, max(8, _n // 32)),
-              "STAGE_EPOCHS": [2, 2, 2, 6] if _n < 1000 else [1, 1, 1, 3]}
-    VARIATIONS |= {f"{_n} training sequences": _fewer,
-                   f"{_n} training sequences, from k-mer log-odds": _fewer | FROM_KMERS,
-                   f"{_n} training sequences, from scratch": _fewer | FROM_SCRATCH}
+SIZES = (100, 300, 1000, 3000)
+FEWER = {f"{n} training sequences": {"N_TRAIN": n, "LABEL": f"n{n}"} for n in SIZES}
+for _name, _fewer in FEWER.items():
+    _n = _fewer["N_TRAIN"]  # small batches, and more epochs where there would be few updates in all
+    _trained = _fewer | {"BATCH_SIZE": min(64, max(8, _n // 32)), "STAGE_EPOCHS": [2, 2, 2, 6] if _n < 1000 else [1, 1, 1, 3]}
+    VARIATIONS |= {_name: _trained, f"{_name}, from k-mer log-odds": _trained | FROM_KMERS,
+                   f"{_name}, from scratch": _trained | FROM_SCRATCH}
+
+
+def _pick(*names: str) -> dict[str, dict]:
+    return {name: VARIATIONS[name] for name in names}
+
 
 # Which of them a profile runs, by notebook. What picks a model by itself may ask for the one from k-mer log-odds.
-ABLATIONS, SPLITS = ["no fine-tuning", "no pretraining", "from scratch"], ["grouped", "composition matched"]
-EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
-DEFAULT_VARIED = {SETTINGS[0]: ["from k-mer log-odds"]}
-_REAL = {SETTINGS[0]: ["from k-mer log-odds", *ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"],
-         SETTINGS[1]: ["from k-mer log-odds", *ABLATIONS, "no gaps", "one strand", *SPLITS,
-                       *(f"k-mers, {split}" for split in SPLITS), *EFFICIENCY],
-         SETTINGS[2]: ["from k-mer log-odds", *ABLATIONS],
-         BASELINES: [*SPLITS, *(f"{n} training sequences" for n in SIZES)]}
-VARIED = {"simulated": {SETTINGS[0]: ["from k-mer log-odds", "from scratch"]}, "pilot": _REAL, "mammals": _REAL}
+_ABLATIONS, _SPLITS = ("no fine-tuning", "no pretraining", "from scratch"), ("grouped", "composition matched")
+_EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
+DEFAULT_VARIED = {SETTINGS[0]: _pick("from k-mer log-odds")}
+_REAL = {SETTINGS[0]: _pick("from k-mer log-odds", *_ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"),
+         SETTINGS[1]: _pick("from k-mer log-odds", *_ABLATIONS, "no gaps", "one strand", *_SPLITS,
+                            *(f"k-mers, {split}" for split in _SPLITS), *_EFFICIENCY),
+         SETTINGS[2]: _pick("from k-mer log-odds", *_ABLATIONS),
+         BASELINES: _pick(*_SPLITS) | FEWER}
+VARIED = {"simulated": {SETTINGS[0]: _pick("from k-mer log-odds", "from scratch")}, "pilot": _REAL, "mammals": _REAL}
 
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch;
 # attribution of fewer sequences, for time. Real data: every sequence is scored once; the smaller corpus is read four times;

@@ -1,12 +1,15 @@
-"""Executes a notebook; `torchrun run_notebook.py NOTEBOOK OUTPUT PARAMETERS` has several processes do so that train one model.
+"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK OUTPUT PARAMETERS`.
 
-OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. The README's "Long runs and
-clusters" shows the commands.
+OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under `torchrun` several
+processes train one model; the README's "Long runs and clusters" shows the commands.
 """
+import argparse
 import json
 import os
 import shlex
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import papermill
@@ -19,6 +22,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from given import TAGS, notebook_parameters
+from gpus import a_gpu_of_its_own
 
 __all__ = ["run_notebook"]
 
@@ -93,11 +97,45 @@ def _execute(source: Path, notebook: NotebookNode, unfinished: Path | None) -> N
         raise RuntimeError(f"{source.stem}: its kernel died, as it does when memory runs out.{see}") from None
 
 
-if __name__ == "__main__":
+def run_on_this_machine(source: str, output: str, values: dict, processes: int) -> None:
+    """`run_notebook` on a GPU of its own, or by several processes; says when it began and what it took. Errors as there."""
+    name, started = Path(output).stem, time.time()
+    print(f"{name} ...", flush=True)
+    if processes == 1:
+        with a_gpu_of_its_own(Path(".snakemake")) as environment:
+            os.environ.update(environment)
+            run_notebook(source, output, values)
+    else:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run([*torchrun, __file__, source, output, json.dumps(values)])
+        if done.returncode:
+            raise RuntimeError(f"{name}, {processes} processes: see above")
+    print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebook")
+    parser.add_argument("output", help="the executed copy")
+    parser.add_argument("parameters", type=json.loads, help="a JSON object of values")
+    parser.add_argument("--processes", type=int, default=1, help="to start, which train one model together")
+    parser.add_argument("--threads", type=int, help="of all processes together")
+    given = parser.parse_args()
+    if given.threads:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, given.threads // given.processes))
+    os.environ.setdefault("NOTEBOOKS_COMMAND", f"torchrun {shlex.join(sys.argv)}")  # for the result rows
+    process, what = os.environ.get("RANK"), ""
     try:
-        notebook, copy, given = sys.argv[1:]
-        process = int(os.environ.get("RANK", 0))
-        os.environ.setdefault("NOTEBOOKS_COMMAND", f"torchrun {shlex.join(sys.argv)}")  # for the result rows
-        run_notebook(notebook, None if process else copy, json.loads(given))
+        if process is None:
+            run_on_this_machine(given.notebook, given.output, given.parameters, given.processes)
+        else:
+            what = f"process {process}: "
+            run_notebook(given.notebook, given.output if process == "0" else None, given.parameters)
     except (RuntimeError, ValueError) as error:
-        sys.exit(f"\nFAILED  process {process}: {error}\n")
+        sys.exit(f"\nFAILED  {what}{error}\n")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ import nbformat
 
 from experiments import USES
 from profiles import ROOT, results_folder
+from records import replacing
 from series import Series
 
 __all__ = ["home_of_its_own", "written_by"]
@@ -63,11 +64,12 @@ def _number(name: str) -> int | None:
 def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapping) -> int:
     """Run Snakemake on what the series wants; its exit status."""
     config = {"profile": series.profile, "only": series.only, "params": series.given, "fan_out": series.fan_out,
-              "processes": series.processes, "jobs": jobs or ""}
-    # JSON is YAML: every text arrives as it was typed
-    entries = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in config.items() if value]
+              "processes": series.processes, "jobs": jobs}
+    told = folder / ".snakemake" / f"{series.artifacts.name}.config.json"  # in a file, every text arrives as it was typed
+    with replacing(told) as temporary:
+        temporary.write_text(json.dumps(config))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "all",
-               "--rerun-incomplete", "--nolock", *(["--keep-going"] if series.fan_out else []), *QUIET, "--config", *entries]
+               "--rerun-incomplete", "--nolock", *(["--keep-going"] if series.fan_out else []), *QUIET, "--configfile", str(told)]
     process = subprocess.Popen(command, env={**os.environ, **environment})
     while True:
         try:
@@ -98,7 +100,9 @@ def main() -> int:
         return status
     if not all(notebook in USES for notebook, _ in series.wanted):
         for command in (["tables.py", "show", series.profile], ["manifest.py", "write", series.profile]):
-            subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=True, env={**os.environ, **environment})
+            done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], env={**os.environ, **environment})
+            if done.returncode:
+                return done.returncode
     print(f"Executed notebooks: {series.artifacts / 'notebooks'}/")
     copies = [series.executed(*run) for run in series.wanted if run[0] in USES]
     for copy in copies:

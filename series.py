@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from experiments import (BASELINES, DEFAULT_VARIED, FOLDS, LANGUAGE_MODELS, MAKERS, NEEDS, NOTEBOOKS, PRESETS, READS, SETTINGS, USES,
-                         VARIATIONS, VARIED)
+                         VARIED)
 from given import as_typed, checked, notebook_parameters, parse_parameters
 from profiles import BUILT_IN, ROOT, genome_files, model_name, profile_paths, project_path
 
@@ -105,8 +105,7 @@ class Series:
 
     def variations(self, notebook: str) -> dict[str, dict]:
         """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
-        names = VARIED.get(self.profile, DEFAULT_VARIED).get(notebook, [])
-        named = {"": {}, **{name: VARIATIONS[name] for name in names}}
+        named = {"": {}, **VARIED.get(self.profile, DEFAULT_VARIED).get(notebook, {})}
         if not self.fan_out or notebook not in (*SETTINGS, BASELINES):
             return named
         return {name: changed for variation in named.items() for name, changed in self._fanned_out(notebook, *variation)}
@@ -124,21 +123,17 @@ class Series:
         """What the run changes of the notebook's own values, in the order of names."""
         known = defaults(self.root)[notebook]
         values = {**self.settings, **self.variations(notebook)[variation]}
-        changed = {name: values[name] for name in sorted(values) if name in known}
-        return {name: value for name, value in changed.items() if _plain(value) != _plain(known[name])}
+        changed = {name: value for name, value in values.items() if name in known and _plain(value) != _plain(known[name])}
+        return json.loads(_plain(changed))
 
-    def identity(self, notebook: str, variation: str) -> str:
-        """A text that is another one when the run has to be made again: values, and the files that they name."""
+    def files(self, notebook: str, variation: str) -> str:
+        """What the files that the values name are now: a model by its weights, any other by size and time. As text, to be compared."""
         values = self.values(notebook, variation)
-        return _plain({"values": values, "files": self._files(notebook, values)})
-
-    def _files(self, notebook: str, values: dict) -> dict:
-        """What the files that the values name are now: a model by its weights, any other by size and time."""
         found = {name: _state(project_path(values[name], self.root)) for name in FILES if values.get(name)}
         for name in ("CLASSIFIER", "ENCODER"):
             if values.get(name):
                 found[name] = [_weights(config) for config in self._configs(notebook, values, name)]
-        return found
+        return _plain(found)
 
     def _configs(self, notebook: str, values: dict, name: str) -> list[Path]:
         """The descriptions of the models that CLASSIFIER or ENCODER may mean: a folder's, or those of another profile."""

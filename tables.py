@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
-from profiles import BUILT_IN
+from profiles import profile_paths
 from records import ENHANCER_KEY, read_published, read_results, replacing, select
 
 __all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "pretraining_seconds", "setting_name",
@@ -266,13 +266,10 @@ def update_tables(root: str | Path, check: bool = False) -> list[Path]:
 def _show(root: Path, profile: str) -> None:
     frames = _load(root)
     if profile not in _profiles(frames):  # a folder: its rows bear its name
-        profile = Path(profile).expanduser().resolve().name
-    if profile in BUILT_IN and profile not in _profiles(frames):
-        print(f"no results of profile {profile} yet")  # a trained model may have been used
-        return
+        profile = profile_paths(profile, root)[0]
     if profile not in _profiles(frames):
-        raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
-                         f"{', '.join(_profiles(frames)) or 'none'}")
+        print(f"no results of profile {profile} yet")  # data may have been prepared, or a trained model used
+        return
     for name in [name for name in _TABLES if name != "headline"]:  # whose rows are among those of `auc`
         table, caption = _table(name, profile, frames)
         print(f"{caption}\n\n{table.to_string(index=False)}\n")

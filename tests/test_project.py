@@ -31,11 +31,6 @@ def test_every_requirement_is_pinned_exactly():
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*(; platform_machine == .+)?", line) for line in lines), lines
 
 
-def test_the_workflow_knows_every_notebook():
-    snakefile = (ROOT / "Snakefile").read_text()
-    assert NOTEBOOKS and all(f'"{n.stem}"' in snakefile or n.stem.removeprefix("Mammals Enhancers ") in snakefile for n in NOTEBOOKS)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sister_notebooks_differ_in_their_first_cell_and_parameters_only(family):
     sources = []

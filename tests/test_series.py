@@ -1,0 +1,193 @@
+"""What is run, in which order, and what makes a run be made again; without Snakemake."""
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import series
+from experiments import LANGUAGE_MODELS, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
+from run_notebook import with_values
+from series import Series
+
+ROOT = Path(__file__).resolve().parents[1]
+SCORE, SCAN, VARIANTS = (name for name in USES if USES[name])
+MODEL = "models/human_4-mer_stride-2"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of the user's with two species of enhancers and one genome."""
+    for species in ("Pig", "Cow"):
+        for word in ("positive", "negative"):
+            path = tmp_path / "mine/enhancers" / species / f"{word}_samples"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("ACGT\n")
+    (tmp_path / "mine/genomes").mkdir()
+    (tmp_path / "mine/genomes/pig.fa").write_text(">1\nACGT\n")
+    return tmp_path / "mine"
+
+
+def needed(wanted: Series, notebook: str) -> set[str]:
+    """All notebooks that have to run before, directly or not."""
+    direct = set(wanted.needs(notebook))
+    return direct.union(*(needed(wanted, n) for n in direct))
+
+
+def test_every_notebook_of_the_tree_stands_in_the_table_and_after_those_it_needs():
+    found = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.ipynb")} | {path.name for path in ROOT.glob("*.ipynb")}
+    assert set(NOTEBOOKS.values()) == found
+    order = list(NOTEBOOKS)
+    assert set(NEEDS) == set(NOTEBOOKS) and all(order.index(n) < order.index(name) for name in NEEDS for n in NEEDS[name])
+
+
+def experiments():
+    for profile in {*VARIED, *PRESETS}:
+        for notebook in NOTEBOOKS:
+            yield from ((profile, notebook, name) for name in ["", *VARIED.get(profile, {}).get(notebook, [])])
+
+
+@pytest.mark.parametrize("profile, notebook, name", [*experiments()])
+def test_every_key_of_every_experiment_arrives_in_the_run(profile, notebook, name):
+    values = Series(profile).values(notebook, name)
+    known, varied = series.defaults()[notebook], VARIED[profile][notebook][name] if name else {}
+    assert set(varied) <= set(known), "the experiment names a parameter that the notebook does not have"
+    asked = {**PRESETS[profile], "PROFILE": profile, **varied}
+    cells = [cell for cell in with_values(ROOT / NOTEBOOKS[notebook], values).cells if cell.cell_type == "code"]
+    namespace = {}
+    for cell in cells[:1 + max(n for n, c in enumerate(cells) if "parameters" in " ".join(c.metadata.get("tags", [])))]:
+        exec(cell.source, namespace)
+    assert {key: namespace[key] for key in asked if key in known} == {key: asked[key] for key in asked if key in known}
+
+
+@pytest.mark.parametrize("profile", PRESETS)
+def test_every_preset_is_a_parameter_of_some_notebook(profile):
+    assert set(PRESETS[profile]) <= {name for known in series.defaults().values() for name in known}
+
+
+def test_order_and_spelling_of_params_do_not_count(mine):
+    one, two = (Series(str(mine), params=params) for params in ("LR: 0.02, OVERRIDES: {a: {x: 1, y: 2}}, EPOCHS: 3",
+                                                               "EPOCHS: 3, OVERRIDES: {a: {y: 2, x: 1}}, LR: 2e-2"))
+    for notebook in (LANGUAGE_MODELS[0], SETTINGS[0]):
+        assert json.dumps(one.values(notebook, "")) == json.dumps(two.values(notebook, ""))
+
+
+def test_a_value_that_the_notebook_has_anyway_changes_nothing(mine):
+    epochs = series.defaults()[LANGUAGE_MODELS[0]]["EPOCHS"]
+    for params in ("", f"EPOCHS: {epochs}"):
+        assert Series(str(mine), params=params).values(LANGUAGE_MODELS[0], "") == {"PROFILE": str(mine)}
+
+
+def test_only_files_of_sequences_are_read(mine):
+    before = Series(str(mine)).reads("Mammals LM 0 Genomic Data Processing")
+    for name in (".DS_Store", "notes.txt", "genomes/pig.fa.fai", "genomes/README.md", "enhancers/notes", "enhancers/Pig/.positive_samples.swp"):
+        (mine / name).write_text("x")
+    assert Series(str(mine)).reads("Mammals LM 0 Genomic Data Processing") == before
+    assert [path.name for path in before] == ["pig.fa", *["negative_samples", "positive_samples"] * 2]
+    (mine / "genomes/cow.fa").write_text(">1\nACGT\n")
+    assert len(Series(str(mine)).reads("Mammals LM 0 Genomic Data Processing")) == len(before) + 1
+    assert not set(Series(str(mine)).reads("Mammals Enhancers 0 Data Processing")) & {mine / "genomes/cow.fa"}
+
+
+def encoder(folder: Path, weights: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"weights_sha256": weights}))
+    return folder
+
+
+def test_with_an_encoder_no_language_model_of_the_users_genomes_is_trained(mine, tmp_path):
+    assert LANGUAGE_MODELS[1] in needed(Series(str(mine)), SETTINGS[0])
+    wanted = Series(str(mine), params=f"ENCODER: {encoder(tmp_path / 'lm', 'a')}")
+    assert needed(wanted, SETTINGS[0]) == {"Mammals Enhancers 0 Data Processing"}
+
+
+def test_an_encoder_with_other_weights_is_another_one_and_a_copy_with_the_same_is_not(mine, tmp_path):
+    wanted = Series(str(mine), params=f"ENCODER: {encoder(tmp_path / 'lm', 'a')}")
+    before = wanted.files(SETTINGS[0], "")
+    encoder(tmp_path / "lm", "a")
+    assert wanted.files(SETTINGS[0], "") == before
+    encoder(tmp_path / "lm", "b")
+    assert wanted.files(SETTINGS[0], "") != before
+
+
+def test_the_language_models_of_another_profile_are_looked_at_too(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENOMIC_ARTIFACTS", str(tmp_path / "artifacts"))
+    with pytest.raises(ValueError, match="ENCODER: pilot is neither .* nor a profile that has one for Mammals Enhancers 1"):
+        Series(str(mine), "Enhancers 1", "ENCODER: pilot")
+    known = series.defaults()[SETTINGS[0]]
+    name = series.model_name(known["K"], known["STRIDE"], known["DIRECTION"], known["OUTPUT"], known["CONTEXTS"], "laptop", 0)
+    for folder in (name, name.replace(f"{known['K']}-mer", "9-mer")):
+        encoder(tmp_path / "artifacts/pilot/language_models" / folder, folder)
+    wanted = Series(str(mine), "Enhancers 1", "ENCODER: pilot")
+    assert json.loads(wanted.files(SETTINGS[0], "")) == {"ENCODER": [name]}
+
+
+def test_an_edited_input_is_another_one(tmp_path):
+    (tmp_path / "x.fa").write_text(">a\nACGT\n")
+    wanted = Series(params=f"INPUT: {tmp_path / 'x.fa'}")
+    before = wanted.files(SCORE, "")
+    (tmp_path / "x.fa").write_text(">a\nACGA\n")
+    os.utime(tmp_path / "x.fa", ns=(1, 1))  # older than what was made from the earlier one
+    assert wanted.files(SCORE, "") != before and wanted.of_the_user(SCORE)
+
+
+def test_a_file_of_the_user_and_a_model_need_no_data_and_no_training(tmp_path):
+    (tmp_path / "x.fa").write_text(">a\nACGT\n")
+    alone = Series(only="Score Your Own", params=f"INPUT: {tmp_path / 'x.fa'}, CLASSIFIER: {MODEL}")
+    assert alone.needs(SCORE) == [] and alone.reads(SCORE) == []
+    trained = Series(only="Score Your Own", params=f"INPUT: {tmp_path / 'x.fa'}")
+    assert SETTINGS[0] in trained.needs(SCORE)
+
+
+@pytest.mark.parametrize("settings, message", [
+    (dict(profile="pilott"), "PROFILE='pilott': use simulated, pilot"),
+    (dict(only="LM 9"), "ONLY='LM 9' names none of"),
+    (dict(fan_out="fold"), "FAN_OUT='fold': use species"),
+    (dict(params="EPOCH: 3"), "no notebook has a parameter EPOCH"),
+    (dict(only="Score Your Own", params="INPUT: nowhere.fa"), "INPUT: .*nowhere.fa is not there"),
+    (dict(only="Score Your Own", params="CLASSIFIER: models/none"), "CLASSIFIER: .*models/none/config.json is not there"),
+])
+def test_what_cannot_be_run_is_refused_in_a_line(settings, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Series(**settings)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_sequences_is_refused(tmp_path):
+    (tmp_path / "empty/genomes").mkdir(parents=True)
+    (tmp_path / "empty/genomes/notes.txt").write_text("x")
+    with pytest.raises(ValueError, match="empty holds neither genomes/ nor enhancers/ with files of sequences"):
+        Series(str(tmp_path / "empty"))
+
+
+def test_enhancers_alone_leave_out_what_reads_genomes(mine):
+    shutil.rmtree(mine / "genomes")
+    notebooks = {notebook for notebook, _ in Series(str(mine)).runs}
+    assert not notebooks & {*LANGUAGE_MODELS, SCAN, VARIANTS} and {*SETTINGS, SCORE} <= notebooks
+
+
+def test_species_and_folds_run_on_their_own(mine):
+    wanted = Series(str(mine), fan_out="folds", params="SPLIT: folds, TOGETHER: true")
+    runs = wanted.variations(SETTINGS[1])
+    assert list(runs)[:2] == ["All, fold 0", "All, fold 1"] or list(runs)[0] == "Cow, fold 0"
+    assert len(runs) == 15 and runs["Pig, fold 3"] == {"SPECIES": ["Pig"], "SPLIT": "folds 3"}
+    assert list(wanted.variations("Mammals Enhancers 0 Data Processing")) == [""]
+    assert set(Series(str(mine), fan_out="species", params="SPECIES: Pig").variations(SETTINGS[1])) == {"Pig"}
+
+
+def test_enhancers_1_is_not_enhancers_10(mine):
+    assert {notebook for notebook, _ in Series(str(mine), "Enhancers 1").wanted} == {SETTINGS[0]}
+
+
+def test_the_command_in_the_rows_gives_the_same_runs(mine):
+    wanted = Series("simulated", params={"REGION": "chr 7:1-2", "LR": .02, "SPECIES": ["Pig"]}, processes=2)
+    assert wanted.command == """make run PROFILE=simulated PARAMS='REGION: "chr 7:1-2", LR: 0.02, SPECIES: ["Pig"]' PROCESSES=2"""
+
+
+def test_the_executed_copy_lies_in_the_artifacts_under_the_notebooks_own_path(mine):
+    wanted = Series("simulated")
+    folder = ROOT / "artifacts/simulated/notebooks"
+    for notebook, path in NOTEBOOKS.items():
+        assert wanted.executed(notebook) == folder / path
+    assert wanted.executed(SETTINGS[0], "from scratch").name == f"{SETTINGS[0]} (from scratch).ipynb"
