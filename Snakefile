@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 
 from experiments import LANGUAGE_MODELS, MAKERS
 from gpus import visible_gpus
+from run_notebook import done_file
 from series import Series, relative
 
 ROOT, PYTHON = Path(workflow.basedir), sys.executable
@@ -31,24 +32,20 @@ except WorkflowError:
     CORES = 4 * JOBS  # a cluster's jobs do not share: 4 for each, or what its profile has as max-threads
 
 
-def executed(run):
-    return relative(SERIES.executed(*run))
+def finished(run):
+    """The file by which Snakemake knows a finished run. The executed copy it would delete before its successor is complete."""
+    return relative(done_file(SERIES.executed(*run)))
 
 
 def processes(notebook):
     return SERIES.processes if notebook in LANGUAGE_MODELS else 1
 
 
-def kept(copy):
-    """An earlier copy stays until the new one is complete."""
-    return update(copy) if os.path.exists(copy) else copy
-
-
 def inputs(notebook):
     data = [relative(path) for path in SERIES.reads(notebook)]
     if SERIES.profile in MAKERS and SERIES.profile != "simulated":
         data = [ancient(path) for path in data]  # fetched again means verified again: no reason to train again
-    return data + [executed((needed, variation)) for needed in SERIES.needs(notebook) for variation in SERIES.variations(needed)]
+    return data + [finished((needed, variation)) for needed in SERIES.needs(notebook) for variation in SERIES.variations(needed)]
 
 
 os.environ["NOTEBOOKS_COMMAND"] = SERIES.command  # for the result rows
@@ -63,11 +60,16 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
         raise WorkflowError(f"another run of profile {SERIES.profile} is at work in {Path.cwd()}: wait for its end") from None
 
 
+    for run in SERIES.runs:
+        if not SERIES.executed(*run).exists():  # somebody wants it made again
+            done_file(SERIES.executed(*run)).unlink(missing_ok=True)
+
+
 localrules: all
 
 
 rule all:
-    input: [executed(run) for run in SERIES.wanted]
+    input: [finished(run) for run in SERIES.wanted]
     default_target: True
 
 
@@ -87,9 +89,9 @@ for number, run in enumerate(SERIES.runs):
     rule:
         name: re.sub(r"\W+", "_", " ".join(run).strip())
         input: relative(SERIES.source(run[0])), *inputs(run[0])
-        output: kept(executed(run))
-        params: values=json.dumps(SERIES.values(*run)), files=SERIES.files(*run), processes=processes(run[0]),
-                always=time.time() if SERIES.of_the_user(run[0]) else None
+        output: finished(run)
+        params: executed=relative(SERIES.executed(*run)), values=json.dumps(SERIES.values(*run)), files=SERIES.files(*run),
+                processes=processes(run[0]), always=time.time() if SERIES.of_the_user(run[0]) else None
         priority: len(SERIES.runs) - number
         threads: CORES if processes(run[0]) > 1 else max(1, CORES // JOBS)
-        shell: "{PYTHON:q} {RUN_NOTEBOOK:q} --threads {threads} --processes {params.processes} {input[0]:q} {output[0]:q} {params.values:q}"
+        shell: "{PYTHON:q} {RUN_NOTEBOOK:q} --threads {threads} --processes {params.processes} {input[0]:q} {params.executed:q} {params.values:q}"

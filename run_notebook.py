@@ -24,7 +24,7 @@ from papermill.parameterize import parameterize_notebook
 from given import TAGS, notebook_parameters
 from gpus import a_gpu_of_its_own
 
-__all__ = ["run_notebook"]
+__all__ = ["done_file", "run_notebook", "with_values"]
 
 
 class OwnKernel(AsyncKernelManager):
@@ -62,10 +62,17 @@ def run_notebook(source: str | Path, output: str | Path | None, values: dict) ->
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output.with_name(f".{output.name}.lock"), timeout=0):
+            done_file(output).unlink(missing_ok=True)
             _execute(source, notebook, unfinished)
             unfinished.replace(output)
+            done_file(output).touch()
     except Timeout:
         raise RuntimeError(f"{output.stem}: another process is executing it to the same file, {output}: wait for its end, or end it") from None
+
+
+def done_file(output: Path) -> Path:
+    """An empty file beside an executed copy, newer than it: it is there as long as no other run of it has begun."""
+    return output.with_name(f".{output.stem}.done")
 
 
 def with_values(source: Path, values: dict) -> NotebookNode:
