@@ -31,7 +31,10 @@ from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifie
                    seed_everything, sequence_corpus, sizes_of)
 
 __all__ = ["Experiment", "Recipe", "Stage", "auc", "baselines_beside", "bits_per_base_of", "classifier_on", "cross_validate", "fine_tune",
-           "fine_tuning_learner", "kmer_log_odds", "probabilities", "starting_language_model", "train", "train_classifier"]
+           "fine_tuning_learner", "kmer_log_odds", "probabilities", "starting_language_model", "train", "train_classifier", "verdict"]
+
+# What a classifier must be compared with: the name in results/ and how to call it.
+RIVALS = {"gc": "GC content alone", "gapped_kmer_logistic": "logistic regression on gapped k-mers"}
 
 FROZEN_BEFORE = {"head": -1, "head, LSTM layer 3": -2, "head, LSTM layers 3 and 2": -3, "everything": 0}  # fastai's `freeze_to`
 PER_SPECIES = ("LM_EPOCHS", "LM_LR", "LM_DROP_MULT", "STAGE_EPOCHS", "STAGE_LRS", "DROP_MULT")  # what OVERRIDES may hold
@@ -323,19 +326,40 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
     return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, valid_auc=auc(model, valid, recipe))
 
 
-def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[str, str]) -> pd.DataFrame:
-    """AUCs of other models on the test sequences of `rows`, from all `results`: columns species, model, auroc, low, high.
+def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[str, str] = RIVALS) -> pd.DataFrame:
+    """AUCs of one recipe and of other models on the same test sequences: columns species, model, n_test, auroc, low, high.
 
-    `rows`: those of one recipe, one a species; each comes first among those of its species. `models`: what to look for (the name in
-    results) and how to call it. A row is comparable if profile, split, fold, seed and the number of training sequences are the same;
-    of several, that without a label counts. One that is missing is NaN.
+    `rows`: result rows of the recipe, one a species, which come first. `results`: all result rows. `models`: what to look for among
+    them (the name there) and how to call it. A row is comparable if its profile, species, split, fold, seed and numbers of training
+    and test sequences are the same; of several, that without a label counts. One that is missing has NaN.
     """
-    found = []
+    columns, found = ["n_test", "auroc", "auroc_low", "auroc_high"], []
     for own in rows.to_dict("records"):
-        found.append((own["species"], "ULMFiT", own["auroc"], own["auroc_low"], own["auroc_high"]))
-        same = {column: own[column] for column in ("profile", "species", "split", "seed", "n_train")} | {"fold": str(own["fold"])}
+        found.append([own["species"], own["model"], *(own[column] for column in columns)])
+        same = {column: own[column] for column in ("profile", "species", "split", "seed", "n_train", "n_test")} | {"fold": str(own["fold"])}
         for model, called in models.items():
             other = select(results, model=model, **same).sort_values("label").head(1)
-            values = other[["auroc", "auroc_low", "auroc_high"]].iloc[0] if len(other) else [np.nan] * 3
-            found.append((own["species"], called, *values))
-    return pd.DataFrame(found, columns=["species", "model", "auroc", "low", "high"])
+            found.append([own["species"], called, *(other[columns].iloc[0] if len(other) else [own["n_test"], *[np.nan] * 3])])
+    return pd.DataFrame(found, columns=["species", "model", "n_test", "auroc", "low", "high"])
+
+
+def verdict(compared: pd.DataFrame) -> str:
+    """What `baselines_beside` found as Markdown, a sentence or two for each species."""
+    sentences = []
+    for species, rows in compared.groupby("species", sort=False):
+        own, *others = rows.to_dict("records")
+        sentences.append(f"**{species}.** On {own['n_test']:,} test sequences `{own['model']}` has an AUC of {_with_interval(own)}."
+                         + "".join(_beside(own, other) for other in others))
+    return "\n\n".join(sentences)
+
+
+def _beside(own: Mapping, other: Mapping) -> str:
+    if np.isnan(other["auroc"]):
+        return f" There is no row of {other['model']} on the same sequences yet: run `Mammals Enhancers 4 Baselines` with this SPLIT."
+    difference = own["auroc"] - other["auroc"]
+    return f" {other['model'][0].upper()}{other['model'][1:]} has {_with_interval(other)}, {abs(difference):.3f} " + (
+        "less." if difference > 0 else "more.")
+
+
+def _with_interval(row: Mapping) -> str:
+    return f"{row['auroc']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
