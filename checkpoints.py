@@ -33,9 +33,10 @@ class Checkpoints(Callback):
 
     `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one that an older version began.
 
-    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a checkpoint to be of this fit, beside what a language
-    model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors and plain values
-    only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
+    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a checkpoint to be of this fit,
+    beside what a language model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors
+    and plain values only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a
+    warning.
     ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several
     processes train together (`distributed.py`) the first writes and reads for all. Should another number of them go on, they do so
     from the same place, but not to the same numbers.
