@@ -282,7 +282,7 @@ class Experiment:
 
     def checkpoints(self, species: str, fold: int | str) -> FitCheckpoints:
         """What a learner needs to keep the fits of a fold on disk until its model is saved."""
-        return FitCheckpoints(self.fold_folder(species, fold), **self.made_with(species))
+        return FitCheckpoints(self.fold_folder(species, fold), version=self.identity["version"], **self.made_with(species))
 
 
 def _check_overrides(parameters: Mapping, tables: Mapping) -> None:
@@ -328,10 +328,12 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
     model = train(train_rows, valid, recipe, experiment.encoder, checkpoints)
     seconds = time.time() - started + checkpoints.earlier_in_all
     scored = test[["id", "label"]].assign(fold=str(fold), probability=probabilities(model, test, recipe))
-    facts = experiment.identity | dict(split=split_and_fold(experiment.parameters["SPLIT"])[0], species=species, fold=fold)
+    facts = experiment.identity | dict(split=split_and_fold(experiment.parameters["SPLIT"])[0], species=species, fold=fold,
+                                       version=checkpoints.version)
     save_model(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
     checkpoints.forget()
-    return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, valid_auc=auc(model, valid, recipe))
+    return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, version=checkpoints.version,
+                        valid_auc=auc(model, valid, recipe))
 
 
 def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[str, str] = RIVALS) -> pd.DataFrame:
