@@ -3,8 +3,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "changed_parameters", "changed_settings", "classifier_hash", "collect_parameters",
-           "settings_hash"]
+__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "baseline_hash", "changed_parameters", "changed_settings", "classifier_hash",
+           "collect_parameters", "language_model_hash", "settings_hash"]
 
 # The settings of each family of models that change its numbers and have no column of their own in results/, with the notebooks'
 # defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
@@ -61,6 +61,16 @@ def settings_hash(parameters: Mapping, defaults: Mapping) -> str:
     if not changed:
         return ""
     return hashlib.sha256(json.dumps(changed, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
+
+
+def language_model_hash(parameters: Mapping) -> str:
+    """`settings_hash` of a language model."""
+    return settings_hash(parameters, LANGUAGE_MODEL)
+
+
+def baseline_hash(parameters: Mapping, model: str) -> str:
+    """`settings_hash` of a simple model: of the parameters that this one has."""
+    return settings_hash(parameters, BASELINES[model])
 
 
 def classifier_hash(parameters: Mapping) -> str:

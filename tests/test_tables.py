@@ -220,7 +220,8 @@ def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
     scratch = {"model": "ulmfit_scratch", "encoder": "", "contexts": "6 8"}
     rows = results_of(
         tmp_path, enhancer_row(**new), enhancer_row(contexts=""), enhancer_row(**new, scale="paper"), enhancer_row(**new, settings="0c0c0c0c"),
-        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1), enhancer_row(**scratch, species="Dog"),
+        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1),
+        enhancer_row(**scratch, species="Dog"),
         enhancer_row(**new, label="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
         enhancer_row(model="ulmfit_no_finetuning", **new), enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}))
 
