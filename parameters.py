@@ -39,9 +39,10 @@ def collect_parameters(namespace: Mapping) -> dict:
 def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
     """Which of `parameters` have other values than the cells that the reader sees: "changed: EPOCHS = 1", or "changed: nothing".
 
-    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place.
+    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place. A name that is not
+    there stands in no parameter cell.
     """
-    changed = [f"{name} = {value}" for name, value in parameters.items() if name not in shown or shown[name] != value]
+    changed = [f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value]
     return f"changed: {', '.join(changed) or 'nothing'}"
 
 
