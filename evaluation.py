@@ -18,7 +18,7 @@ from enhancers import FOLDS, split_and_fold
 from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
                      write_table)
 
-__all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "join_predictions",
+__all__ = ["bits_per_base", "check_same_sequences", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "join_predictions",
            "paired_auc_difference", "read_results", "record", "record_run"]
 
 
@@ -153,15 +153,15 @@ def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """
     both = tables[0][["id", "label", "fold"]]
     for number, table in enumerate(tables):
-        _check_same_sequences(tables[0], table)
+        check_same_sequences(tables[0], table)
         both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
     if both.empty:
         raise ValueError("the predictions have no sequence in common")
     return both
 
 
-def _check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables."""
+def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables (`id`, `label`)."""
     sides = [table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True)) for table in (one, other)]
     both = sides[0].merge(sides[1], on="place")
     different = both[(both["id_x"] != both["id_y"]) | (both["label_x"] != both["label_y"])]

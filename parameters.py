@@ -3,8 +3,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "changed_parameters", "changed_settings", "classifier_hash", "collect_parameters",
-           "settings_hash"]
+__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "baseline_hash", "changed_parameters", "changed_settings", "classifier_hash",
+           "collect_parameters", "language_model_hash", "settings_hash"]
 
 # The settings of each family of models that change its numbers and have no column of their own in results/, with the notebooks'
 # defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
@@ -39,9 +39,10 @@ def collect_parameters(namespace: Mapping) -> dict:
 def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
     """Which of `parameters` have other values than the cells that the reader sees: "changed: EPOCHS = 1", or "changed: nothing".
 
-    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place.
+    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place. A name that is not
+    there stands in no parameter cell.
     """
-    changed = [f"{name} = {value}" for name, value in parameters.items() if name not in shown or shown[name] != value]
+    changed = [f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value]
     return f"changed: {', '.join(changed) or 'nothing'}"
 
 
@@ -61,6 +62,16 @@ def settings_hash(parameters: Mapping, defaults: Mapping) -> str:
     if not changed:
         return ""
     return hashlib.sha256(json.dumps(changed, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
+
+
+def language_model_hash(parameters: Mapping) -> str:
+    """`settings_hash` of a language model."""
+    return settings_hash(parameters, LANGUAGE_MODEL)
+
+
+def baseline_hash(parameters: Mapping, model: str) -> str:
+    """`settings_hash` of a simple model: of the parameters that this one has."""
+    return settings_hash(parameters, BASELINES[model])
 
 
 def classifier_hash(parameters: Mapping) -> str:

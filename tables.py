@@ -131,20 +131,20 @@ def setting_names(rows: pd.DataFrame) -> pd.Series:
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
-    """The tokens of each row ("4-mer stride 2"), blank without a network; where networks that read them differ otherwise too, in what."""
-    names = [f"{row.k}-mer stride {row.stride}" if row.scale else "" for row in rows.itertuples()]
-    networks = rows["scale"] != ""
-    named = pd.Series(names, rows.index, dtype=str)
-    named[networks] = _told_apart(rows[networks], named[networks], ("direction", "output", "contexts", "scale"))
-    return named
+    """The tokens of each row ("4-mer stride 2"), blank without a network; where networks of one label differ otherwise too, in what."""
+    networks = rows[rows["scale"] != ""]
+    names = [f"{row.k}-mer stride {row.stride}" for row in networks.itertuples()]
+    told_apart = _told_apart(networks, names, ("direction", "output", "contexts", "scale", "settings"), within=[networks["label"]])
+    return told_apart.reindex(rows.index, fill_value="")
 
 
-def _told_apart(rows: pd.DataFrame, names, columns: tuple[str, ...]) -> pd.Series:
-    """`names` with the values of those `columns` added in which rows of one name differ."""
+def _told_apart(rows: pd.DataFrame, names, columns: tuple[str, ...], within: list[pd.Series] | None = None) -> pd.Series:
+    """`names` with the values of those `columns` added in which rows of one name (and one value of each of `within`) differ."""
     names = pd.Series(list(names), rows.index, dtype=str)
     for column in columns:
-        several = rows.groupby(names)[column].transform("nunique").gt(1)
-        words = [f", {column.replace('_', ' ')} {value or 'not recorded'}" for value in rows[column]]
+        several = rows.groupby([names, *(within or [])])[column].transform("nunique").gt(1)
+        blank = "not recorded" if column == "encoder_hash" else "of the notebook" if column == "settings" else "none"
+        words = [f", {column.replace('_', ' ')} {value or blank}" for value in rows[column]]
         names = names.where(~several, names + pd.Series(words, rows.index, dtype=str))
     return names
 

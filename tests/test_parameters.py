@@ -6,7 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from parameters import BASELINES, CLASSIFIER, LANGUAGE_MODEL, changed_parameters, classifier_hash, collect_parameters, settings_hash
+from parameters import (BASELINES, CLASSIFIER, LANGUAGE_MODEL, baseline_hash, changed_parameters, classifier_hash, collect_parameters,
+                        language_model_hash, settings_hash)
 
 ROOT = Path(__file__).resolve().parents[1]
 # Parameters with a column of their own in the rows, or that no number of the model depends on.
@@ -33,7 +34,7 @@ def test_parameters_are_plain_values_in_capitals_whatever_else_a_notebook_define
 def test_what_a_run_changed_is_said_in_one_line():
     shown = {"PROFILE": "simulated", "EPOCHS": 2, "SEED": 0, "sys": object()}
     assert changed_parameters(shown, {"PROFILE": "mammals", "EPOCHS": 1, "SEED": 0}) == "changed: PROFILE = mammals, EPOCHS = 1"
-    assert changed_parameters(shown, {"PROFILE": "simulated", "EPOCHS": 2, "SEED": 0}) == "changed: nothing"
+    assert changed_parameters(shown, {"PROFILE": "simulated", "EPOCHS": 2, "SEED": 0, "ALL": "imported"}) == "changed: nothing"
 
 
 def test_the_hash_is_that_of_the_differences_as_sorted_json():
@@ -46,6 +47,13 @@ def test_defaults_however_written_and_what_names_itself_leave_it_blank():
     values = {**LANGUAGE_MODEL, "EPOCHS": 2.0, "PROFILE": "pilot", "K": 5, "SEED": 3, "VALID_BASES": 7}
     assert settings_hash(values, LANGUAGE_MODEL) == "" == settings_hash({}, LANGUAGE_MODEL)
     assert classifier_hash(CLASSIFIER | {"STAGE_EPOCHS": (1, 1, 1, 3.)}) == ""
+
+
+def test_a_baseline_does_not_change_with_the_parameters_of_another():
+    values = {"C": 3., "CNN_EPOCHS": 5}
+    changed = [model for model in BASELINES if baseline_hash(values, model)]
+    assert changed == ["kmer_logistic", "cohn_cnn", "cohn_cnn_both_strands"]
+    assert language_model_hash({"EPOCHS": 4}) == settings_hash({"EPOCHS": 4}, LANGUAGE_MODEL) != ""
 
 
 @pytest.mark.parametrize("defaults", [LANGUAGE_MODEL, CLASSIFIER, *BASELINES.values()])

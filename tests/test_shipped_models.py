@@ -93,7 +93,7 @@ def test_weights_of_another_architecture_do_not_slip_in(tmp_path):
             load_classifier(tmp_path)
 
 
-def test_the_newest_classifier_of_a_species_is_found(tmp_path):
+def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
@@ -106,3 +106,8 @@ def test_the_newest_classifier_of_a_species_is_found(tmp_path):
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")
+    for folder in ("ulmfit_4-mer", "ulmfit_trial-kmers_4-mer"):
+        save_model(tmp_path / "classifiers" / folder / "Human_0", scorer.model)
+    assert newest_classifier(tmp_path).parent.name == "ulmfit_4-mer", "plain ULMFiT before that from k-mers, and no trial"
+    assert newest_classifier(tmp_path, "Dog").parent.name == "ulmfit_kmers_4-mer_new"
+    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_kmers_4-mer_new/Dog_test, trained last of 3"

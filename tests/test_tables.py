@@ -211,8 +211,11 @@ def test_settings_and_encoders_are_told_apart_where_they_differ(tmp_path):
     assert tables.setting_names(rows).tolist() == [
         "ULMFiT 5-mer stride 2, desktop scale", "ULMFiT 5-mer stride 2", "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash not recorded",
         "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash 0b0b0b0b"]
-    assert tables.token_names(rows).tolist() == ["5-mer stride 2, scale desktop"] + ["5-mer stride 2, scale laptop"] * 3
-    assert tables.token_names(rows[rows.scale == "laptop"]).unique().tolist() == ["5-mer stride 2"]
+    names = ["5-mer stride 2, scale laptop, settings of the notebook", *["5-mer stride 2, scale laptop, settings 0a0a0a0a"] * 2]
+    assert tables.token_names(rows).tolist() == ["5-mer stride 2, scale desktop", *names]
+    assert tables.token_names(rows.iloc[2:]).unique().tolist() == ["5-mer stride 2"]
+    trial = results_of(tmp_path, gc_row(), enhancer_row(label="trial", settings="0f0f0f0f", contexts=""))
+    assert set(tables.token_names(trial)) == {"", "5-mer stride 2", *names, "5-mer stride 2, scale desktop"}
 
 
 def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
@@ -220,7 +223,8 @@ def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
     scratch = {"model": "ulmfit_scratch", "encoder": "", "contexts": "6 8"}
     rows = results_of(
         tmp_path, enhancer_row(**new), enhancer_row(contexts=""), enhancer_row(**new, scale="paper"), enhancer_row(**new, settings="0c0c0c0c"),
-        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1), enhancer_row(**scratch, species="Dog"),
+        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1),
+        enhancer_row(**scratch, species="Dog"),
         enhancer_row(**new, label="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
         enhancer_row(model="ulmfit_no_finetuning", **new), enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}))
 
