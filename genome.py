@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,17 +20,11 @@ import numpy as np
 import pandas as pd
 
 from records import replacing
-
-try:  # the same as Python's own, twice as fast; made for most processors
-    from isal.igzip import BadGzipFile, GzipFile
-    from isal.isal_zlib import error as InflateError
-except ImportError:
-    from gzip import BadGzipFile, GzipFile
-    from zlib import error as InflateError
+from textfiles import open_text
 
 __all__ = [
     "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "find_sequences", "import_fasta",
-    "open_genome", "open_text", "reverse_complement", "subtract",
+    "open_genome", "reverse_complement", "subtract",
 ]
 
 AMBIGUOUS = 4
@@ -43,8 +36,6 @@ MIN_SEARCHED = 16  # the shortest sequence that find_sequences can index
 _ILLEGAL = 255
 _BLANKS = b"\n\r\t "
 _NUCLEOTIDES = b"ACGTUNRYSWKMBDHVX-"  # IUPAC nucleotide codes, X of hard-masked files, - of gapped ones
-_GZIP_MAGIC = b"\x1f\x8b"
-_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 _COLUMNS = {
     "name": str, "description": str, "file": str, "start": np.int64, "length": np.int64, "gc": np.float64,
     "ambiguous": np.int64, "soft_masked": np.int64, "kept": bool,
@@ -87,26 +78,6 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
 
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
-
-@contextmanager
-def open_text(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain, gzip or bgzip file (told by its first bytes); a damaged archive becomes a ValueError."""
-    with open(path, "rb") as raw:
-        head = raw.peek(14)[:14]
-        if not head.startswith(_GZIP_MAGIC):
-            yield raw
-            return
-        if head[3:4] == b"\x04" and head[12:14] == b"BC":  # bgzip: cut between members, only its end mark is missing
-            raw.seek(max(0, os.path.getsize(path) - len(_BGZIP_END)))
-            if raw.read() != _BGZIP_END:
-                raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")
-            raw.seek(0)
-        try:
-            with GzipFile(fileobj=raw) as file:
-                yield file
-        except (EOFError, InflateError, BadGzipFile) as error:
-            raise ValueError(f"{path}: truncated or corrupt gzip file ({error}); fetch it again") from error
-
 
 def _fasta_parts(file: BinaryIO) -> Iterator[tuple[int, bool, bytes]]:
     """Cut a file into (number of its first line, is a header, text): whole header lines and pieces of sequence."""

@@ -20,11 +20,12 @@ import pysam
 import torch
 
 from awd_lstm import Classifier
-from genome import encode_bases, open_text
+from genome import encode_bases
 from kmers import span_of
 from models import load_classifier
 from profiles import ROOT
 from records import code_version, replacing
+from textfiles import open_text
 from utils import KmerTokenizer, predict_probabilities
 
 __all__ = ["SCORE_COLUMNS", "Record", "Scorer", "contigs_of", "fetch", "for_lookup", "full_precision", "open_fasta", "read_bed",

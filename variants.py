@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pysam
 
-from genome import encode_bases, open_text
+from genome import encode_bases
 from records import replacing
 from scoring import WINDOW, Scorer, fetch, open_fasta
+from textfiles import open_text
 
 __all__ = ["VARIANT_COLUMNS", "read_variants", "score_variants", "write_variants"]
 

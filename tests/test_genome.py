@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import genome
+import textfiles
 from genome import (
     acgt_runs, clean_blocks, decode_bases, encode_bases, find_sequences, import_fasta, open_genome, reverse_complement,
     subtract,
@@ -193,12 +194,12 @@ def bgzip(text: bytes) -> bytes:
 
 def test_bgzip_and_its_end_mark(folder):
     whole = bgzip(b">a\nAC") + bgzip(b"GT\n") + bgzip(b"")
-    assert whole.endswith(genome._BGZIP_END[18:])  # the empty member differs from the standard's only in its header
-    whole = whole[:-len(genome._BGZIP_END)] + genome._BGZIP_END
+    assert whole.endswith(textfiles._BGZIP_END[18:])  # the empty member differs from the standard's only in its header
+    whole = whole[:-len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
     import_fasta(write(folder / "x.fa", whole), folder / "x.bases")
     assert decode_bases(open_genome(folder, "x").bases) == "ACGT"
     with pytest.raises(ValueError, match="cut.fa: truncated bgzip.*fetch it again"):
-        import_fasta(write(folder / "cut.fa", whole[:-len(genome._BGZIP_END)]), folder / "y.bases")
+        import_fasta(write(folder / "cut.fa", whole[:-len(textfiles._BGZIP_END)]), folder / "y.bases")
 
 
 def test_gzip_of_a_file_with_a_name(folder):
