@@ -56,7 +56,7 @@ class ReferenceGenome:
         """The same as text of A, C, G, T and N."""
         return decode_bases(self.codes(name, start, end))
 
-    def __enter__(self) -> "ReferenceGenome":
+    def __enter__(self) -> ReferenceGenome:
         return self
 
     def __exit__(self, *error) -> None:
@@ -64,11 +64,12 @@ class ReferenceGenome:
 
 
 def open_fasta(paths: str | Path | Sequence[str | Path], cache: str | Path | None = None) -> ReferenceGenome:
-    """A genome to look bases up in: one FASTA file, or several that hold its parts; plain, gzip or bgzip, of any line lengths.
+    """A genome to look bases up in: one FASTA file, or several that hold its parts; plain, gzip or bgzip.
 
-    A contig is called by the first word of its header, or by the whole header if several contigs share that word. The first
-    call reads the files through (about 10 seconds for a human genome that is not compressed) and writes one byte a base to
-    `cache` (by default `lookup` in the folder of artifacts); later ones map what is there. A file that was changed is known by its size and times, and read again.
+    A contig is called by the first word of its header, or by the whole header if several contigs share that word. The
+    first call reads the files through (a human genome: about 10 seconds, or 20 from gzip) and writes one byte a base to
+    `cache`, by default `lookup` in the folder of artifacts; later ones map what is there. A file that was changed is
+    known by its size and times, and read again.
 
     Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see `genome.read_fasta`) or has two
     contigs of one name, OSError when the cache cannot be written.

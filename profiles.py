@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent
 BUILT_IN = ("simulated", "pilot", "full")
 _GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
 _SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
-_INDEX_NAME = re.compile(r".*\.(fai|gzi)", re.I)  # what other programs write beside a FASTA file
+# What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
+_COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
 
 
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
@@ -41,8 +42,10 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
     """
     folder, files = Path(data) / "genomes", _genome_files(data)
     if not files:
-        raise FileNotFoundError(f"{folder}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
-    _warn_of_unread(folder, [path for paths in files.values() for path in paths], "a genome is called <species>[.<part>].fa[.gz]")
+        raise FileNotFoundError(f"{folder}: no <species>[.<part>].fa[.gz] there; "
+                                "`make run` or data/README.md tell how to get it")
+    read = [path for paths in files.values() for path in paths]
+    _warn_of_unread(folder, read, "a genome is called <species>[.<part>].fa[.gz]")
     return files
 
 
@@ -87,8 +90,9 @@ def _sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
-    """Name the files below a folder that are neither read nor indexes."""
-    unread = sorted({path for path in folder.rglob("*") if not path.is_dir() and not _INDEX_NAME.fullmatch(path.name)} - set(read))
+    """Name the files below a folder that are neither read nor companions of those."""
+    there = {path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)}
+    unread = sorted(there - set(read))
     if unread:
         names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (len(unread) > 10)
         warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)

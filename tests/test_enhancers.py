@@ -196,7 +196,8 @@ def test_list_species_skips_other_folders(tmp_path):
         write_species(tmp_path / "enhancers" / name, ["A"], ["C"])
     (tmp_path / "enhancers" / "notes").mkdir()
     (tmp_path / "enhancers" / "README.md").write_text("hello")
-    assert list_species(tmp_path) == ["Cow", "Mouse"]
+    with pytest.warns(UserWarning, match="not read: README.md"):
+        assert list_species(tmp_path) == ["Cow", "Mouse"]
     with pytest.raises(FileNotFoundError, match=r"holds no species.*python data/fetch.py pilot.*make run"):
         list_species(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"no species folder .*Dog \(species there: Cow, Mouse\)"):

@@ -1,7 +1,6 @@
 """DNA of one's own to scores: windows, readers, writers."""
 import gzip
 import json
-import os
 
 import numpy as np
 import pandas as pd
