@@ -15,6 +15,7 @@ from sklearn.metrics import (accuracy_score, average_precision_score, brier_scor
                              precision_score, recall_score)
 
 from enhancers import FOLDS, split_and_fold
+from profiles import results_folder
 from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
                      write_table)
 
@@ -238,7 +239,7 @@ def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, 
     rows = _rows(identity, predictions, effort)
     write_predictions(predictions_path(root, rows[0]), predictions)
     for row in rows:
-        record(Path(root) / "results/enhancers.csv", row)
+        record(results_folder(Path(root)) / "enhancers.csv", row)
     return rows
 
 

@@ -1,20 +1,20 @@
 """Which notebooks there are, what each needs, and which experiments a profile runs: tables only."""
 
-__all__ = ["BASELINES", "DEFAULT_VARIED", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS",
+__all__ = ["BASELINES", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS",
            "SETTINGS", "SIZES", "USES", "VARIATIONS", "VARIED"]
 
 _FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
     "Genomic Language Models": ["Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2",
                                 "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1"],
     "Enhancer Classification": [f"Mammals Enhancers {name}" for name in (
-        "0 Data Processing", "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1", "4 Baselines",
+        "0 Data Processing", "4 Baselines", "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1",
         "6 Improving the Model", "5 Results and Comparisons", "10 Across Species", "7 Score Your Own Sequences",
         "8 Scan a Genome Region", "9 What the Model Looks At", "11 Score Variants")],
 }
 NOTEBOOKS = {name: f"{folder}/{name}.ipynb" for folder, names in _FOLDERS.items() for name in names}  # in the order of running
 
 GENOMIC_DATA, *LANGUAGE_MODELS = _FOLDERS["Genomic Language Models"]
-(ENHANCER_DATA, *SETTINGS, BASELINES, IMPROVING, RESULTS, ACROSS_SPECIES,
+(ENHANCER_DATA, BASELINES, *SETTINGS, IMPROVING, RESULTS, ACROSS_SPECIES,
  SCORE, SCAN, ATTRIBUTION, VARIANTS) = _FOLDERS["Enhancer Classification"]
 _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 
@@ -60,10 +60,9 @@ def _pick(*names: str) -> dict[str, dict]:
     return {name: VARIATIONS[name] for name in names}
 
 
-# Which of them a profile runs, by notebook. What picks a model by itself may ask for the one from k-mer log-odds.
+# Which of them a profile runs, by notebook; a folder of the user's runs none.
 _ABLATIONS, _SPLITS = ("no fine-tuning", "no pretraining", "from scratch"), ("grouped", "composition matched")
 _EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
-DEFAULT_VARIED = {SETTINGS[0]: _pick("from k-mer log-odds")}
 _REAL = {SETTINGS[0]: _pick("from k-mer log-odds", *_ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"),
          SETTINGS[1]: _pick("from k-mer log-odds", *_ABLATIONS, "no gaps", "one strand", *_SPLITS,
                             *(f"k-mers, {split}" for split in _SPLITS), *_EFFICIENCY),

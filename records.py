@@ -12,7 +12,7 @@ import pandas as pd
 from filelock import FileLock
 
 from files import replacing
-from profiles import LABEL_FORM
+from profiles import LABEL_FORM, results_folder
 
 __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
            "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results",
@@ -240,7 +240,7 @@ def predictions_path(root: str | Path, row: Mapping) -> Path:
     words = [word(column) for column in ENHANCER_KEY if column not in ("profile", "species", "label", "fold")]
     if row.get("label"):
         words.append(f"trial-{row['label']}")
-    folder = Path(root) / "results" / "predictions" / str(row["profile"]) / str(row["species"])
+    folder = results_folder(Path(root)) / "predictions" / str(row["profile"]) / str(row["species"])
     return folder / f"{'_'.join(filter(None, words))}.parquet"
 
 
@@ -251,17 +251,18 @@ def version_range(*versions: str) -> str:
 
 
 def code_version(root: str | Path) -> str:
-    """`git describe` of the code, with "-dirty" if *.py, *.ipynb or requirements*.txt are changed or new.
+    """`git describe` of the code, with "-dirty" if *.py, *.ipynb, the Snakefile or requirements*.txt are changed or new.
 
-    Fresh results do not make it dirty. "unknown" outside git.
+    Fresh results do not make it dirty. "unknown" outside git. A checkout that another user owns is read as well.
     """
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
+        # the code of the checkout is running already; a program that its configuration names is not started
+        command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         commit = git("describe", "--always", "--tags")
-        changed = git("status", "--porcelain", "--untracked-files=all", "--", "*.py", "*.ipynb", "requirements*.txt")
+        changed = git("status", "--porcelain", "--untracked-files=all", "--", "*.py", "*.ipynb", "requirements*.txt", "*Snakefile")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}-dirty" if changed else commit

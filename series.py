@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments import (BASELINES, DEFAULT_VARIED, FOLDS, LANGUAGE_MODELS, MAKERS, NEEDS, NOTEBOOKS, PRESETS, READS, SETTINGS, USES,
+from experiments import (BASELINES, FOLDS, LANGUAGE_MODELS, MAKERS, NEEDS, NOTEBOOKS, PRESETS, READS, SETTINGS, USES,
                          VARIED)
 from given import as_typed, checked, notebook_parameters, parse_parameters
-from profiles import BUILT_IN, ROOT, genome_files, model_name, profile_paths, project_path
+from profiles import BUILT_IN, ROOT, data_files, model_name, profile_paths, project_path
 
 __all__ = ["Series", "defaults", "relative", "run_name"]
 
@@ -91,7 +91,7 @@ class Series:
         """Those that run on their own, when the command asks for it."""
         if not self.fan_out or self.given.get("SPECIES"):
             return self.given.get("SPECIES") or []
-        found = sorted(folder.name for folder in self.data.glob("enhancers/*") if folder.is_dir())
+        found = sorted({path.parent.name for path in self._sequences["enhancers"]})
         return [*found, "All"] if found and self.given.get("TOGETHER") else found  # enhancers.ALL, whose import takes seconds
 
     @cached_property
@@ -105,7 +105,7 @@ class Series:
 
     def variations(self, notebook: str) -> dict[str, dict]:
         """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
-        named = {"": {}, **VARIED.get(self.profile, DEFAULT_VARIED).get(notebook, {})}
+        named = {"": {}, **VARIED.get(self.profile, {}).get(notebook, {})}
         if not self.fan_out or notebook not in (*SETTINGS, BASELINES):
             return named
         return {name: changed for variation in named.items() for name, changed in self._fanned_out(notebook, *variation)}
@@ -165,12 +165,10 @@ class Series:
     @cached_property
     def _sequences(self) -> dict[str, list[Path]]:
         """The files of a folder of the user's that hold genomes or labelled sequences."""
-        try:
-            genomes = [path for paths in genome_files(self.data).values() for path in paths]
-        except FileNotFoundError:
-            genomes = []
-        samples = self.data.glob("enhancers/*/*_samples*")
-        return {"genomes": genomes, "enhancers": sorted(path for path in samples if path.is_file() and path.name[0] != ".")}
+        parts = {"genomes": [], "enhancers": []}
+        for path in data_files(self.data):
+            parts[path.relative_to(self.data).parts[0]].append(path)
+        return parts
 
     @property
     def made(self) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
-from profiles import profile_paths
+from profiles import profile_paths, results_folder
 from records import ENHANCER_KEY, predictions_path, read_published, read_results, replacing, select
 
 __all__ = ["auc_table", "headline_table", "language_model_table", "learning_curve_rows", "lever_pairs", "members_hash", "on_another_species",
@@ -298,9 +298,8 @@ _TABLES = {  # name: function, result file, what its numbers mean
 
 def _load(root: Path) -> dict[str, pd.DataFrame]:
     """The tables of results/ by file name; one that no run has written yet is empty."""
-    folder = root / "results"
-    return {"published.csv": read_published(folder / "published.csv"),
-            **{name: read_results(folder / name, missing_ok=True) for name in ("enhancers.csv", "language_models.csv")}}
+    own = {name: read_results(results_folder(root) / name, missing_ok=True) for name in ("enhancers.csv", "language_models.csv")}
+    return {"published.csv": read_published(root / "results/published.csv"), **own}
 
 
 def _profiles(frames: dict[str, pd.DataFrame]) -> list[str]:

@@ -72,3 +72,15 @@ def test_missing_rows_and_other_data_are_differences(root):
 
 def test_newer_releases_take_the_place_of_pins():
     assert with_newest("# pins\na==1\nb-c==2; os_name == \"posix\"\n", {"b-c": ("2", "3.1")}) == "# pins\na==1\nb-c==3.1; os_name == \"posix\"\n"
+
+
+def test_data_that_were_downloaded_again_are_the_same_data(root):
+    """The record of what was verified has the files' times, which are other ones."""
+    record_file = root / "data/pilot/downloads/record.json"
+    record_file.parent.mkdir(parents=True)
+    seen = []
+    for time in (1, 2):
+        entry = {"bytes": 4, "mtime_ns": time, "checksum": "sha256:ab", "source": ""}
+        record_file.write_text(json.dumps({"genomes/x.fa": entry}))
+        seen.append(manifest("pilot", root)["data"])
+    assert seen[0] == seen[1] == {"genomes/x.fa": "sha256:ab"}

@@ -171,3 +171,23 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     assert records.code_version(tmp_path) == commit
     (tmp_path / "utils.py").write_text("A = 2\n")
     assert records.code_version(tmp_path) == f"{commit}-dirty"
+
+
+def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
+
+    (tmp_path / "Snakefile").write_text("rule all:\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    committed = records.code_version(tmp_path)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert records.code_version(tmp_path) == committed != "unknown"
+    (tmp_path / "Snakefile").write_text("rule other:\n")
+    assert records.code_version(tmp_path) == f"{committed}-dirty"
+
+
+def test_rows_and_predictions_may_lie_outside_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENOMIC_RESULTS", str(tmp_path / "elsewhere"))
+    assert records.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(tmp_path / "elsewhere/predictions")
