@@ -64,7 +64,7 @@ def test_notebook_was_run_in_order_without_error_or_noise_on_real_data(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_finds_rows_where_a_checkout_that_cannot_be_written_keeps_them(path):
     code = "\n".join(cell.source for cell in code_cells(path))
-    assert not re.search(r"results/(enhancers|language_models|predictions)", code), "use profiles.results_folder()"
+    assert not re.search(r"ROOT / .results/(enhancers|language_models|predictions)", code), "use profiles.results_folder()"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
