@@ -151,3 +151,26 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     assert records.code_version(tmp_path) == commit
     (tmp_path / "utils.py").write_text("A = 2\n")
     assert records.code_version(tmp_path) == f"{commit}-dirty"
+
+
+@pytest.mark.parametrize("write", [
+    lambda folder: records.record(folder / "enhancers.csv", enhancer_row()),
+    lambda folder: records.write_table(folder / "t.parquet", pd.DataFrame({"a": [1]}))])
+def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_call_returns(tmp_path, monkeypatch, write):
+    """Else a power cut can leave an empty file under the name of a whole one."""
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def seen_fsync(descriptor):
+        done.append(("on disk", os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def seen_replace(source, target):
+        done.append(("renamed", os.stat(source).st_ino, os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", seen_replace)
+    write(tmp_path)
+    (first, inode, size), (second, *renamed), (third, folder, _) = done
+    assert (first, second, third) == ("on disk", "renamed", "on disk") and renamed == [inode, size] and size > 0
+    assert folder == tmp_path.stat().st_ino
