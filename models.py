@@ -64,11 +64,11 @@ def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tup
 
 
 def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
-    """Folder of the classifier with the full recipe that the notebooks have last trained on a profile, for a species.
+    """Folder of the plain ULMFiT classifier that the notebooks have last trained on a profile, for a species.
 
     Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was trained.
     """
-    trained = list((Path(artifacts) / "classifiers").glob(f"{recipe_name(True, True, True)}_[0-9]*/*/config.json"))
+    trained = list((Path(artifacts) / "classifiers").glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json"))
     names = {path.parent.name.rsplit("_", 1)[0] for path in trained}
     species = species or ("Human" if "Human" in names else min(names, default="any species"))
     if species not in names:

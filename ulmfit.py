@@ -16,7 +16,7 @@ import pandas as pd
 from fastai.callback.schedule import Learner  # its import adds fit_one_cycle
 from sklearn.metrics import roc_auc_score
 
-from awd_lstm import AWDLSTM, Classifier, LanguageModel
+from awd_lstm import AWDLSTM, Classifier, LanguageModel, dropouts_of
 from checkpoints import FitCheckpoints, once
 from composition import KmerLogOdds, cross_fitted_log_odds
 from enhancers import folds_of, parts, read_tables, sample_of_each_class, split_and_fold
@@ -24,7 +24,8 @@ from evaluation import record_run
 from genome import encode_bases
 from kmers import gapped_patterns
 from models import load_language_model, save_model
-from profiles import ROOT, checked_label, encoder_folder, model_name, profile_paths, recipe_name
+from parameters import classifier_hash
+from profiles import ROOT, checked_label, classifier_name, encoder_folder, model_name, profile_paths, recipe_name
 from records import select
 from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, default_scale,
                    evaluate_language_model, language_model_learner, new_language_model, predict_probabilities, run_facts,
@@ -84,6 +85,8 @@ class Recipe:
             if len(getattr(self, name)) != len(FROZEN_BEFORE):
                 raise ValueError(f"{name.upper()}={getattr(self, name)}: give {len(FROZEN_BEFORE)} values, one for each of the stages "
                                  f"{'; '.join(FROZEN_BEFORE)}")
+        dropouts_of("language_model", self.lm_drop_mult, self.dropouts)
+        dropouts_of("classifier", self.drop_mult, self.dropouts)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping, species: str = "") -> "Recipe":
@@ -244,13 +247,15 @@ class Experiment:
         recipe, (split, _) = Recipe.from_parameters(parameters), split_and_fold(parameters["SPLIT"])
         setting = model_name(recipe.k, recipe.stride, recipe.direction, recipe.output, recipe.contexts, recipe.scale, recipe.seed)
         tables = read_tables(artifacts / "enhancers", parameters["SPECIES"], parameters["SPLIT"])
-        _check_overrides(parameters["OVERRIDES"], tables)
+        _check_overrides(parameters, tables)
         encoder = encoder_folder(parameters["ENCODER"], parameters["PROFILE"], setting) if recipe.pretrained else None
         encoder_facts = load_language_model(encoder, recipe.tokenizer, **_expected(recipe))[1] if encoder else {}
-        label = checked_label(parameters["LABEL"])
-        identity = dict(profile=profile, model=recipe.name, label=label, k=recipe.k, stride=recipe.stride, **_expected(recipe),
-                        encoder=encoder_facts.get("profile", ""), split=parameters["SPLIT"], seed=recipe.seed, **facts)
-        folder = artifacts / "classifiers" / "_".join(filter(None, [recipe.name, label, setting, split]))
+        label, settings = checked_label(parameters["LABEL"]), classifier_hash(parameters)
+        encoder_hash = encoder_facts.get("weights_sha256", "")[:8]
+        identity = dict(profile=profile, model=recipe.name, trained_on="", label=label, k=recipe.k, stride=recipe.stride,
+                        **_expected(recipe), settings=settings, encoder=encoder_facts.get("profile", ""), encoder_hash=encoder_hash,
+                        split=parameters["SPLIT"], seed=recipe.seed, **facts)
+        folder = artifacts / "classifiers" / classifier_name(recipe.name, label, setting, split, settings, encoder_hash)
         return cls(parameters, tables, folds_of(parameters["SPLIT"]), encoder, encoder_facts, folder, identity)
 
     def recipe(self, species: str) -> Recipe:
@@ -277,13 +282,16 @@ class Experiment:
 
     def checkpoints(self, species: str, fold: int | str) -> FitCheckpoints:
         """What a learner needs to keep the fits of a fold on disk until its model is saved."""
-        return FitCheckpoints(self.fold_folder(species, fold), **self.made_with(species))
+        return FitCheckpoints(self.fold_folder(species, fold), version=self.identity["version"], **self.made_with(species))
 
 
-def _check_overrides(overrides: Mapping, tables: Mapping) -> None:
+def _check_overrides(parameters: Mapping, tables: Mapping) -> None:
+    overrides = parameters["OVERRIDES"]
     unknown = {key for values in overrides.values() for key in values} - set(PER_SPECIES) | set(overrides) - set(tables)
     if unknown:
         raise ValueError(f"OVERRIDES: {sorted(unknown)} is no species of this run and none of {sorted(PER_SPECIES)}")
+    for species in overrides:
+        Recipe.from_parameters(parameters, species)
 
 
 def cross_validate(experiment: Experiment) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -320,10 +328,12 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
     model = train(train_rows, valid, recipe, experiment.encoder, checkpoints)
     seconds = time.time() - started + checkpoints.earlier_in_all
     scored = test[["id", "label"]].assign(fold=str(fold), probability=probabilities(model, test, recipe))
-    facts = experiment.identity | dict(split=split_and_fold(experiment.parameters["SPLIT"])[0], species=species, fold=fold)
+    facts = experiment.identity | dict(split=split_and_fold(experiment.parameters["SPLIT"])[0], species=species, fold=fold,
+                                       version=checkpoints.version)
     save_model(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
     checkpoints.forget()
-    return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, valid_auc=auc(model, valid, recipe))
+    return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, version=checkpoints.version,
+                        valid_auc=auc(model, valid, recipe))
 
 
 def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[str, str] = RIVALS) -> pd.DataFrame:
@@ -331,14 +341,15 @@ def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[
 
     `rows`: result rows of the recipe, one a species, which come first. `results`: all result rows. `models`: what to look for among
     them (the name there) and how to call it. A row is comparable if its profile, species, split, fold, seed and numbers of training
-    and test sequences are the same; of several, that without a label counts. One that is missing has NaN.
+    and test sequences are the same; of several, that without a label and of the default settings counts. One that is missing has NaN.
     """
     columns, found = ["n_test", "auroc", "auroc_low", "auroc_high"], []
     for own in rows.to_dict("records"):
         found.append([own["species"], own["model"], *(own[column] for column in columns)])
-        same = {column: own[column] for column in ("profile", "species", "split", "seed", "n_train", "n_test")} | {"fold": str(own["fold"])}
+        same = {column: own[column] for column in ("profile", "species", "split", "seed", "n_train", "n_test")}
+        same |= {"fold": str(own["fold"]), "trained_on": None}
         for model, called in models.items():
-            other = select(results, model=model, **same).sort_values("label").head(1)
+            other = select(results, model=model, **same).sort_values(["label", "settings"]).head(1)
             found.append([own["species"], called, *(other[columns].iloc[0] if len(other) else [own["n_test"], *[np.nan] * 3])])
     return pd.DataFrame(found, columns=["species", "model", "n_test", "auroc", "low", "high"])
 
@@ -348,7 +359,7 @@ def verdict(compared: pd.DataFrame) -> str:
     sentences = []
     for species, rows in compared.groupby("species", sort=False):
         own, *others = rows.to_dict("records")
-        sentences.append(f"**{species}.** On {own['n_test']:,} test sequences `{own['model']}` has an AUC of {_with_interval(own)}."
+        sentences.append(f"**{species}.** On {own['n_test']:,.0f} test sequences `{own['model']}` has an AUC of {_with_interval(own)}."
                          + "".join(_beside(own, other) for other in others))
     return "\n\n".join(sentences)
 

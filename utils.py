@@ -417,8 +417,9 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
                            drop_mult: float, dropouts: str = "fastai", alpha: float = 2., beta: float = 1.) -> Learner:
     """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
 
-    `drop_mult` multiplies the five dropouts, which are those that `awd_lstm.DROPOUTS` has under `dropouts`; `alpha` and `beta` weigh the penalties on large and on jumping
-    outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit into free memory.
+    `drop_mult` multiplies the five dropouts that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the
+    penalties on large and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit
+    into free memory.
     """
     rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
     # 14 bytes a score, measured: logits, their softmax and its gradient.
@@ -434,7 +435,8 @@ def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceL
                        dropouts: str = "fastai", composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
     """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
 
-    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
+    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the
+    log-odds that this model gives; the loaders must then serve log-odds.
     """
     only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult, dropouts)
