@@ -35,6 +35,14 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
     assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
+    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [.15] * 5  # after each layer but the last
+
+
+def test_dropout_is_for_training_only(small):
+    sequences = random_sequences(5, LENGTH, 16)
+    assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all()
+    small.network_.train()
+    assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all() and not small.network_.training
 
 
 def test_a_motif_is_learnt():
