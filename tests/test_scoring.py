@@ -17,7 +17,6 @@ from naive import random_sequences, text
 from scoring import (SCORE_COLUMNS, Record, Scorer, for_lookup, full_precision, open_fasta, read_bed, read_records, score_records,
                      windows_of, write_scores)
 from tiny import tiny_scorer
-from utils import predict_probabilities
 
 SEQUENCES = st.text("ACGTNacgtnRYu", min_size=1, max_size=300)
 NAMES = st.text("abcXYZ019_.:|-", min_size=1, max_size=12)
@@ -197,16 +196,3 @@ def test_a_scorer_is_what_was_saved(scorer, tmp_path):
     assert (loaded.name, loaded.tokenizer, loaded.shortest) == ("m", scorer.tokenizer, 5)
     sequences = [encode_bases(s) for s in random_sequences(3, 90, 3)]
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
-
-
-def test_log_odds_are_computed_in_float32_where_probabilities_need_not_be(scorer, monkeypatch):
-    """A single base changes less than what bfloat16 rounds away."""
-    monkeypatch.setattr("awd_lstm.has_fast_bf16", lambda device: True)
-    sequences = [encode_bases(s) for s in random_sequences(6, 90, 5)]
-    scorer.model.encoder.bf16 = False
-    exact = [predict_probabilities(scorer.model, sequences, scorer.tokenizer, both_strands=both) for both in (True, False)]
-    scorer.model.encoder.bf16 = True
-    for both, p in zip((True, False), exact):
-        assert np.abs(scorer.probabilities(sequences, both) - p).max() > 1e-5  # what half precision would do
-        np.testing.assert_allclose(scorer.log_odds(sequences, both), np.log(p / (1 - p)), atol=1e-6)
-    assert scorer.model.encoder.bf16
