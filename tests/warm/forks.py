@@ -17,6 +17,8 @@ LIBRARIES = ("captum.attr", "dnaio", "fastai.callback.fp16", "fastai.callback.sc
              "ipykernel.kernelapp", "logomaker", "matplotlib.pyplot", "pandas", "pyarrow.parquet",
              "pyBigWig", "pysam", "safetensors.torch", "scipy.stats", "sklearn.calibration", "sklearn.ensemble", "sklearn.linear_model",
              "sklearn.metrics", "sklearn.model_selection", "torch")
+# What looks on import whether it is in a notebook (or imports what does) is imported again by each kernel; what it needs is there.
+LOOK_AROUND = {"captum", "fastai", "fastcore", "fastprogress", "ipywidgets", "matplotlib_inline", "tqdm"}
 
 
 def kernel(path: str) -> None:
@@ -40,7 +42,8 @@ def serve(path: str) -> None:
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
     for name in LIBRARIES:
         importlib.import_module(name)
-    sys.modules.pop("matplotlib_inline.backend_inline", None)  # on import it finds the kernel whose pictures it shows
+    for name in [name for name in sys.modules if name.split(".")[0] in LOOK_AROUND]:
+        del sys.modules[name]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who look after a kernel
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
