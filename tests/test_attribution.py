@@ -79,3 +79,30 @@ def test_means_of_kmers_are_those_of_a_dictionary():
     assert dict(zip(table.kmer, table.occurrences)) == {word: len(values) for word, values in sums.items()}
     assert table.contribution.is_monotonic_decreasing
     assert dict(zip(table.kmer, table.contribution)) == pytest.approx({word: np.mean(values) for word, values in sums.items()})
+
+
+def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
+    """Against gradients summed along the way by hand, token by token."""
+    k, stride, backwards = scorer.tokenizer.k, scorer.tokenizer.stride, scorer.config["direction"] == "backward"
+    model = scorer.model
+    model.encoder.bf16 = False
+
+    def one_strand(codes):
+        ids = padded_ids([codes], scorer.tokenizer, backwards)
+        with torch.no_grad():
+            tokens, pads = model.encoder.embedding(ids), model.encoder.embedding(torch.zeros_like(ids))
+        total = torch.zeros_like(tokens)
+        for i in range(200):
+            point = (pads + (i + .5) / 200 * (tokens - pads)).requires_grad_()
+            handle = model.encoder.embedding.register_forward_hook(lambda module, inputs, out: point)
+            logits = model(ids)[0][0]
+            handle.remove()
+            total += torch.autograd.grad(logits[1] - logits[0], point)[0] / 200
+        shares, bases = ((tokens - pads) * total).sum(-1)[0, 1:].tolist(), np.zeros(len(codes))
+        for token, share in enumerate(shares):
+            for base in range(token * stride, token * stride + k):
+                bases[base] += share / k
+        return bases[::-1] if backwards else bases
+
+    expected = (one_strand(SEQUENCE) + one_strand(reverse_complement(SEQUENCE))[::-1]) / 2
+    np.testing.assert_allclose(integrated_gradients(scorer, SEQUENCE, 100), expected, atol=.02 * np.abs(expected).max())

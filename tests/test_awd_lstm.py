@@ -453,3 +453,19 @@ def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
     dropped.sum().backward()
     torch.testing.assert_close(weight.grad, (dropped != 0) / (1 - p))  # gradients reach the weights that were kept
     assert not torch.equal(dropped == 0, drop_weights(weight, p) == 0)
+
+
+@pytest.mark.parametrize("build", [Classifier, lambda encoder: LanguageModel(encoder, "bases")])
+def test_half_precision_ends_with_the_encoder_and_can_be_switched_off(build, monkeypatch):
+    """Log-odds that are added to the classifier's, and the head's own, are float32 whatever the LSTM computes in."""
+    monkeypatch.setattr("awd_lstm.has_fast_bf16", lambda device: True)
+    model, ids = build(make_encoder()).eval(), make_ids(3, 12)
+    exact = model(ids)
+    assert all(values.dtype == torch.float32 for values in exact)
+    model.encoder.bf16 = True
+    if isinstance(model, Classifier):
+        log_odds = torch.tensor([1.0009765, -3.0043, 7.0001])
+        plain, moved = model(ids)[0], model(ids, log_odds)[0]
+        assert moved.dtype == torch.float32
+        torch.testing.assert_close((moved - plain) @ torch.tensor([-1., 1.]), log_odds, atol=1e-5, rtol=0)
+    assert model(ids)[1].dtype == torch.bfloat16

@@ -114,6 +114,13 @@ def test_k_is_chosen_by_validation_auc(planted):
         choose_k(*train, *valid, ks=())
 
 
+@pytest.mark.parametrize("ks", [(2, 3, 1), (3, 1, 2)])
+def test_of_equally_good_k_the_first_is_chosen(ks):
+    sequences, labels = random_sequences(10, 60, 0, gc=.1) + random_sequences(10, 60, 1, gc=.9), [0] * 10 + [1] * 10
+    k, aucs = choose_k(sequences, labels, sequences, labels, ks)
+    assert set(aucs.values()) == {1.} and k == ks[0]
+
+
 @pytest.mark.parametrize("make", [gc_baseline, composition_baseline, kmer_logistic, lambda: kmer_boosting(k=3, trees=20)])
 def test_predictions_are_probabilities_the_same_on_both_strands_and_in_every_run(make, planted):
     sequences, labels = planted

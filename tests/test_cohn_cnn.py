@@ -35,9 +35,17 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
     assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
+    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [.15] * 5  # after each layer but the last
 
 
-def test_a_motif_is_learnt_and_the_best_epoch_is_kept():
+def test_dropout_is_for_training_only(small):
+    sequences = random_sequences(5, LENGTH, 16)
+    assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all()
+    small.network_.train()
+    assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all() and not small.network_.training
+
+
+def test_a_motif_is_learnt():
     train, valid, test = planted(400, 3), planted(100, 4), planted(200, 5)
     model = CohnCNN(max_epochs=20, patience=20, learning_rate=3e-3)
     assert model.fit(*train, *valid) is model
@@ -45,6 +53,14 @@ def test_a_motif_is_learnt_and_the_best_epoch_is_kept():
     assert p.shape == (200, 2) and np.allclose(p.sum(axis=1), 1)
     assert roc_auc_score(test[1], p[:, 1]) > 0.9
     assert roc_auc_score(valid[1], model.predict_proba(valid[0])[:, 1]) == max(model.history_)
+
+
+def test_the_best_epoch_is_kept_also_where_a_later_one_is_worse():
+    """On sequences without a motif the validation AUC goes up and down: the last epoch is hardly ever the best."""
+    sequences, labels = random_sequences(80, LENGTH, 15), [0, 1] * 40
+    trained = (CohnCNN(max_epochs=5, seed=seed).fit(sequences[:40], labels[:40], sequences[40:], labels[40:]) for seed in range(20))
+    model = next(model for model in trained if max(model.history_) > model.history_[-1])
+    assert roc_auc_score(labels[40:], model.predict_proba(sequences[40:])[:, 1]) == max(model.history_)
 
 
 def test_training_stops_without_progress():

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_model, save_model
+from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from baselines import kmer_logistic
 from composition import KmerLogOdds, cross_fitted_log_odds
@@ -55,3 +57,18 @@ def test_relatives_are_kept_together_when_groups_are_given():
     apart, together = (cross_fitted_log_odds(texts * 2, nonsense, [5], C=10., seed=0, groups=g)[0] for g in (None, np.tile(np.arange(100), 2)))
     assert roc_auc_score(nonsense, apart) > .9
     assert .3 < roc_auc_score(nonsense, together) < .7
+
+
+def test_cross_fitting_is_over_shuffled_folds_that_the_seed_draws():
+    """Against a plain loop. Sequences often come in the order of chromosomes or sources: folds of neighbours would differ."""
+    texts, labels = labelled(120, 3)
+    for groups in (None, np.arange(120) // 3):
+        crossed = [cross_fitted_log_odds(texts, labels, [3], C=1., seed=seed, groups=groups)[0] for seed in (4, 5)]
+        assert np.abs(crossed[0] - crossed[1]).max() > .01
+        whole = kmer_logistic([3], C=1.).fit(texts, labels)
+        features, expected = whole["kmers"].transform(texts), np.zeros(120)
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        for train, test in kind(5, shuffle=True, random_state=4).split(texts, labels, groups):
+            assert (np.diff(test) > 1).any()
+            expected[test] = clone(whole["logistic"]).fit(features[train], labels[train]).decision_function(features[test])
+        np.testing.assert_allclose(crossed[0], expected, rtol=1e-5, atol=1e-5)

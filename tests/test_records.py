@@ -78,8 +78,7 @@ def test_record_refuses_missing_columns_and_other_files(tmp_path):
     (lambda text: text[:-20], 3),
     (lambda text: text[:-1], 3),
     (lambda text: text.replace("0.812346", "high", 1), 2),
-    (lambda text: text + "<<<<<<< HEAD\n", 4),
-    (lambda text: text + text.splitlines(keepends=True)[1], 4),
+    (lambda text: text + "    (lambda text: text + text.splitlines(keepends=True)[1], 4),
     (lambda text: text.replace('"make', 'make "', 1), 2),
     (lambda text: text.replace("cpu", "\udcff", 1), 2),
     (lambda text: "", 1),
@@ -173,6 +172,7 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     assert records.code_version(tmp_path) == f"{commit}-dirty"
 
 
+<<<<<<< HEAD
 def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
@@ -191,3 +191,26 @@ def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another
 def test_rows_and_predictions_may_lie_outside_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("GENOMIC_RESULTS", str(tmp_path / "elsewhere"))
     assert records.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(tmp_path / "elsewhere/predictions")
+
+
+@pytest.mark.parametrize("write", [
+    lambda folder: records.record(folder / "enhancers.csv", enhancer_row()),
+    lambda folder: records.write_table(folder / "t.parquet", pd.DataFrame({"a": [1]}))])
+def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_call_returns(tmp_path, monkeypatch, write):
+    """Else a power cut can leave an empty file under the name of a whole one."""
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def seen_fsync(descriptor):
+        done.append(("on disk", os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def seen_replace(source, target):
+        done.append(("renamed", os.stat(source).st_ino, os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", seen_replace)
+    write(tmp_path)
+    (first, inode, size), (second, *renamed), (third, folder, _) = done
+    assert (first, second, third) == ("on disk", "renamed", "on disk") and renamed == [inode, size] and size > 0
+    assert folder == tmp_path.stat().st_ino

@@ -8,19 +8,39 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
+from corpus import read_corpus
 from evaluation import classification_metrics
-from naive import random_sequences
+from genome import decode_bases, open_genome
+from naive import random_sequences, reverse_complement
 from records import read_predictions, read_results
 from simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
-SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 4, "BPTT": 64, "VALID_BASES": 5000, "LM_EPOCHS": 1,
+SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 16, "BPTT": 32, "VALID_BASES": 5000, "LM_EPOCHS": 1,
          "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1,
          "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm_kernels(tmp_path_factory):
+    """Forks that have imported torch and the like already, for all notebooks of this file (`warm/forks.py`)."""
+    if not hasattr(os, "pidfd_open"):
+        return (yield)  # not on this system: kernels begin from nothing
+    warm, place = ROOT / "tests/warm", tmp_path_factory.mktemp("warm") / "socket"
+    server = subprocess.Popen([sys.executable, warm / "forks.py", place], stdout=subprocess.PIPE, text=True)
+    assert server.stdout.readline() == "ready\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARM_KERNELS", str(place))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(warm), os.environ.get("PYTHONPATH")])))
+        yield
+    server.kill()
+    server.wait()
 
 
 def started(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL) -> subprocess.Popen:
@@ -101,15 +121,28 @@ def test_language_models_have_rows_beside_the_markov_reference(tree, first_run):
     assert (rows.bits_per_base.between(1.5, 2.3)).all()
 
 
+def test_no_language_model_reads_a_labelled_sequence(tree, first_run):
+    """Those that lie in the genome base for base, on either strand, are in no stretch to train on and in none to be judged by."""
+    corpora = list(tree.glob("artifacts/tiny-*/genomes"))
+    segments, _ = read_corpus(*corpora)
+    read = "N".join(decode_bases(open_genome(corpora[0], r.species).bases[r.start:r.end]) for r in segments.itertuples())
+    labelled = [s for path in (tree.parent / "tiny/enhancers").glob("*/*_samples") for s in path.read_text().split()]
+    genome = "".join(line for path in (tree.parent / "tiny/genomes").glob("human*.fa") for line in path.read_text().splitlines() if line[0] != ">")
+    there = [s for s in labelled if s in genome.upper() or reverse_complement(s) in genome.upper()]
+    assert len(there) >= 5 and len(read) > 50_000
+    assert not [s for s in labelled if s in read or reverse_complement(s) in read]
+
+
 def test_a_second_run_does_nothing(tree, first_run):
     again = snakemake(tree, f"profile={tree.parent / 'tiny'}")
     assert again.returncode == 0 and "Mammals" not in again.stdout
 
 
-def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(tree, results):
-    """6-mers with stride 3 through notebooks that were written for others; then the same again from scratch."""
+def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(tree, results, monkeypatch):
+    """6-mers with stride 3 through notebooks that were written for others; then the same again from scratch, in processes begun from nothing."""
     seen = []
-    for _ in range(2):
+    for warm in (os.environ.get("WARM_KERNELS", ""), ""):
+        monkeypatch.setenv("WARM_KERNELS", warm)
         for only in ("LM 3", "Enhancers 3"):
             done = snakemake(tree, f"profile={tree.parent / 'tiny'}", f"only={only}", params={"K": 6, "STRIDE": 3, "CONTEXTS": []})
             assert done.returncode == 0, done.stdout
@@ -254,3 +287,24 @@ def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, f
         os.utime(tree / path, (time.time() - age,) * 2)
     planned = snakemake(tree, "profile=pilot", "only=LM 0", options=("--dry-run",)).stdout
     assert "Mammals_LM_0_Genomic_Data_Processing\n" in planned and "\n        data\n" not in planned
+
+
+def test_labels_that_mean_nothing_are_predicted_by_no_model(tree, first_run):
+    """Out of fold, through the notebooks: each AUC is within what chance allows (Mann-Whitney without a difference, 1 in 1,000 for all)."""
+    rng, enhancers = np.random.default_rng(0), tree.parent / "tiny/enhancers"
+    sequences = sorted({s for path in enhancers.glob("*/*_samples") for s in path.read_text().split()})
+    sequences = rng.permutation(sequences)[:200]
+    folder = tree.parent / "nonsense/enhancers/Human"
+    folder.mkdir(parents=True)
+    for word, part in zip(("positive", "negative"), np.array_split(sequences, 2)):
+        (folder / f"{word}_samples").write_text("\n".join(part) + "\n")
+    params = {"SPECIES": ["Human"], "SPLIT": "folds", "ENCODER": str(tree.parent / "tiny"), "CNN_EPOCHS": 1}
+    done = snakemake(tree, f"profile={tree.parent / 'nonsense'}", "only=Enhancers 6", params=params)
+    assert done.returncode == 0, done.stdout
+    rows = read_results(tree / "results/enhancers.csv")
+    rows = rows[(rows.profile == "nonsense") & (rows.fold == "oof")]
+    assert {"gc", "gapped_kmer_logistic", "kmer_boosting", "cohn_cnn", "ulmfit_kmers", "ensemble_stacked"} <= set(rows.model)
+    positives, negatives = len(sequences) // 2, len(sequences) - len(sequences) // 2
+    spread = ((positives + negatives + 1) / (12 * positives * negatives)) ** .5
+    allowed = norm.isf(.001 / len(rows) / 2) * spread
+    assert rows.n_test.eq(len(sequences)).all() and rows.auroc.sub(.5).abs().max() < allowed, rows[["model", "k", "auroc"]]

@@ -1,0 +1,40 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from stacking import stacked_log_odds
+
+
+@pytest.fixture
+def made():
+    """Log-odds of three models of different use on 200 sequences, their labels, their folds."""
+    rng, index = np.random.default_rng(0), [f"s{i}" for i in range(200)]
+    labels = pd.Series(rng.integers(0, 2, 200), index)
+    odds = pd.DataFrame({i: (2 * labels - 1) * use + rng.normal(size=200) for i, use in enumerate((1., .5, 0.))}, index)
+    return odds, labels, pd.Series(rng.integers(0, 4, 200).astype(str), index)
+
+
+def test_weights_are_fitted_on_the_other_folds(made):
+    odds, labels, folds = made
+    found = stacked_log_odds(odds, labels, folds)
+    for name in odds.index[::7]:
+        others = folds[folds != folds[name]].index
+        model = LogisticRegression().fit(odds.loc[others].to_numpy(), labels[others])
+        assert found[name] == pytest.approx(model.intercept_[0] + odds.loc[name].to_numpy() @ model.coef_[0])
+
+
+@pytest.mark.parametrize("fold", ["0", "3"])
+def test_what_a_fold_gets_depends_on_no_label_of_it(made, fold):
+    odds, labels, folds = made
+    other = labels.where(folds != fold, 1 - labels)
+    before, after = stacked_log_odds(odds, labels, folds), stacked_log_odds(odds, other, folds)
+    assert (before[folds == fold] == after[folds == fold]).all() and (before[folds != fold] != after[folds != fold]).all()
+
+
+def test_what_cannot_be_stacked_is_refused(made):
+    odds, labels, folds = made
+    with pytest.raises(ValueError, match="same sequences"):
+        stacked_log_odds(odds, labels[::-1], folds)
+    with pytest.raises(ValueError, match="two folds"):
+        stacked_log_odds(odds, labels, folds.where(folds == "x", "0"))
