@@ -12,7 +12,7 @@ LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": .1,
 # KMERS and GAPPED_SPANS are those of a start from k-mer log-odds; plain ULMFiT, where both are [], has another name in `model`.
 CLASSIFIER = {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12], "KMERS_C": .15, "LM_EPOCHS": 1, "LM_LR": 3e-3,
               "LM_DROP_MULT": .3, "STAGE_EPOCHS": [1, 1, 1, 3], "STAGE_LRS": [2e-2, 1e-2, 1e-2, 8e-3], "LAYER_RATIO": 2.6,
-              "DROP_MULT": .2, "BATCH_SIZE": 64, "RC_TRAIN": True, "RC_PREDICT": True, "N_TRAIN": None, "OVERRIDES": {}}
+              "DROP_MULT": .2, "DROPOUTS": "fastai", "BATCH_SIZE": 64, "RC_TRAIN": True, "RC_PREDICT": True, "N_TRAIN": None, "OVERRIDES": {}}
 BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
     "gc": {"N_TRAIN": None},
     "composition": {"N_TRAIN": None},

@@ -97,17 +97,13 @@ def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
-    folders = ["ulmfit_kmers_3-mer_old/Dog_test", "ulmfit_kmers_4-mer_new/Dog_test", "ulmfit_kmers_trial_4-mer/Dog_test",
-               "ulmfit_scratch_4-mer/Cat_test"]
+    folders = ["ulmfit_3-mer_old/Dog_test", "ulmfit_4-mer_new/Dog_test", "ulmfit_trial-a_4-mer/Dog_test",
+               "ulmfit_kmers_4-mer/Dog_test", "ulmfit_scratch_4-mer/Cat_test"]
     for folder in folders:
         save_model(tmp_path / "classifiers" / folder, scorer.model)
     assert newest_classifier(tmp_path) == newest_classifier(tmp_path, "Dog") == tmp_path / "classifiers" / folders[1]
-    save_model(tmp_path / "classifiers/ulmfit_kmers_4-mer_new/Human_4", scorer.model)
+    save_model(tmp_path / "classifiers/ulmfit_4-mer_new/Human_4", scorer.model)
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")
-    for folder in ("ulmfit_4-mer", "ulmfit_trial-kmers_4-mer"):
-        save_model(tmp_path / "classifiers" / folder / "Human_0", scorer.model)
-    assert newest_classifier(tmp_path).parent.name == "ulmfit_4-mer", "plain ULMFiT before that from k-mers, and no trial"
-    assert newest_classifier(tmp_path, "Dog").parent.name == "ulmfit_kmers_4-mer_new"
-    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_kmers_4-mer_new/Dog_test, trained last of 3"
+    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_4-mer_new/Human_4, the one trained last of 3"
