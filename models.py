@@ -64,23 +64,20 @@ def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tup
 
 
 def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
-    """Folder of the classifier that the notebooks have last trained on a profile, for a species; a line says which that is.
+    """Folder of the plain ULMFiT classifier that the notebooks have last trained on a profile, for a species; a line says which that is.
 
-    It has the full recipe: plain ULMFiT, or, where none was trained, ULMFiT from k-mer log-odds. Trials with a label do not count.
-    Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was trained.
+    Trials with a label do not count. Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was
+    trained.
     """
     folder = Path(artifacts) / "classifiers"
-    for kmers in (False, True):
-        trained = {path.parent: path.stat().st_mtime_ns for path in folder.glob(f"{recipe_name(True, True, kmers)}_[0-9]*/*/config.json")}
-        names = {path.name.rsplit("_", 1)[0] for path in trained}
-        wanted = species or ("Human" if "Human" in names else min(names, default=None))
-        if wanted in names:
-            break
-    else:
-        raise FileNotFoundError(f"no classifier of {species or 'any species'} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
+    trained = {path.parent: path.stat().st_mtime_ns for path in folder.glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json")}
+    names = {path.name.rsplit("_", 1)[0] for path in trained}
+    species = species or ("Human" if "Human" in names else min(names, default="any species"))
+    if species not in names:
+        raise FileNotFoundError(f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
                                 "on this profile, or name a folder in CLASSIFIER")
-    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == wanted), key=trained.get)
-    print(f"classifier: {newest.relative_to(folder)}, trained last of {len(trained)}")
+    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
+    print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
 
 

@@ -9,6 +9,7 @@ Every number comes from results/enhancers.csv, results/language_models.csv or re
 
 import argparse
 import hashlib
+import json
 import math
 import re
 import sys
@@ -19,7 +20,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from profiles import profile_paths, results_folder
-from records import ENHANCER_KEY, predictions_path, read_published, read_results, replacing, select
+from records import ENHANCER_KEY, read_published, read_results, replacing, select
 
 __all__ = ["auc_table", "headline_table", "language_model_table", "learning_curve_rows", "lever_pairs", "members_hash", "on_another_species",
            "on_fewer_sequences", "one_of_each", "pretraining_seconds", "setting_name", "setting_names", "threshold_table", "token_names",
@@ -114,20 +115,20 @@ def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
 def setting_name(row: Mapping) -> str:
     """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default.
 
-    Two rows may share it whose encoders differ in weights alone, see `setting_names`.
+    Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see `setting_names`.
     """
     words = [_MODELS.get(row["model"], row["model"].replace("_", " ")),
              "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
     parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["trained_on"] and f"trained on {row['trained_on']}",
              row["direction"].replace("forward", ""), row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
-             row["scale"] not in ("", "laptop") and f"{row['scale']} scale", row["settings"] and f"settings {row['settings']}",
+             row["scale"] not in ("", "laptop") and f"{row['scale']} scale", row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
              row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
     return ", ".join(filter(None, parts))
 
 
 def setting_names(rows: pd.DataFrame) -> pd.Series:
-    """`setting_name` of each row; where one name would stand for encoders of other weights, their hash is added."""
-    return _told_apart(rows, [setting_name(row) for row in rows.to_dict("records")], ("encoder_hash",))
+    """`setting_name` of each row; where one would stand for encoders of other weights, or ensembles of other members, hashes are added."""
+    return _told_apart(rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash"))
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
@@ -203,9 +204,10 @@ def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def members_hash(members: pd.DataFrame) -> str:
-    """8 hex digits that stand for the models that an ensemble is made of: the `settings` of its row."""
-    names = sorted(str(predictions_path("", row)) for row in members.to_dict("records"))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+    """8 hex digits that stand for the models that an ensemble is made of, the same for every species: the `settings` of its row."""
+    identities = [[str(row[column]) for column in ENHANCER_KEY if column not in ("species", "fold")]
+                  for row in members.to_dict("records")]
+    return hashlib.sha256(json.dumps(sorted(identities)).encode()).hexdigest()[:8]
 
 
 def _described(rows: pd.DataFrame) -> dict[str, str]:

@@ -258,6 +258,11 @@ class Experiment:
         folder = artifacts / "classifiers" / classifier_name(recipe.name, label, setting, split, settings, encoder_hash)
         return cls(parameters, tables, folds_of(parameters["SPLIT"]), encoder, encoder_facts, folder, identity)
 
+    @property
+    def first(self) -> tuple[str, int | str]:
+        """The species and fold that come first, which the notebooks show."""
+        return next(iter(self.tables)), self.folds[0]
+
     def recipe(self, species: str) -> Recipe:
         return Recipe.from_parameters(self.parameters, species)
 
@@ -306,18 +311,24 @@ def cross_validate(experiment: Experiment) -> tuple[pd.DataFrame, dict[str, pd.D
         predictions[species], own = _all_folds(experiment, species)
         rows.append(own)
         gc.collect()  # learners and their callbacks refer to each other
+    for place in (_scored(experiment, species, fold) for species in experiment.tables for fold in experiment.folds):
+        place.unlink()  # what a run that resumes would have needed
+    experiment.checkpoints(*experiment.first).forget()
     return pd.concat(rows), predictions
+
+
+def _scored(experiment: Experiment, species: str, fold: int | str) -> Path:
+    """Where the predictions of a finished fold are kept until all species are done."""
+    return experiment.fold_folder(species, fold) / "scored.parquet"
 
 
 def _all_folds(experiment: Experiment, species: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions and result rows of a species."""
     made_with = experiment.made_with(species)
-    places = {fold: experiment.fold_folder(species, fold) / "scored.parquet" for fold in experiment.folds}
-    scored, effort = zip(*(once(place, made_with, _one_fold, experiment, species, fold) for fold, place in places.items()))
+    scored, effort = zip(*(once(_scored(experiment, species, fold), made_with, _one_fold, experiment, species, fold)
+                           for fold in experiment.folds))
     scored, effort = pd.concat(scored, ignore_index=True), pd.DataFrame(effort).set_index("fold")
     rows = record_run(ROOT, experiment.identity | {"species": species}, scored, effort, made_with)
-    for place in places.values():
-        place.unlink()
     return scored, rows.assign(valid_auc=rows.fold.map(effort.valid_auc))
 
 
@@ -331,7 +342,8 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
     facts = experiment.identity | dict(split=split_and_fold(experiment.parameters["SPLIT"])[0], species=species, fold=fold,
                                        version=checkpoints.version)
     save_model(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
-    checkpoints.forget()
+    if (species, fold) != experiment.first:  # whose fits a notebook shows, also when it is run again after an interrupt
+        checkpoints.forget()
     return scored, dict(fold=fold, n_train=len(train_rows), seconds=seconds, version=checkpoints.version,
                         valid_auc=auc(model, valid, recipe))
 

@@ -71,7 +71,8 @@ class Steps:
 
         monkeypatch.setattr(FitCheckpoints, "after_batch", counted)
         init = FitCheckpoints.__init__
-        monkeypatch.setattr(FitCheckpoints, "__init__", lambda keeper, folder, **identity: init(keeper, folder, every=0., **identity))
+        monkeypatch.setattr(FitCheckpoints, "__init__", lambda keeper, folder, **identity: init(
+            keeper, folder, every=0. if self.stop_at else 300., **identity))
 
     def until(self, step, call):
         self.done, self.stop_at = 0, step
@@ -88,7 +89,7 @@ def steps(monkeypatch):
 
 def first_fold_by_hand(experiment, change=None):
     """What the notebooks show."""
-    species, fold = next(iter(experiment.tables)), experiment.folds[0]
+    species, fold = experiment.first
     recipe, saved = experiment.recipe(species), experiment.checkpoints(species, fold)
     train, valid, test = experiment.parts(species, fold)
     language_model = starting_language_model(recipe, experiment.encoder)
@@ -130,6 +131,19 @@ def test_the_visible_steps_are_those_of_the_loop_which_does_not_take_them_again(
     _, predictions = cross_validate(experiment)
     assert predictions["Human"].probability.tolist() == by_hand.tolist()
     assert steps.done == 2 * taken  # those of the other species
+
+
+def test_species_that_were_done_before_an_interrupt_are_not_trained_again_nor_is_the_fold_that_is_shown(project, steps):
+    experiment = experiment_of(project)
+    first_fold_by_hand(experiment)
+    shown = steps.done
+    with pytest.raises(KeyboardInterrupt):
+        steps.until(shown - 2, lambda: cross_validate(experiment))  # almost at the end of the second species
+    steps.done = 0
+    first_fold_by_hand(experiment)
+    cross_validate(experiment)
+    assert steps.done == 2  # and what was left
+    assert not [path for path in project.glob("artifacts/classifiers/*/*/*") if path.name not in ("config.json", "model.safetensors")]
 
 
 def test_a_step_that_a_reader_changed_is_trained_and_does_not_get_into_the_results(project, steps):
