@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
 import yaml
 
 __all__ = ["as_typed", "checked", "notebook_parameters", "parse_parameters"]
@@ -24,13 +23,17 @@ QUOTE = "put a text that holds ', NAME:' in quotes"
 def notebook_parameters(path: str | Path) -> dict:
     """Names and default values in the parameter cells of a notebook.
 
-    Raises ValueError, naming the notebook, for a default that is no plain value.
+    Raises ValueError, naming the notebook, for a damaged one and for a default that is no plain value.
     """
+    try:
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]  # nbformat would check outputs of megabytes
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a notebook, or damaged ({error.__class__.__name__})") from error
     known = {}
-    for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type != "code" or not set(TAGS) & set(cell.metadata.get("tags", [])):
+    for cell in cells:
+        if cell["cell_type"] != "code" or not set(TAGS) & set(cell["metadata"].get("tags", [])):
             continue
-        for line in ast.parse(cell.source).body:
+        for line in ast.parse("".join(cell["source"])).body:
             if isinstance(line, ast.Assign) and isinstance(target := line.targets[0], ast.Name) and target.id.isupper():
                 try:
                     known[target.id] = ast.literal_eval(line.value)

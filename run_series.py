@@ -32,7 +32,7 @@ def home_of_its_own(environment: Mapping, folder: Path) -> dict[str, str]:
     """
     added = {}
     home = environment.get("HOME", "")
-    if not os.path.isdir(home) or not os.access(home, os.W_OK):
+    if not (os.path.isdir(home) and os.access(home, os.W_OK)):
         added["HOME"] = str(folder / "home")
     try:
         pwd.getpwuid(os.getuid())
@@ -50,7 +50,7 @@ def written_by(copy: Path) -> list[str]:
 
 def _require_writable(folder: Path, variable: str) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(there, os.W_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK):
         raise ValueError(f"{there} cannot be written: let {variable} name a folder that can")
 
 

@@ -18,6 +18,7 @@ from evaluation import classification_metrics
 from genome import decode_bases, open_genome
 from naive import random_sequences, reverse_complement
 from records import read_predictions, read_results
+from run_notebook import done_file
 from simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,7 +220,7 @@ def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
 
 def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, first_run):
     """The other job of the two goes on to its end; the second time only what failed is done."""
-    settings = dict(params={"SEED": 2, "ENCODER": "../../tiny", "PRETRAINED": False})
+    settings = dict(params={"SEED": 2, "ENCODER": "../tiny", "PRETRAINED": False})
     prepared = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 0", **settings)
     assert prepared.returncode == 0, prepared.stdout
     table = next(tree.glob("artifacts/tiny-*/enhancers/Mouse.parquet"))
@@ -267,20 +268,22 @@ def test_a_killed_run_goes_on_by_the_same_command_and_two_at_once_are_refused(tr
 
 
 def test_a_single_parameter_is_a_number_if_it_looks_like_one(tree, first_run):
-    for value, message in (("9", "STRIDE=9: choose 1 to K=4"), ("1e1", "STRIDE=10.0: choose 1 to K=4")):
+    for value, message in (("9", "STRIDE=9: choose 1 to K=4"), ("1e1", "STRIDE=10: choose 1 to K=4")):
         done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": value}, small={})
         assert done.returncode != 0 and message in done.stdout, done.stdout
 
 
 def test_an_unknown_parameter_is_refused(tree):
     done = snakemake(tree, f"profile={tree.parent / 'tiny'}", params={"EPOCH": 3})
-    assert done.returncode != 0 and "no notebook has a parameter ['EPOCH']" in done.stdout
+    assert done.returncode != 0 and "no notebook has a parameter EPOCH;" in done.stdout
 
 
 def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, first_run):
     """A rule that makes the data again must not keep the notebooks that read them from being run."""
     notebook = "Genomic Language Models/Mammals LM 0 Genomic Data Processing.ipynb"
     ages = {"data/pilot/downloads/record.json": 300, f"artifacts/pilot/notebooks/{notebook}": 200, notebook: 100, "data/fetch.py": 50}
+    copy = tree / f"artifacts/pilot/notebooks/{notebook}"
+    ages[done_file(copy).relative_to(tree)] = ages[copy.relative_to(tree).as_posix()]
     for path, age in ages.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).touch()
