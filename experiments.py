@@ -1,4 +1,5 @@
 """Which notebooks there are, what each needs, and which experiments a profile runs: tables only."""
+from pathlib import PurePosixPath
 
 __all__ = ["BASELINES", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS",
            "SETTINGS", "SIZES", "USES", "VARIATIONS", "VARIED"]
@@ -11,7 +12,8 @@ _FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
         "6 Improving the Model", "5 Results and Comparisons", "10 Across Species", "7 Score Your Own Sequences",
         "8 Scan a Genome Region", "9 What the Model Looks At", "11 Score Variants")],
 }
-NOTEBOOKS = {name: f"{folder}/{name}.ipynb" for folder, names in _FOLDERS.items() for name in names}  # in the order of running
+# Paths from the project's folder, which itself would be the folder "", in the order of running.
+NOTEBOOKS = {name: str(PurePosixPath(folder, f"{name}.ipynb")) for folder, names in _FOLDERS.items() for name in names}
 
 GENOMIC_DATA, *LANGUAGE_MODELS = _FOLDERS["Genomic Language Models"]
 (ENHANCER_DATA, BASELINES, *SETTINGS, IMPROVING, RESULTS, ACROSS_SPECIES,

@@ -38,7 +38,7 @@ def publish(profile: str, only: str = "", root: Path = ROOT) -> list[Path]:
     Raises FileNotFoundError when there are none.
     """
     name, _, artifacts = profile_paths(profile, root)
-    copies = sorted((artifacts / "notebooks").glob("*/Mammals*.ipynb"))
+    copies = sorted((artifacts / "notebooks").rglob("*.ipynb"))
     copies = [c for c in copies if only in c.name and (root / c.relative_to(artifacts / "notebooks")).exists()]  # no unfinished ones, no variations
     if not copies:
         raise FileNotFoundError(f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them")

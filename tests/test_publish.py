@@ -47,6 +47,15 @@ def test_publish_writes_what_agrees_and_leaves_the_rest(tmp_path, capsys):
     assert "Mammals B.ipynb: the notebook was changed" in capsys.readouterr().out
 
 
+def test_a_notebook_in_the_projects_own_folder_is_published_too(tmp_path):
+    nbformat.write(notebook(), tmp_path / "Start.ipynb")
+    copy = tmp_path / "artifacts/simulated/notebooks/Start.ipynb"
+    copy.parent.mkdir(parents=True)
+    nbformat.write(executed(), copy)
+    nbformat.write(executed(), copy.with_name("Start.unfinished.ipynb"))
+    assert publish("simulated", root=tmp_path) == [tmp_path / "Start.ipynb"]
+
+
 def test_only_the_notebooks_asked_for_are_published(tmp_path):
     for name in ("Mammals A", "Mammals B"):
         source, copy = tmp_path / f"Folder/{name}.ipynb", tmp_path / f"artifacts/pilot/notebooks/Folder/{name}.ipynb"
