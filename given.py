@@ -10,8 +10,11 @@ import yaml
 __all__ = ["as_typed", "checked", "notebook_parameters", "parse_parameters"]
 
 TAGS = ("parameters", "more-parameters")
-_TEXT = {"PROFILE", "SCALE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS", "RESULT", "REGION"}  # or None
-_NAMES = {"SPECIES"}  # a list of names, or None
+# Parameters whose default is None, by what they may be beside it; any other is of its default's type.
+_TEXT = {"SCALE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS", "RESULT", "REGION"}
+_NAMES = {"SPECIES"}  # a list of names
+_WHOLE = {"N_TRAIN", "BLOCK", "EPOCH_BASES"}
+MAY_BE_NONE = _TEXT | _NAMES | _WHOLE
 _START = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*:\s*")
 _NEXT = re.compile(r"\s*,(?=\s*[A-Z][A-Z0-9_]*\s*:)|\s*,?\s*$")
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -68,7 +71,7 @@ def _value(name: str, text: str, start: int) -> tuple[object, int]:
         if end < 0:
             raise ValueError(f"PARAMS: {name}: the quote is not closed in {text[start:]!r}")
         return Quoted(text[start + 1:end]), _end_of(name, text, end + 1)
-    if opening in _CLOSING and name not in _TEXT:
+    if opening in _CLOSING and name not in _TEXT | {"PROFILE"}:
         end = _closed(name, text, start)
         try:
             return _numbers(yaml.safe_load(text[start:end])), _end_of(name, text, end)
@@ -138,11 +141,11 @@ def _as_wanted(name: str, value: object, default: object) -> object:
         wanted = (list if name in _NAMES or isinstance(default, list) else str,) + ((type(None),) if default is None else ())
     else:
         value = _numbers(value)
-        if isinstance(value, float) and value.is_integer() and type(default) is int:
+        if isinstance(value, float) and value.is_integer() and (type(default) is int or name in _WHOLE):
             value = int(value)
         if type(value) is int and isinstance(default, float):
             value = float(value)
-        wanted = (object,) if default is None else (type(default),)
+        wanted = (int, type(None)) if name in _WHOLE else (object,) if default is None else (type(default),)
     if wanted != (object,) and type(value) not in wanted and not (value is None and default is None):
         kinds = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a dictionary", str: "a text"}
         raise ValueError(f"PARAMS: {name}: {value!r} is not {kinds[wanted[0]]}")

@@ -140,10 +140,14 @@ class Series:
         config = project_path(values[name], self.root) / "config.json"
         if name == "CLASSIFIER" or config.is_file():
             return [config]
+        try:
+            artifacts = profile_paths(values[name], self.root)[2]
+        except ValueError:
+            return []
         setting = {**defaults(self.root)[notebook], **values}
         model = model_name(setting["K"], setting["STRIDE"], setting["DIRECTION"], setting["OUTPUT"], setting["CONTEXTS"],
                            setting["SCALE"] or "*", setting["SEED"])
-        return sorted((profile_paths(values[name], self.root)[2] / "language_models").glob(f"{model}*/config.json"))
+        return sorted((artifacts / "language_models").glob(f"{model}*/config.json"))
 
     def needs(self, notebook: str) -> list[str]:
         """The notebooks that must have run before."""
@@ -201,11 +205,7 @@ class Series:
         if self._classifier(notebook) and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file():
             raise ValueError(f"CLASSIFIER: {config} is not there")
         if notebook in SETTINGS and (encoder := self.settings.get("ENCODER")):
-            try:
-                found = self._configs(notebook, {**self.settings}, "ENCODER")
-            except ValueError:
-                found = []
-            if not found and self.settings.get("PRETRAINED", True):
+            if not self._configs(notebook, self.settings, "ENCODER") and self.settings.get("PRETRAINED", True):
                 raise ValueError(f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has one for {notebook}")
 
     def source(self, notebook: str) -> Path:

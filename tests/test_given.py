@@ -40,6 +40,7 @@ def test_values_are_taken_as_typed(typed, expected):
     ("RESULT: x, GENOM: y", "GENOM, RESULT; put a text that holds ', NAME:' in quotes"),
     ("K: many", "K: 'many' is not a whole number"),
     ("K: 2.5", "K: 2.5 is not a whole number"),
+    ("N_TRAIN: some", "N_TRAIN: 'some' is not a whole number"),
     ("LR: fast", "LR: 'fast' is not a number"),
     ("RC_TRAIN: 2", "RC_TRAIN: 2 is not true or false"),
     ("OVERRIDES: Mouse", "OVERRIDES: 'Mouse' is not a dictionary"),

@@ -8,6 +8,7 @@ import pytest
 
 import series
 from experiments import LANGUAGE_MODELS, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
+from given import MAY_BE_NONE
 from run_notebook import with_values
 from series import Series
 
@@ -66,6 +67,11 @@ def test_every_preset_is_a_parameter_of_some_notebook(profile):
     assert set(PRESETS[profile]) <= {name for known in series.defaults().values() for name in known}
 
 
+def test_it_is_known_what_a_parameter_may_be_whose_default_is_none():
+    """Else a text that looks like a number would arrive as one."""
+    assert {name for known in series.defaults().values() for name, value in known.items() if value is None} <= MAY_BE_NONE
+
+
 def test_order_and_spelling_of_params_do_not_count(mine):
     one, two = (Series(str(mine), params=params) for params in ("LR: 0.02, OVERRIDES: {a: {x: 1, y: 2}}, EPOCHS: 3",
                                                                "EPOCHS: 3, OVERRIDES: {a: {y: 2, x: 1}}, LR: 2e-2"))
@@ -119,6 +125,7 @@ def test_the_language_models_of_another_profile_are_looked_at_too(mine, tmp_path
     name = series.model_name(known["K"], known["STRIDE"], known["DIRECTION"], known["OUTPUT"], known["CONTEXTS"], "laptop", 0)
     for folder in (name, name.replace(f"{known['K']}-mer", "9-mer")):
         encoder(tmp_path / "artifacts/pilot/language_models" / folder, folder)
+    Series(str(mine), "LM 1", "ENCODER: nowhere").files(SETTINGS[0], "")  # asked for something else
     wanted = Series(str(mine), "Enhancers 1", "ENCODER: pilot")
     assert json.loads(wanted.files(SETTINGS[0], "")) == {"ENCODER": [name]}
 
