@@ -15,7 +15,7 @@ from fastai.torch_core import get_model, to_device
 from fastcore.foundation import L
 
 from distributed import agreed, gathered, rank, ranks, written_by_the_first
-from records import read_table, replacing, write_table
+from records import read_table, replacing, version_range, write_table
 
 __all__ = ["Checkpoints", "once"]
 
@@ -31,7 +31,9 @@ class Checkpoints(Callback):
     in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
     `earlier` that of the earlier ones.
 
-    `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit, beside what a language
+    `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one that an older version began.
+
+    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a checkpoint to be of this fit, beside what a language
     model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors and plain values
     only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
     ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several
@@ -40,8 +42,8 @@ class Checkpoints(Callback):
     """
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
-    def __init__(self, path: str | Path, every: float = 300., **identity):
-        self.path, self.every, self.identity, self.known_by = Path(path), every, identity, identity
+    def __init__(self, path: str | Path, every: float = 300., version: str = "unknown", **identity):
+        self.path, self.every, self.version, self.identity, self.known_by = Path(path), every, version, identity, identity
         self.before = self.path.with_name(f"{self.path.name}.before")
 
     def forget(self) -> None:
@@ -59,6 +61,7 @@ class Checkpoints(Callback):
         self.began, self.earlier, self.kept = time.monotonic(), 0., agreed(self._read() if rank() == 0 else None)
         self.written = self.began
         if self.kept:
+            self.version = version_range(self.kept.get("version", "unknown"), self.version)
             self.learn.first_epoch, self.learn.first_batch = self.kept["epoch"], self.kept["batch"]
             self.earlier, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
             get_model(self.model).load_state_dict(self.kept["model"])
@@ -98,7 +101,7 @@ class Checkpoints(Callback):
                "random": {"python": random.getstate(), "numpy": np.random.get_state(),
                           "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}}
         content = {
-            "identity": self.known_by, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
+            "identity": self.known_by, "version": self.version, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
             "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
             "model": model.state_dict(), "optimizer": self.opt.opt.state_dict(), "processes": gathered(_plain(own)),
             "recorder": {name: getattr(recorder, name) for name in _RECORDED},
