@@ -26,13 +26,13 @@ from awd_lstm import Classifier
 from genome import encode_bases, reverse_complement
 from kmers import span_of
 from models import load_classifier
-from profiles import ROOT
+from profiles import ROOT, project_path
 from records import code_version, replacing
 from textfiles import open_text, read_lines
 from utils import KmerTokenizer, predict_probabilities
 
 __all__ = ["SCORE_COLUMNS", "BadRecords", "Output", "Record", "Scorer", "Written", "contigs_of", "fetch", "for_lookup",
-           "from_project", "full_precision", "open_fasta", "output_of", "progress", "read_bed", "read_fasta", "read_records",
+           "full_precision", "open_fasta", "output_of", "progress", "read_bed", "read_fasta", "read_records",
            "refuse_nothing_left", "score_file", "score_records", "stem_of", "windows_of", "write_bed", "write_scores", "write_skipped"]
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
@@ -63,7 +63,7 @@ class Scorer:
 
         Raises FileNotFoundError and ValueError as `models.load_classifier`.
         """
-        folder = from_project(folder)
+        folder = project_path(folder)
         model, config = load_classifier(folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
@@ -125,11 +125,6 @@ def full_precision(model: Classifier) -> Iterator[None]:
 
 
 # --- Inputs and outputs ----------------------------------------------------------------------------------------------
-
-def from_project(path: str | Path) -> Path:
-    """A path as a user gives it: `~` is the home folder, and a relative path starts at the project's folder."""
-    return ROOT / Path(path).expanduser()
-
 
 def _identity(path: Path) -> dict:
     """Which file it is: path, size in bytes, SHA-256 of the content. Raises FileNotFoundError."""
@@ -518,8 +513,8 @@ def score_file(path: str | Path, scorer: Scorer, genome: str | Path | None = Non
     lists them in `.skipped.txt`. Memory does not grow with the input. Raises as `read_records` and `output_of`; ValueError
     when no record is left.
     """
-    inputs = {"input": from_project(path)} | ({"genome": from_project(genome)} if genome else {})
-    output = output_of(scorer, inputs, ("tsv", "parquet", "bed", "skipped.txt"), write_to and from_project(write_to), Path(folder),
+    inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
+    output = output_of(scorer, inputs, ("tsv", "parquet", "bed", "skipped.txt"), write_to and project_path(write_to), Path(folder),
                        both_strands=both_strands, on_bad=on_bad)
     looked_up = for_lookup(inputs["genome"], ROOT / "artifacts" / "lookup") if genome else None
     bad = BadRecords(on_bad)

@@ -11,9 +11,9 @@ import pysam
 from scipy.stats import binomtest
 
 from bigwig import bigwig_from_bedgraph
-from profiles import ROOT
+from profiles import ROOT, project_path
 from records import replacing
-from scoring import (WINDOW, Scorer, Written, contigs_of, fetch, for_lookup, from_project, open_fasta, output_of, progress,
+from scoring import (WINDOW, Scorer, Written, contigs_of, fetch, for_lookup, open_fasta, output_of, progress,
                      write_bed)
 
 __all__ = ["call_peaks", "on_a_genome", "operating_points", "parse_region", "read_track", "regions_of", "scan", "scan_region",
@@ -87,8 +87,8 @@ def scan_region(scorer: Scorer, genome: str | Path, region: str | int | None = N
     too full; ValueError as `regions_of` and `scoring.output_of`, and when no window can be scored.
     """
     _check_step(step)
-    path, region = from_project(genome), None if region is None else str(region)
-    output = output_of(scorer, {"genome": path}, ("bedgraph", "bw", "peaks.bed", "json"), write_to and from_project(write_to),
+    path, region = project_path(genome), None if region is None else str(region)
+    output = output_of(scorer, {"genome": path}, ("bedgraph", "bw", "peaks.bed", "json"), write_to and project_path(write_to),
                        Path(folder), region=region, step=step, threshold=threshold)
     with open_fasta(for_lookup(path, ROOT / "artifacts" / "lookup")) as bases:
         regions = regions_of(region, bases)

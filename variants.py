@@ -9,9 +9,9 @@ import pandas as pd
 import pysam
 
 from genome import encode_bases
-from profiles import ROOT
+from profiles import ROOT, project_path
 from records import replacing
-from scoring import (WINDOW, BadRecords, Scorer, Written, fetch, for_lookup, from_project, open_fasta, output_of, progress,
+from scoring import (WINDOW, BadRecords, Scorer, Written, fetch, for_lookup, open_fasta, output_of, progress,
                      refuse_nothing_left, write_skipped)
 from textfiles import open_text, read_lines
 
@@ -212,8 +212,8 @@ def score_variants(path: str | Path, scorer: Scorer, genome: str | Path, write_t
     without its ending; without it, it lies in `folder`, named as `scoring.output_of` says. `on_bad="skip"` leaves out lines
     that do not fit and lists them in `.skipped.txt`. Raises as `read_variants` and `scoring.output_of`.
     """
-    inputs = {"variants": from_project(path), "genome": from_project(genome)}
-    output = output_of(scorer, inputs, ("tsv", "skipped.txt"), write_to and from_project(write_to), Path(folder), on_bad=on_bad)
+    inputs = {"variants": project_path(path), "genome": project_path(genome)}
+    output = output_of(scorer, inputs, ("tsv", "skipped.txt"), write_to and project_path(write_to), Path(folder), on_bad=on_bad)
     looked_up, bad = for_lookup(inputs["genome"], ROOT / "artifacts" / "lookup"), BadRecords(on_bad)
     n = sum(1 for _ in progress(read_variants(inputs["variants"], looked_up, bad), None, "alleles checked"))
     refuse_nothing_left(n, bad)
