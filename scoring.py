@@ -9,31 +9,29 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-import dnaio
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pysam
 import torch
 from tqdm.auto import tqdm
 
 from awd_lstm import Classifier
-from genome import encode_bases, reverse_complement
+from genome import read_fasta, reverse_complement
 from kmers import span_of
+from lookup import ReferenceGenome, fetch, open_fasta
 from models import load_classifier
 from profiles import ROOT, project_path
 from records import code_version, replacing
-from textfiles import open_text, read_lines
+from textfiles import read_lines
 from utils import KmerTokenizer, predict_probabilities
 
-__all__ = ["SCORE_COLUMNS", "BadRecords", "Output", "Record", "Scorer", "Written", "contigs_of", "fetch", "for_lookup",
-           "full_precision", "open_fasta", "output_of", "progress", "read_bed", "read_fasta", "read_records",
-           "refuse_nothing_left", "score_file", "score_records", "stem_of", "windows_of", "write_bed", "write_scores", "write_skipped"]
+__all__ = ["SCORE_COLUMNS", "BadRecords", "Output", "Record", "Scorer", "Written", "full_precision", "output_of", "progress",
+           "read_bed", "read_records", "refuse_nothing_left", "score_file", "score_records", "stem_of", "windows_of",
+           "write_bed", "write_scores", "write_skipped"]
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
@@ -42,11 +40,7 @@ SCORE_COLUMNS = {
     "name": pa.string(), "chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "strand": pa.string(),
     "windows": pa.int64(), "probability": pa.float64(), "mean_probability": pa.float64(), "best_start": pa.int64(),
     "best_end": pa.int64()}
-# IUPAC-IUB codes (Cornish-Bowden 1985), U, X of masked files and gaps.
-_NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVNXacgturyswkmbdhvnx-]")
 _BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.I)
-
-pysam.set_verbosity(0)  # htslib's messages name no file; ours do
 
 
 @dataclass
@@ -248,13 +242,13 @@ def read_records(path: str | Path, genome: str | Path | None = None, shortest: i
                  bad: BadRecords | None = None) -> Iterator[Record]:
     """The sequences of a FASTA file, or of the intervals of a BED file and a genome; the content tells which it is.
 
-    Records with fewer than `shortest` bases, and others that cannot be read, go to `bad`. Raises as `read_fasta` and
+    Records with fewer than `shortest` bases, and others that cannot be read, go to `bad`. Raises as `genome.read_fasta` and
     `read_bed`; ValueError for a BED file without a genome.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
     if not _is_bed(path):
-        return read_fasta(path, shortest, bad)
+        return _fasta_records(path, shortest, bad or BadRecords())
     if genome is None:
         raise ValueError(f"{path}: a BED file needs the FASTA file of its genome: set GENOME")
     return read_bed(path, genome, shortest, bad)
@@ -287,97 +281,19 @@ def _too_short(length: int, shortest: int) -> str:
     return f"{length} bases are too few, this model needs {shortest}" if length < shortest else ""
 
 
-def read_fasta(path: str | Path, shortest: int = 1, bad: BadRecords | None = None) -> Iterator[Record]:
-    """Records of a FASTA file, plain or compressed, one at a time. The name is the header up to the first blank; U is read as T.
-
-    Records without sequence, with letters that are no nucleotide code, or with fewer than `shortest` bases go to `bad`.
-    Raises FileNotFoundError, or ValueError naming the file for what is no FASTA and for an empty file.
-    """
-    number, bad = 0, bad or BadRecords()
-    try:
-        with open_text(path) as file, dnaio.open(file, fileformat="fasta") as reader:
-            for number, record in enumerate(reader, 1):
-                name, sequence = record.id or f"record_{number}", record.sequence
-                if fault := _fault(sequence, shortest):
-                    bad.refuse(f"{path}, line {_line_of(path, number):,}: record {number:,} ({name}): {fault}")
-                    continue
-                yield Record(name, encode_bases(sequence.replace("U", "T").replace("u", "t")), name, 0)
-        if not number:
-            raise ValueError("there is no record in it")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is not there") from None
-    except (ValueError, OSError, dnaio.FileFormatError) as error:
-        raise _named(error, path) from error
-
-
-def _fault(sequence: str, shortest: int) -> str:
-    if other := _NOT_NUCLEOTIDE.search(sequence):
-        return f"{other[0]!r} at base {other.start() + 1:,} is no nucleotide code"
-    return _too_short(len(sequence), shortest) if sequence else "there is no sequence"
-
-
-def _line_of(path: str | Path, record: int) -> int:
-    """The line, counted from 1, on which a record of a FASTA file, counted from 1, begins."""
-    headers = (number for number, line in read_lines(path) if line.startswith(">"))
-    return next(islice(headers, record - 1, None))
-
-
-def _named(error: Exception, path: str | Path) -> ValueError:
-    """The error with the file's name, unless it has it."""
-    return ValueError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
-
-
-def open_fasta(path: str | Path) -> pysam.FastaFile:
-    """A genome's FASTA file for look-ups by contig and position; plain or bgzip. Its index (`.fai`) is made if it is missing.
-
-    Raises FileNotFoundError, or ValueError for a file that cannot be indexed.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is not there")
-    for index in (Path(f"{path}.fai"), Path(f"{path}.gzi")):
-        if index.exists() and index.stat().st_mtime < Path(path).stat().st_mtime:
-            raise ValueError(f"{index} is older than {path}: delete it, or make it again with `samtools faidx`")
-    try:
-        return pysam.FastaFile(str(path))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read by position ({error}). It must be FASTA, plain or compressed with bgzip (not gzip), with "
-                         "its index beside it, or in a folder where `samtools faidx` may write one") from error
-
-
-def contigs_of(genome: pysam.FastaFile) -> str:
-    """The names of the first contigs, for messages."""
-    return ", ".join(genome.references[:5]) + " ..." * (len(genome.references) > 5)
-
-
-def for_lookup(path: Path, folder: Path) -> Path:
-    """`path`, or if it is compressed with gzip, which cannot be read by position, a copy of it in `folder` compressed with bgzip (made once)."""
-    with open(path, "rb") as file:
-        head = file.read(14)
-    if not head.startswith(b"\x1f\x8b") or head[12:14] == b"BC":
-        return path
-    copy = folder / path.name
-    if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
-        with replacing(copy) as temporary, open_text(path) as text, pysam.BGZFile(str(temporary), "wb") as packed:
-            while block := text.read(1 << 20):
-                packed.write(block)
-    return copy
+def _fasta_records(path: str | Path, shortest: int, bad: BadRecords) -> Iterator[Record]:
+    """Records of a FASTA file one at a time, see `genome.read_fasta`; one without a name is called by its number."""
+    for number, record in enumerate(read_fasta(path, bad.refuse), 1):
+        name = record.name or f"record_{number}"
+        if short := _too_short(len(record.codes), shortest):
+            bad.refuse(f"{path}, line {record.line:,}: record {name!r}: {short}")
+        else:
+            yield Record(name, record.codes, name, 0)
 
 
 def stem_of(path: Path) -> str:
     """The name of a file without the ending of its format and compression: `peaks.1.bed.gz` is `peaks.1`."""
     return re.sub(r"\.b?gz$", "", path.name).rsplit(".", 1)[0]
-
-
-def fetch(genome: pysam.FastaFile, chrom: str, start: int, end: int) -> np.ndarray:
-    """Base codes (uint8) of an interval. ValueError for a contig that the genome lacks and for an end beyond its end."""
-    if chrom not in genome:
-        other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-        hint = f'it is called "{other}" there' if other in genome else f"there are {contigs_of(genome)}"
-        raise ValueError(f'no contig "{chrom}" in the genome: {hint}')
-    length = genome.get_reference_length(chrom)
-    if not 0 <= start < end <= length:
-        raise ValueError(f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases (start from 0, end not included)")
-    return encode_bases(genome.fetch(chrom, start, end))
 
 
 def read_bed(path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRecords | None = None) -> Iterator[Record]:
@@ -395,7 +311,7 @@ def read_bed(path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRe
                 continue
             found = True
             try:
-                record = _interval(cells, bases, shortest)
+                record = _interval(cells, bases, shortest, Path(genome).name)
             except ValueError as error:
                 bad.refuse(f"{path}, line {number:,}: {error}")
                 continue
@@ -404,12 +320,11 @@ def read_bed(path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRe
         raise ValueError(f"{path}: there is no interval in it")
 
 
-def _interval(cells: list[str], bases: pysam.FastaFile, shortest: int) -> Record:
+def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: str) -> Record:
     if (place := _place(cells)) is None:
         raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
     chrom, start, end = place
     if chrom in bases and start < bases.get_reference_length(chrom) < end:
-        genome = Path(bases.filename.decode()).name
         raise ValueError(f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. Is the genome "
                          f"({genome}) the assembly of these intervals?")
     codes = fetch(bases, chrom, start, end)
@@ -516,11 +431,10 @@ def score_file(path: str | Path, scorer: Scorer, genome: str | Path | None = Non
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
     output = output_of(scorer, inputs, ("tsv", "parquet", "bed", "skipped.txt"), write_to and project_path(write_to), Path(folder),
                        both_strands=both_strands, on_bad=on_bad)
-    looked_up = for_lookup(inputs["genome"], ROOT / "artifacts" / "lookup") if genome else None
     bad = BadRecords(on_bad)
-    n = sum(1 for _ in progress(read_records(inputs["input"], looked_up, scorer.shortest, bad), None, "records checked"))
+    n = sum(1 for _ in progress(read_records(inputs["input"], inputs.get("genome"), scorer.shortest, bad), None, "records checked"))
     refuse_nothing_left(n, bad)
-    records = progress(read_records(inputs["input"], looked_up, scorer.shortest, BadRecords("skip")), n, "records")
+    records = progress(read_records(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records")
     write_scores(score_records(scorer, records, both_strands), output.paths, output.made_by)
     kinds = {kind: output.paths[kind] for kind in ("tsv", "parquet", "bed")}
     return Written(write_skipped(output, bad) | kinds, n, bad.skipped)

@@ -133,7 +133,8 @@ def card_of(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     k, stride = config["architecture"]["k"], config["architecture"]["stride"]
     if config["kind"] == "Classifier":
-        what = f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic regression on k-mers."
+        what = (f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
+                "regression on k-mers.")
         use = ("from scoring import Scorer\nfrom genome import encode_bases\n\n"
                f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])')
         facts = _classifier_facts(config)

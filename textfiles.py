@@ -30,7 +30,7 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
 
     Raises FileNotFoundError, or ValueError naming the file for a damaged archive.
     """
-    with open(path, "rb") as raw:
+    with _open(path) as raw:
         head = raw.peek(14)[:14]
         if not head.startswith(_GZIP_MAGIC):
             yield raw
@@ -45,6 +45,13 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
         except (EOFError, InflateError, BadGzipFile) as error:
             raise ValueError(f"{path}: truncated or corrupt gzip file ({error}); fetch it again") from error
+
+
+def _open(path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is not there") from None
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:

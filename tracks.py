@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pysam
 from scipy.stats import binomtest
 
 from bigwig import bigwig_from_bedgraph
+from lookup import ReferenceGenome, contigs_of, fetch, open_fasta
 from profiles import ROOT, project_path
 from records import replacing
-from scoring import (WINDOW, Scorer, Written, contigs_of, fetch, for_lookup, open_fasta, output_of, progress,
-                     write_bed)
+from scoring import WINDOW, Scorer, Written, output_of, progress, write_bed
 
 __all__ = ["call_peaks", "on_a_genome", "operating_points", "parse_region", "read_track", "regions_of", "scan", "scan_region",
            "wilson_interval", "write_peaks", "write_tracks"]
@@ -24,7 +23,7 @@ BYTES_A_WINDOW = 80  # on disk: a line of bedGraph, and its share of the bigWig 
 THRESHOLDS = (.3, .4, .5, .6, .7, .8, .9, .95, .98)
 
 
-def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
+def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
     """`chr7:1,000-2,000` (bases counted from 1, both ends included, as browsers write it) or `chr7` -> (contig, start, end), half-open from 0.
 
     Raises ValueError for a contig or an interval that the genome lacks.
@@ -41,7 +40,7 @@ def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
     return chrom, int(first) - 1, int(last)
 
 
-def regions_of(region: str | int | None, genome: pysam.FastaFile) -> list[tuple[str, int, int]]:
+def regions_of(region: str | int | None, genome: ReferenceGenome) -> list[tuple[str, int, int]]:
     """What is scanned, as (contig, start, end): one region (see `parse_region`), or every contig, in the order of their names.
 
     Names are compared byte by byte, as bigWig and UCSC's programs have it. Contigs without room for a window are left out.
@@ -50,12 +49,12 @@ def regions_of(region: str | int | None, genome: pysam.FastaFile) -> list[tuple[
     regions = [parse_region(one, genome) for one in (genome.references if region is None else [region])]
     regions = sorted(one for one in regions if one[2] - one[1] >= WINDOW)
     if not regions:
-        where = Path(genome.filename.decode()).name if region is None else f"REGION={region!r}"
+        where = "the genome" if region is None else f"REGION={region!r}"
         raise ValueError(f"nothing to scan: {where} has no {WINDOW} bases in a row")
     return regions
 
 
-def scan(scorer: Scorer, genome: pysam.FastaFile, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
+def scan(scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
     """Slide a window of 500 bases over (contig, start, end) by `step` bases: tables with columns chrom, start, end, probability.
 
     [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250 - step / 2
@@ -90,7 +89,7 @@ def scan_region(scorer: Scorer, genome: str | Path, region: str | int | None = N
     path, region = project_path(genome), None if region is None else str(region)
     output = output_of(scorer, {"genome": path}, ("bedgraph", "bw", "peaks.bed", "json"), write_to and project_path(write_to),
                        Path(folder), region=region, step=step, threshold=threshold)
-    with open_fasta(for_lookup(path, ROOT / "artifacts" / "lookup")) as bases:
+    with open_fasta(path) as bases:
         regions = regions_of(region, bases)
         windows = sum((end - start - WINDOW) // step + 1 for _, start, end in regions)
         _check_room(output.paths["bedgraph"].parent, windows * BYTES_A_WINDOW)

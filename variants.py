@@ -9,16 +9,18 @@ import pandas as pd
 import pysam
 
 from genome import encode_bases
+from lookup import ReferenceGenome, fetch, open_fasta
 from profiles import ROOT, project_path
 from records import replacing
-from scoring import (WINDOW, BadRecords, Scorer, Written, fetch, for_lookup, open_fasta, output_of, progress,
-                     refuse_nothing_left, write_skipped)
+from scoring import WINDOW, BadRecords, Scorer, Written, output_of, progress, refuse_nothing_left, write_skipped
 from textfiles import open_text, read_lines
 
 __all__ = ["VARIANT_COLUMNS", "read_variants", "score_alleles", "score_variants", "write_variants"]
 
 VARIANT_COLUMNS = ["chrom", "position", "id", "ref", "alt", "probability_ref", "probability_alt", "log_odds_ref", "log_odds_alt",
                    "difference", "note"]
+pysam.set_verbosity(0)  # htslib's messages name no file; ours do
+
 LONGEST_ALLELE = WINDOW // 2  # half a window must be left to show where the allele lies
 AT_ONCE = 512  # alleles scored together
 
@@ -107,7 +109,7 @@ def _variant(line: str) -> _Variant:
     return _Variant(cells[0], int(cells[1]), cells[2], cells[3], tuple(cells[4].split(",")))
 
 
-def _alleles(variant: _Variant, genome: pysam.FastaFile) -> Iterator[Allele]:
+def _alleles(variant: _Variant, genome: ReferenceGenome) -> Iterator[Allele]:
     chrom, start, ref = variant.chrom, variant.position - 1, variant.ref
     outside = _beside_the_contig(variant, genome)
     if not outside:
@@ -120,7 +122,7 @@ def _alleles(variant: _Variant, genome: pysam.FastaFile) -> Iterator[Allele]:
         yield Allele(chrom, variant.position, variant.id, ref, alt, windows, note)
 
 
-def _beside_the_contig(variant: _Variant, genome: pysam.FastaFile) -> str:
+def _beside_the_contig(variant: _Variant, genome: ReferenceGenome) -> str:
     """VCF gives telomeres the positions before the first base and after the last."""
     if variant.chrom not in genome:
         fetch(genome, variant.chrom, 0, 1)  # says which contigs there are
@@ -129,13 +131,13 @@ def _beside_the_contig(variant: _Variant, genome: pysam.FastaFile) -> str:
     return "not scored: after the last base" if variant.position == genome.get_reference_length(variant.chrom) + 1 else ""
 
 
-def _check_reference(variant: _Variant, genome: pysam.FastaFile) -> None:
+def _check_reference(variant: _Variant, genome: ReferenceGenome) -> None:
     """ValueError where REF says another base than the genome. An N says none, and stands for the genome's ambiguity codes too."""
     start, end = variant.position - 1, variant.position - 1 + len(variant.ref)
     there, given = fetch(genome, variant.chrom, start, end), encode_bases(variant.ref)
     known = (there < 4) & (given < 4)
     if not np.array_equal(there[known], given[known]):
-        raise ValueError(f"REF is {variant.ref}, but the genome has {genome.fetch(variant.chrom, start, end).upper()} at "
+        raise ValueError(f"REF is {variant.ref}, but the genome has {genome.fetch(variant.chrom, start, end)} at "
                          f"{variant.chrom}:{variant.position}: another assembly?")
 
 
@@ -147,7 +149,7 @@ def _why_not(ref: str, alt: str) -> str:
     return ""
 
 
-def _windows(genome: pysam.FastaFile, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _windows(genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
     """500 bases with the reference and with the alternative allele, from the same first base: the allele is in the middle, or as near
     to it as the contig's ends let it. A shorter contig is taken whole. None where no such window holds the allele."""
     length, longest = genome.get_reference_length(chrom), max(len(ref), len(alt))
@@ -214,9 +216,9 @@ def score_variants(path: str | Path, scorer: Scorer, genome: str | Path, write_t
     """
     inputs = {"variants": project_path(path), "genome": project_path(genome)}
     output = output_of(scorer, inputs, ("tsv", "skipped.txt"), write_to and project_path(write_to), Path(folder), on_bad=on_bad)
-    looked_up, bad = for_lookup(inputs["genome"], ROOT / "artifacts" / "lookup"), BadRecords(on_bad)
-    n = sum(1 for _ in progress(read_variants(inputs["variants"], looked_up, bad), None, "alleles checked"))
+    bad = BadRecords(on_bad)
+    n = sum(1 for _ in progress(read_variants(inputs["variants"], inputs["genome"], bad), None, "alleles checked"))
     refuse_nothing_left(n, bad)
-    alleles = progress(read_variants(inputs["variants"], looked_up, BadRecords("skip")), n, "alleles")
+    alleles = progress(read_variants(inputs["variants"], inputs["genome"], BadRecords("skip")), n, "alleles")
     write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)
     return Written(write_skipped(output, bad) | {"tsv": output.paths["tsv"]}, n, bad.skipped)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import tracks
 from bigwig import bigwig_from_bedgraph
 from genome import encode_bases
+from lookup import open_fasta
 from naive import random_sequences
-from scoring import open_fasta
 from test_bad_input import full_disk
 from tiny import tiny_scorer
 from tracks import (call_peaks, on_a_genome, operating_points, parse_region, read_track, regions_of, scan, scan_region, wilson_interval,
@@ -33,10 +33,15 @@ def contigs():
 
 
 @pytest.fixture(scope="module")
-def genome(contigs, tmp_path_factory):
+def genome_path(contigs, tmp_path_factory):
     path = tmp_path_factory.mktemp("g") / "g.fa"
     path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in contigs.items()))
-    return open_fasta(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def genome(genome_path):
+    return open_fasta(genome_path)
 
 
 def whole(genome):
@@ -83,8 +88,8 @@ def paths_in(folder):
     return {kind: folder / f"track.{kind}" for kind in KINDS}
 
 
-def test_other_programs_read_the_tracks(scorer, genome, tmp_path):
-    written = scan_region(scorer, genome.filename.decode(), write_to=tmp_path / "track", threshold=.4)
+def test_other_programs_read_the_tracks(scorer, genome, genome_path, tmp_path):
+    written = scan_region(scorer, genome_path, write_to=tmp_path / "track", threshold=.4)
     expected = pd.concat(scan(scorer, genome, sorted(whole(genome)), 100), ignore_index=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["track.bedgraph", "track.bw", "track.json", "track.peaks.bed"]
     facts = json.loads(written.paths["json"].read_text())
@@ -124,22 +129,22 @@ def test_regions_come_in_the_order_of_their_names_whatever_a_region_is_called(tm
 @pytest.mark.parametrize("changes, message", [
     ({"region": 7}, "REGION='7': use contig:first-last"), ({"region": "chr2:1-400"}, "has no 500 bases"), ({"step": 0}, "STEP=0: choose"),
     ({"write_to": "g"}, "would replace the input|not written by this project")])
-def test_a_scan_that_cannot_end_well_does_not_begin(scorer, genome, tmp_path, monkeypatch, changes, message):
+def test_a_scan_that_cannot_end_well_does_not_begin(scorer, genome_path, tmp_path, monkeypatch, changes, message):
     path = tmp_path / "g.bw"
     path.write_text("a file of the user")
     if "write_to" in changes:
         changes = {"write_to": tmp_path / "g"}
     monkeypatch.setattr(type(scorer), "probabilities", None)
     with pytest.raises(ValueError, match=message):
-        scan_region(scorer, genome.filename.decode(), **{"write_to": tmp_path / "new", **changes})
+        scan_region(scorer, genome_path, **{"write_to": tmp_path / "new", **changes})
     assert [p.name for p in tmp_path.iterdir()] == ["g.bw"] and path.read_text() == "a file of the user"
 
 
-def test_a_disk_without_room_is_told_before_the_scan(scorer, genome, tmp_path, monkeypatch):
+def test_a_disk_without_room_is_told_before_the_scan(scorer, genome_path, tmp_path, monkeypatch):
     monkeypatch.setattr(tracks.shutil, "disk_usage", lambda path: SimpleNamespace(free=3000))
     monkeypatch.setattr(type(scorer), "probabilities", None)
     with pytest.raises(OSError, match="only 0 MB are free. Nothing was written"):
-        scan_region(scorer, genome.filename.decode(), write_to=tmp_path / "new/track")
+        scan_region(scorer, genome_path, write_to=tmp_path / "new/track")
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ from genome import encode_bases
 from naive import random_sequences, text
 from scoring import BadRecords
 from tiny import tiny_scorer
-from variants import VARIANT_COLUMNS, read_variants, score_alleles, score_variants, write_variants
+from variants import VARIANT_COLUMNS, read_variants, score_alleles, score_variants
 
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 SEQUENCE = random_sequences(1, 1500, 9)[0]
