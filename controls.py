@@ -1,13 +1,15 @@
 """Controls for a classifier of DNA: what it says about sequences that cannot be enhancers by design."""
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from enhancers import parts, read_tables
 from scoring import Scorer
 from tracks import wilson_interval
 
-__all__ = ["control_sequences", "score_controls", "shuffled_dinucleotides"]
+__all__ = ["control_sequences", "labelled_sequences", "score_controls", "shuffled_dinucleotides"]
 
 
 def shuffled_dinucleotides(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -76,3 +78,16 @@ def score_controls(scorer: Scorer, sequences: Sequence[np.ndarray], name: str, t
         low, high = wilson_interval(called, len(p))
         rows.append((kind, len(p), called, called / max(1, len(p)), low, high, p.mean() if len(p) else np.nan))
     return pd.DataFrame(rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability"])
+
+
+def labelled_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:
+    """The labelled sequences of a profile, if the classifier was trained on it: columns id, sequence, label, held_out.
+
+    `held_out` are those of its test set. No rows for another profile, or where no sequences were prepared.
+    """
+    species, split = scorer.config["species"], scorer.config["split"]
+    if scorer.config["profile"] != profile or not (artifacts / "enhancers" / f"{species}.parquet").exists():
+        return pd.DataFrame({"id": [], "sequence": [], "label": [], "held_out": pd.Series(dtype=bool)})
+    table = read_tables(artifacts / "enhancers", [species], split)[species]
+    held_out = table.id.isin(parts(table, scorer.config["fold"])[2].id)
+    return table[["id", "sequence", "label"]].assign(held_out=held_out)

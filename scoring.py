@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from tqdm.auto import tqdm
+from fastprogress import progress_bar
 
 from awd_lstm import Classifier
 from genome import read_fasta, reverse_complement
@@ -195,8 +195,8 @@ def _shown(path: Path) -> Path:
 
 
 def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
-    """The items, with a bar that shows how far they are read."""
-    return tqdm(items, total=total, unit=f" {unit}", leave=False, delay=1)
+    """The items, with a bar (in a notebook or a terminal) that shows how far they are read and goes when they end."""
+    return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
 
 
 @dataclass
