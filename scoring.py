@@ -17,7 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from fastprogress import progress_bar
+from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
+from tqdm import tqdm
 
 from awd_lstm import Classifier
 from genome import read_fasta, reverse_complement
@@ -196,7 +197,9 @@ def _shown(path: Path) -> Path:
 
 def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
     """The items, with a bar (in a notebook or a terminal) that shows how far they are read and goes when they end."""
-    return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
+    if IN_NOTEBOOK:
+        return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
+    return tqdm(items, total=total, unit=f" {unit}", leave=False, disable=None)
 
 
 @dataclass
