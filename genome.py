@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -104,7 +104,11 @@ class _Header(NamedTuple):
     description: str
 
 
-def read_fasta(path: str | Path) -> Iterator[FastaRecord]:
+def _raise(message: str) -> None:
+    raise ValueError(message)
+
+
+def read_fasta(path: str | Path, refuse: Callable[[str], None] = _raise) -> Iterator[FastaRecord]:
     """Yield the records of a FASTA file one at a time: nucleotides, plain, gzip or bgzip.
 
     The name is the first word of the header (blanks after `>` are skipped), the description is the rest; a header
@@ -115,11 +119,15 @@ def read_fasta(path: str | Path) -> Iterator[FastaRecord]:
     letter, tells no line of a record, and holds a record, up to a chromosome, as text.
 
     Raises FileNotFoundError, or ValueError naming the file and line for text that is not nucleotide FASTA, a record
-    without sequence, a file without records and a damaged archive.
+    without sequence, a file without records and a damaged archive. Where a single record is at fault (other letters, no
+    sequence), `refuse` gets the message; if it returns, that record is left out.
     """
-    for header, pieces in groupby(_fasta_pieces(path), key=itemgetter(0)):
-        codes = np.concatenate([codes for _, _, codes in pieces])
-        yield FastaRecord(header.name, header.description, header.line, codes)
+    for header, pieces in groupby(_fasta_pieces(path, keep_errors=True), key=itemgetter(0)):
+        codes = [codes for _, _, codes in pieces]
+        if errors := [part for part in codes if isinstance(part, ValueError)]:
+            refuse(str(errors[0]))
+        else:
+            yield FastaRecord(header.name, header.description, header.line, np.concatenate(codes))
 
 
 def encode_checked(text: str | bytes, path: str | Path, line: int = 1) -> np.ndarray:
@@ -175,28 +183,48 @@ def _parse_header(text: bytes, path: str | Path, line: int) -> _Header:
     return header
 
 
-def _fasta_pieces(path: str | Path) -> Iterator[tuple[_Header, bytes, np.ndarray]]:
-    """Yield (header of the record, text, its codes) piece by piece, so that memory does not grow with a record."""
+def _fasta_pieces(
+    path: str | Path, keep_errors: bool = False
+) -> Iterator[tuple[_Header, bytes, np.ndarray | ValueError]]:
+    """Yield (header of the record, text, its codes) piece by piece, so that memory does not grow with a record.
+
+    With `keep_errors`, what is wrong with a single record comes in the place of codes instead of being raised.
+    """
     header, bases = None, 0
     for line, is_header, text in _fasta_parts(path):
         if is_header:
-            _refuse_empty(header, bases, path)
+            yield from _empty(header, bases, path, keep_errors)
             header, bases = _parse_header(text, path, line), 0
         elif header:
-            codes = encode_checked(text, path, line)
-            bases += codes.size
+            codes = _checked(text, path, line, keep_errors)
+            bases += len(codes) if isinstance(codes, np.ndarray) else len(text)
             yield header, text, codes
         elif text.strip():
             line += text.count(b"\n", 0, len(text) - len(text.lstrip()))
             raise ValueError(f"{path}, line {line}: not FASTA, text before the first '>': {text.strip()[:40]!r}")
     if header is None:
         raise ValueError(f"{path}: no FASTA record in it (an empty file?)")
-    _refuse_empty(header, bases, path)
+    yield from _empty(header, bases, path, keep_errors)
 
 
-def _refuse_empty(header: _Header | None, bases: int, path: str | Path) -> None:
+def _checked(text: bytes, path: str | Path, line: int, keep_errors: bool) -> np.ndarray | ValueError:
+    try:
+        return encode_checked(text, path, line)
+    except ValueError as error:
+        if not keep_errors:
+            raise
+        return error
+
+
+def _empty(
+    header: _Header | None, bases: int, path: str | Path, keep_errors: bool
+) -> Iterator[tuple[_Header, bytes, ValueError]]:
+    """What `_fasta_pieces` says of a record that ends without bases; nothing for others."""
     if header and not bases:
-        raise ValueError(f"{path}, line {header.line}: record {header.name!r} has no sequence")
+        error = ValueError(f"{path}, line {header.line}: record {header.name!r} has no sequence")
+        if not keep_errors:
+            raise error
+        yield header, b"", error
 
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What a variant does to the score of the DNA around it: the reference and the alternative allele, for a VCF and a genome."""
-from collections.abc import Iterator
-from itertools import takewhile
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +10,12 @@ import pysam
 
 from genome import encode_bases
 from lookup import ReferenceGenome, fetch, open_fasta
+from profiles import ROOT, project_path
 from records import replacing
-from scoring import WINDOW, Scorer
-from textfiles import open_text
+from scoring import WINDOW, BadRecords, Scorer, Written, output_of, progress, refuse_nothing_left, write_skipped
+from textfiles import open_text, read_lines
 
-__all__ = ["VARIANT_COLUMNS", "read_variants", "score_variants", "write_variants"]
+__all__ = ["VARIANT_COLUMNS", "read_variants", "score_alleles", "score_variants", "write_variants"]
 
 VARIANT_COLUMNS = ["chrom", "position", "id", "ref", "alt", "probability_ref", "probability_alt", "log_odds_ref", "log_odds_alt",
                    "difference", "note"]
@@ -35,63 +36,113 @@ class Allele(NamedTuple):
     note: str
 
 
-def read_variants(path: str | Path, genome: str | Path) -> Iterator[Allele]:
-    """The alternative alleles of a VCF or BCF file (plain or bgzip), one at a time, with 500 bases around each.
+class _Variant(NamedTuple):
+    """The first five columns of a VCF line; `position` counts from 1."""
+    chrom: str
+    position: int
+    id: str
+    ref: str
+    alts: tuple[str, ...]
 
-    Raises FileNotFoundError, or ValueError naming the file and the line: for a file that is no VCF, a contig that the genome
-    lacks, and a reference allele that is not what the genome has there.
+
+def read_variants(path: str | Path, genome: str | Path, bad: BadRecords | None = None) -> Iterator[Allele]:
+    """The alternative alleles of a VCF (plain, gzip, bgzip) or BCF file, one at a time, with 500 bases around each.
+
+    A line that is malformed, on a contig that the genome lacks, or with a reference allele that is not what the genome has
+    there goes to `bad`, with the file and the line (BCF: the record). Raises FileNotFoundError, or ValueError for a file
+    that is neither.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
-    line = 0
+    bad = bad or BadRecords()
+    with open_fasta(genome) as bases:
+        for where, variant in _read_bcf(path) if _is_bcf(path) else _read_vcf(path, bad):
+            try:
+                alleles = list(_alleles(variant, bases))
+            except ValueError as error:
+                bad.refuse(f"{path}, {where}: {error}")
+                continue
+            yield from alleles
+
+
+def _is_bcf(path: str | Path) -> bool:
+    with open_text(path) as file:
+        return file.read(3) == b"BCF"
+
+
+def _read_bcf(path: str | Path) -> Iterator[tuple[str, _Variant]]:
     try:
-        with open_fasta(genome) as bases, pysam.VariantFile(str(path)) as file:
-            line = _header_lines(path)
-            for record in file:
-                line += 1
-                yield from _alleles(record, bases)
-            line = 0
-    except NotImplementedError as error:
-        raise ValueError(f"{path}: compressed with gzip; compress it with bgzip, or not at all") from error
+        with pysam.VariantFile(str(path)) as file:
+            for number, record in enumerate(file, 1):
+                alts = tuple(record.alts or (".",))
+                yield f"record {number:,}", _Variant(record.chrom, record.pos, record.id or ".", record.ref, alts)
     except (ValueError, OSError) as error:
-        where = f"{path}, line {line + (not isinstance(error, _Misplaced))}" if line else f"{path}"
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"{path}: damaged, or no BCF file ({error})") from error
 
 
-class _Misplaced(ValueError):
-    """The record of the present line is at fault; other errors are those of reading the next one."""
+def _read_vcf(path: str | Path, bad: BadRecords) -> Iterator[tuple[str, _Variant]]:
+    head = True
+    for number, line in read_lines(path):
+        if number == 1 and not line.startswith("##fileformat=VCF"):
+            raise ValueError(f"{path}: no VCF file, its first line is not ##fileformat=VCF...")
+        if head and not line.startswith("#"):
+            raise ValueError(f"{path}, line {number:,}: a line before the header line #CHROM, POS, ...")
+        if line.startswith("#"):
+            head &= not line.startswith("#CHROM\t")
+        elif line.strip():
+            try:
+                yield f"line {number:,}", _variant(line)
+            except ValueError as error:
+                bad.refuse(f"{path}, line {number:,}: {error}")
+    if head:
+        raise ValueError(f"{path}: cut off, or no VCF file: there is no header line #CHROM, POS, ...")
 
 
-def _header_lines(path: str | Path) -> int:
-    """Lines before the first record; 0 for BCF, which has no lines."""
-    with open_text(path) as lines:
-        return sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), lines))
+def _variant(line: str) -> _Variant:
+    cells = line.split("\t")
+    if len(cells) < 8 or not cells[0]:
+        raise ValueError("expected eight columns or more (CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO), separated by tabs")
+    if not re.fullmatch("[0-9]{1,18}", cells[1]):
+        raise ValueError(f"POS is {cells[1]!r}, not a whole number")
+    if not re.fullmatch("[ACGTURYSWKMBDHVN]+", cells[3], re.I):
+        raise ValueError(f"REF is {cells[3][:40]!r}, not bases")
+    return _Variant(cells[0], int(cells[1]), cells[2], cells[3], tuple(cells[4].split(",")))
 
 
-def _alleles(record: pysam.VariantRecord, genome: ReferenceGenome) -> Iterator[Allele]:
-    start, ref = record.start, record.ref
-    if start < 0:  # position 0, a telomere
-        for alt in record.alts or (".",):
-            yield Allele(record.chrom, record.pos, record.id or ".", ref, alt, None, "not scored: before the first base")
-        return
-    try:
-        there = fetch(genome, record.chrom, start, start + len(ref))
-    except ValueError as error:
-        raise _Misplaced(str(error)) from error
-    known = there < 4  # VCF writes a base of the alphabet where the genome has an ambiguity code
-    if not np.array_equal(there[known], encode_bases(ref)[known]):
-        raise _Misplaced(f"REF is {ref}, but the genome has {genome.fetch(record.chrom, start, start + len(ref))} at "
-                         f"{record.chrom}:{record.pos}: another assembly?")
-    for alt in record.alts or (".",):
-        note = _why_not(ref, alt)
-        windows = None if note else _windows(genome, record.chrom, start, ref, alt)
+def _alleles(variant: _Variant, genome: ReferenceGenome) -> Iterator[Allele]:
+    chrom, start, ref = variant.chrom, variant.position - 1, variant.ref
+    outside = _beside_the_contig(variant, genome)
+    if not outside:
+        _check_reference(variant, genome)
+    for alt in variant.alts:
+        note = outside or _why_not(ref, alt)
+        windows = None if note else _windows(genome, chrom, start, ref, alt)
         if not note and windows is None:
             note = "not scored: too near the end of its contig"
-        yield Allele(record.chrom, record.pos, record.id or ".", ref, alt, windows, note)
+        yield Allele(chrom, variant.position, variant.id, ref, alt, windows, note)
+
+
+def _beside_the_contig(variant: _Variant, genome: ReferenceGenome) -> str:
+    """VCF gives telomeres the positions before the first base and after the last."""
+    if variant.chrom not in genome:
+        fetch(genome, variant.chrom, 0, 1)  # says which contigs there are
+    if variant.position == 0:
+        return "not scored: before the first base"
+    return "not scored: after the last base" if variant.position == genome.get_reference_length(variant.chrom) + 1 else ""
+
+
+def _check_reference(variant: _Variant, genome: ReferenceGenome) -> None:
+    """ValueError where REF says another base than the genome. An N says none, and stands for the genome's ambiguity codes too."""
+    start, end = variant.position - 1, variant.position - 1 + len(variant.ref)
+    there, given = fetch(genome, variant.chrom, start, end), encode_bases(variant.ref)
+    known = (there < 4) & (given < 4)
+    if not np.array_equal(there[known], given[known]):
+        raise ValueError(f"REF is {variant.ref}, but the genome has {genome.fetch(variant.chrom, start, end)} at "
+                         f"{variant.chrom}:{variant.position}: another assembly?")
 
 
 def _why_not(ref: str, alt: str) -> str:
-    if not set(alt.upper()) <= set("ACGTN"):
+    if not re.fullmatch("[ACGTN]+", alt, re.I):
         return "not scored: no sequence is given for the alternative allele"
     if max(len(ref), len(alt)) > LONGEST_ALLELE:
         return f"not scored: an allele is longer than {LONGEST_ALLELE} bases"
@@ -111,13 +162,13 @@ def _windows(genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str
     return around[:WINDOW], changed[:WINDOW]
 
 
-def score_variants(scorer: Scorer, alleles: Iterator[Allele]) -> Iterator[pd.DataFrame]:
+def score_alleles(scorer: Scorer, alleles: Iterable[Allele]) -> Iterator[pd.DataFrame]:
     """Tables with `VARIANT_COLUMNS`, one row an alternative allele, in order.
 
-    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds (natural logarithm) of the
-    mean probability of both strands; NaN with a `note` where an allele is not scored. With a stride above 1 an insertion shifts how the bases
-    after it are cut into k-mers, which alone moves a score; so log-odds are means over all `stride` ways to cut, the window beginning
-    one base later each time.
+    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds (natural logarithm) of
+    the mean probability of both strands; NaN with a `note` where an allele is not scored. With a stride above 1 an insertion
+    shifts how the bases after it are cut into k-mers, which alone moves a score; so log-odds are means over all `stride` ways
+    to cut, the window beginning one base later each time.
     """
     waiting = []
     for allele in alleles:
@@ -144,10 +195,30 @@ def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
     return table[VARIANT_COLUMNS]
 
 
-def write_variants(tables: Iterator[pd.DataFrame], path: str | Path, made_by: str) -> Path:
-    """Write one TSV, whole or not at all; `made_by` heads it as a comment."""
+def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: str) -> int:
+    """Write one TSV, whole or not at all, and return the number of rows; `made_by` heads it as a comment."""
+    n = 0
     with replacing(Path(path)) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(f"# {made_by}\n" + "\t".join(VARIANT_COLUMNS) + "\n")
         for table in tables:
+            n += len(table)
             table.to_csv(file, sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n")
-    return Path(path)
+    return n
+
+
+def score_variants(path: str | Path, scorer: Scorer, genome: str | Path, write_to: str | Path | None = None,
+                   folder: str | Path = ROOT / "artifacts" / "variants", on_bad: str = "stop") -> Written:
+    """Score the variants of a VCF or BCF file into `.tsv`; see `score_alleles`. A file without a variant gives an empty table.
+
+    The whole file is compared with the genome before the first variant is scored. `write_to` is the path of the result
+    without its ending; without it, it lies in `folder`, named as `scoring.output_of` says. `on_bad="skip"` leaves out lines
+    that do not fit and lists them in `.skipped.txt`. Raises as `read_variants` and `scoring.output_of`.
+    """
+    inputs = {"variants": project_path(path), "genome": project_path(genome)}
+    output = output_of(scorer, inputs, ("tsv", "skipped.txt"), write_to and project_path(write_to), Path(folder), on_bad=on_bad)
+    bad = BadRecords(on_bad)
+    n = sum(1 for _ in progress(read_variants(inputs["variants"], inputs["genome"], bad), None, "alleles checked"))
+    refuse_nothing_left(n, bad)
+    alleles = progress(read_variants(inputs["variants"], inputs["genome"], BadRecords("skip")), n, "alleles")
+    write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)
+    return Written(write_skipped(output, bad) | {"tsv": output.paths["tsv"]}, n, bad.skipped)

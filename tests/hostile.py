@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pandas as pd
+import pysam
 import torch
 
 from checkpoints import Checkpoints
@@ -20,13 +21,14 @@ from models import load_classifier, save_model
 from naive import random_sequences
 from records import read_predictions, read_results, record, write_predictions
 from rows import enhancer_row
-from scoring import read_bed, read_records
+from scoring import BadRecords, read_bed, read_records
 from tiny import tiny_scorer
 from variants import read_variants
 
 REFUSALS = (ValueError, FileNotFoundError, MemoryError)
 GENOME = ">chr1\n" + random_sequences(1, 1200, 0)[0] + "\n"
 FASTA = (">one first\nACGTNacgtn\nRYKM\n>two\n" + "ACGT" * 20 + "\n").encode()
+BED = b"chr1\t5\t90\tname\t0\t-\nchr1\t7\t20\n"
 VCF = ("##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
        f"chr1\t600\trs1\t{GENOME[6 + 599]}\tA,C\t.\t.\t.\nchr1\t700\t.\t{GENOME[6 + 699]}\t<DEL>\t.\t.\t.\n").encode()
 
@@ -75,8 +77,14 @@ def targets(folder: Path) -> dict[str, Target]:
         "fasta of a genome": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")),
         "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA)], read_sequences),
         "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_records(p))),
-        "bed": Target("x.bed", [b"chr1\t5\t90\tname\nchr1\t7\t20\n"], lambda p: list(read_bed(p, genome))),
+        "fasta to score, bad records left out": Target("x.fa", [FASTA, gzip.compress(FASTA)],
+                                                       lambda p: list(read_records(p, None, 5, BadRecords("skip")))),
+        "bed or fasta by its content": Target("x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_records(p, genome))),
+        "bed, bad lines left out": Target("x.bed", [BED, gzip.compress(BED)], lambda p: list(read_bed(p, genome, 5, BadRecords("skip")))),
+        "bed": Target("x.bed", [BED], lambda p: list(read_bed(p, genome))),
         "vcf": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome))),
+        "vcf, bad lines left out": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome, BadRecords("skip")))),
+        "bcf": Target("x.bcf", [_bcf(folder)], lambda p: list(read_variants(p, genome))),
         "genome to look up": Target("g.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_bed(_bed(folder), p))),
         "model description": Target("config", [config], lambda p: _read_model(folder, p.read_bytes(), weights)),
         "model weights": Target("weights", [weights[:2000], weights], other_weights),
@@ -85,6 +93,14 @@ def targets(folder: Path) -> dict[str, Target]:
         "checkpoint": Target("x.ckpt", [_written(folder, "c.ckpt", lambda path: torch.save(
             {"identity": {}, "epochs": 1, "model": {"a": torch.zeros(2)}}, path))], _checkpoint),
     }
+
+
+def _bcf(folder: Path) -> bytes:
+    (folder / "v.vcf").write_bytes(b"\n".join(VCF.splitlines()[:-1]) + b"\n")  # htslib does not read the <DEL> that it writes
+    with pysam.VariantFile(str(folder / "v.vcf")) as text, pysam.VariantFile(str(folder / "v.bcf"), "wb", header=text.header) as packed:
+        for row in text:
+            packed.write(row)
+    return (folder / "v.bcf").read_bytes()
 
 
 def _bed(folder: Path) -> Path:

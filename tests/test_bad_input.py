@@ -17,10 +17,13 @@ from enhancers import read_species
 from genome import acgt_runs, encode_bases, import_fasta, open_genome
 from models import load_language_model, save_model
 from records import ENHANCER_COLUMNS, record, write_predictions, write_table
+from scoring import score_file
+from tiny import tiny_scorer
 from utils import (
     KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, evaluate_language_model, language_model_learner,
     new_language_model, predict_probabilities, seed_everything, sequence_corpus,
 )
+from variants import Allele, score_alleles, write_variants
 
 TOKENIZER = KmerTokenizer(3, 1)
 RNG = np.random.default_rng(0)
@@ -89,7 +92,17 @@ def write_genome(folder: Path, seed: int) -> None:
     import_fasta(folder.parent / f"cat{seed}.fa", folder / "cat.bases")
 
 
-WRITERS = {"model": write_model, "result rows": write_rows, "genome": write_genome,
+def scored(folder: Path, seed: int) -> None:
+    score_file(folder.parent / f"cat{seed}.fa", tiny_scorer(), write_to=folder / "scores")
+
+
+def scored_variants(folder: Path, seed: int) -> None:
+    alleles = [Allele("chr1", 5 + i, "a_rather_long_name_of_variant", "A", "C", None, f"note {seed}") for i in range(50)]
+    write_variants(score_alleles(tiny_scorer(), alleles), folder / "v.tsv", "made")
+
+
+WRITERS = {"scores": scored, "variants": scored_variants,
+           "model": write_model, "result rows": write_rows, "genome": write_genome,
            "predictions": lambda folder, seed: write_predictions(folder / "p.parquet", random_predictions(seed)),
            "table": lambda folder, seed: write_table(folder / "t.parquet", random_predictions(seed))}
 

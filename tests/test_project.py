@@ -18,7 +18,10 @@ FAMILIES = {"LM": [n for n in NOTEBOOKS if re.search(r"LM [123] ", n.name)],
 REWRITTEN = {"Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2", "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1",
              "Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1",
              "Mammals Enhancers 4 Baselines", "Mammals Enhancers 5 Results and Comparisons", "Mammals Enhancers 6 Improving the Model",
-             "Mammals Enhancers 10 Across Species"}
+             "Mammals Enhancers 10 Across Species", "Mammals Enhancers 0 Data Processing",
+             "Mammals Enhancers 7 Score Your Own Sequences", "Mammals Enhancers 8 Scan a Genome Region",
+             "Mammals Enhancers 9 What the Model Looks At", "Mammals Enhancers 11 Score Variants"}
+
 
 
 def code_cells(path: Path) -> list:

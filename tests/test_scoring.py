@@ -1,6 +1,9 @@
 """DNA of one's own to scores: windows, readers, writers."""
 import gzip
 import json
+import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +17,8 @@ import scoring
 from genome import encode_bases, reverse_complement
 from lookup import open_fasta
 from naive import random_sequences, text
-from scoring import SCORE_COLUMNS, Record, Scorer, full_precision, read_bed, read_records, score_records, windows_of, write_scores
+from scoring import (SCORE_COLUMNS, Record, Scorer, full_precision, output_of, read_bed, read_records, score_file,
+                     score_records, windows_of, write_scores)
 from tiny import tiny_scorer
 
 SEQUENCES = st.text("ACGTNacgtnRYu", min_size=1, max_size=300)
@@ -81,7 +85,7 @@ def test_intervals_are_cut_out_of_the_genome(tmp_path, compressed):
 
 @pytest.mark.parametrize("line, message", [
     ("chr1\t5", "line 2: expected contig, start and end"), ("chr1\tfive\t9", "line 2: expected"), ("chr1\t9\t9", "line 2: chr1:9-9 is no interval"),
-    ("chr1\t0\t2001", "line 2: .* of a contig of 2,000 bases"), ("1\t0\t9", 'line 2: no contig "1" in the genome: it is called "chr1" there'),
+    ("chr1\t0\t2001", r"line 2: chr1 ends at 2,000, but this interval ends at 2,001. Is the genome \(g.fa\) the assembly"), ("1\t0\t9", 'line 2: no contig "1" in the genome: it is called "chr1" there'),
     ("chrX\t0\t9", 'line 2: no contig "chrX" in the genome: there are chr1')])
 def test_an_interval_that_cannot_be_read_is_named_by_its_line(tmp_path, line, message):
     genome = fasta(tmp_path / "g.fa", [("chr1", random_sequences(1, 2000, 0)[0])])
@@ -106,7 +110,7 @@ def test_bed_lines_of_any_end_on_contigs_of_any_name(tmp_path):
 def test_bed_needs_a_genome_and_takes_any(tmp_path):
     (tmp_path / "x.bed").write_text("chr1\t0\t5\n")
     with pytest.raises(ValueError, match="needs the FASTA file of its genome"):
-        list(read_records(tmp_path / "x.bed"))
+        read_records(tmp_path / "x.bed")
     plain_gzip = fasta(tmp_path / "g.fa.gz", [("chr1", "ACGT" * 50)], opener=gzip.open)
     assert [text(r.codes) for r in read_records(tmp_path / "x.bed", plain_gzip)] == ["ACGTA"]
     (tmp_path / "x.bed").write_text("# nothing\n")
@@ -151,8 +155,8 @@ def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, m
         p = [scorer.probabilities([r.codes[s:s + 500]])[0] for s in starts]
         best = starts[int(np.argmax(p))] + r.start
         end = r.start + len(r.codes)
-        expected.append((r.name, "c", r.start, end, len(starts), max(p), np.mean(p), best, min(best + 500, end)))
-    expected.append(("gap", "c", 0, 800, 3, np.nan, np.nan, -1, -1))
+        expected.append((r.name, "c", r.start, end, ".", len(starts), max(p), np.mean(p), best, min(best + 500, end)))
+    expected.append(("gap", "c", 0, 800, ".", 3, np.nan, np.nan, -1, -1))
     for at_once in (1, 4, 2048):
         monkeypatch.setattr(scoring, "AT_ONCE", at_once)
         tables = list(score_records(scorer, iter(records)))
@@ -163,7 +167,8 @@ def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, m
 def test_other_programs_read_what_is_written(scorer, tmp_path):
     records = [Record(n, encode_bases(s), n, 0) for n, s in zip(['a"b#', "a", "NA", "x"], [*random_sequences(3, 520, 2), "N" * 40])]
     made_by = scorer.made_by(input="x.fa")
-    paths = write_scores(score_records(scorer, records), tmp_path / "folder" / "out", made_by)
+    paths = {kind: tmp_path / "folder" / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}
+    assert write_scores(score_records(scorer, records), paths, made_by) == 4
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["out.bed", "out.parquet", "out.tsv"]
     facts = json.loads(made_by)
     assert facts["model"] == "tiny" and facts["input"] == "x.fa" and facts["code"]
@@ -184,7 +189,7 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
 def test_an_error_on_the_way_leaves_nothing_half_written(scorer, tmp_path):
     records = [Record("a", encode_bases("ACGT" * 30), "a", 0), Record("b", encode_bases("AC"), "b", 0)]
     with pytest.raises(ValueError, match="b: 2 bases are too few"):
-        write_scores(score_records(scorer, records), tmp_path / "out", "m")
+        write_scores(score_records(scorer, records), {kind: tmp_path / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}, "m")
     assert not list(tmp_path.iterdir())
 
 
@@ -195,3 +200,170 @@ def test_a_scorer_is_what_was_saved(scorer, tmp_path):
     assert (loaded.name, loaded.tokenizer, loaded.shortest) == ("m", scorer.tokenizer, 5)
     sequences = [encode_bases(s) for s in random_sequences(3, 90, 3)]
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
+
+
+# --- A whole file ----------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def genome(tmp_path):
+    return fasta(tmp_path / "g.fa", [("chr1", random_sequences(1, 3000, 5)[0]), ("browser_ctg", random_sequences(1, 700, 6)[0]),
+                                     ("track1", random_sequences(1, 700, 7)[0])])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("form", ["fasta", "bed"])
+def test_a_file_is_scored_as_its_records_are(scorer, genome, tmp_path, form):
+    if form == "bed":
+        path = tmp_path / "peaks.bed"
+        path.write_text("chr1\t5\t505\tone\t0\t-\nchr1\t90\t2000\ntrack1\t0\t300\n")
+    else:
+        path = fasta(tmp_path / "peaks.fa", zip("abc", random_sequences(3, 600, 8)))
+    written = score_file(path, scorer, genome if form == "bed" else None, folder=tmp_path / "scores")
+    expected = pd.concat(score_records(scorer, read_records(path, genome)), ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(written.paths["parquet"]), expected)
+    assert written.n == 3 and sorted(contents(tmp_path / "scores")) == sorted(path.name for path in written.paths.values())
+    assert written.report("sequences").splitlines()[-3:] == [f"written: {path}" for path in written.paths.values()]
+
+
+def test_two_inputs_of_one_name_have_results_of_their_own_that_say_whose_they_are(scorer, tmp_path):
+    for number in (0, 1):
+        (tmp_path / str(number)).mkdir()
+        path = fasta(tmp_path / str(number) / "peaks.fa", [("a", random_sequences(1, 500, number)[0])])
+        score_file(path, scorer, folder=tmp_path / "scores")
+    made_by = [json.loads(path.read_text().splitlines()[0][2:]) for path in sorted((tmp_path / "scores").glob("*.tsv"))]
+    files = [facts["inputs"]["input"] for facts in made_by]
+    assert {file["path"] for file in files} == {str(tmp_path / number / "peaks.fa") for number in "01"}
+    assert all(set(file) == {"path", "bytes", "sha256"} and file["bytes"] == 522 for file in files), files
+    assert files[0]["sha256"] != files[1]["sha256"]
+
+
+def test_classifiers_of_one_name_and_other_genomes_have_results_of_their_own(scorer, tmp_path):
+    (tmp_path / "x.bed").write_text("chr1\t0\t500\n")
+    genomes = [fasta(tmp_path / f"{n}.fa", [("chr1", random_sequences(1, 600, n)[0])]) for n in (0, 1)]
+    other = Scorer(scorer.name, scorer.model, scorer.tokenizer, scorer.config | {"weights_sha256": "1" * 64})
+    stems = {score_file(tmp_path / "x.bed", s, g, folder=tmp_path / "scores", both_strands=both).paths["tsv"]
+             for s in (scorer, other) for g in genomes for both in (True, False)}
+    assert len(stems) == 8 and all("tiny-" in stem.name for stem in stems)
+    again = score_file(tmp_path / "x.bed", scorer, genomes[0], folder=tmp_path / "scores")
+    assert again.paths["tsv"] in stems
+
+
+@pytest.mark.parametrize("how", ["same", "symbolic", "hard", "other", "genome", "index", "missing"])
+def test_a_result_never_replaces_an_input_or_a_file_of_the_user(scorer, genome, tmp_path, how):
+    peaks = tmp_path / "peaks.bed"
+    peaks.write_text("chr1\t5\t505\tmine\n")
+    folder = tmp_path / "d"
+    folder.mkdir()
+    write_to = {"same": tmp_path / "d/../peaks", "missing": folder / "new"}.get(how, folder / "r")
+    if how == "symbolic":
+        (folder / "r.bed").symlink_to(peaks)
+    if how == "hard":
+        os.link(peaks, folder / "r.tsv")
+    if how == "other":
+        (folder / "r.parquet").write_text("notes of mine")
+    if how == "genome":
+        os.link(genome, folder / "r.bed")
+    if how == "index":
+        Path(f"{genome}.fai").write_text("chr1\t3000\t6\t60\t61\n")
+        os.link(f"{genome}.fai", folder / "r.tsv")
+    before = contents(tmp_path) | contents(folder)
+    if how == "missing":
+        first = score_file(peaks, scorer, genome, write_to)
+        assert score_file(peaks, scorer, genome, write_to) == first  # results of its own are replaced
+    else:
+        with pytest.raises(ValueError, match="would replace the input|was not written by this project"):
+            score_file(peaks, scorer, genome, write_to)
+        assert contents(tmp_path) | contents(folder) == before
+
+
+def test_one_bad_record_at_the_end_stops_before_scoring_or_is_left_out_and_named(scorer, tmp_path, monkeypatch):
+    records = list(zip(map(str, range(6)), random_sequences(6, 60, 3)))
+    path = fasta(tmp_path / "x.fa", [*records, ("short", "AC"), ("wrong", "ACXZACGT"), ("empty", "")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Scorer, "probabilities", None)  # nothing is scored
+        with pytest.raises(ValueError, match=r"x.fa, line 13: record 'short': 2 bases are too few.*Nothing was written.*ON_BAD"):
+            score_file(path, scorer, folder=tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()
+    written = score_file(path, scorer, folder=tmp_path / "scores", on_bad="skip")
+    assert written.n == 6 and pd.read_parquet(written.paths["parquet"]).name.tolist() == [name for name, _ in records]
+    listed = written.paths["skipped.txt"].read_text().splitlines()[1:]
+    assert listed == written.skipped and [int(re.search(r"line (\d+)", line)[1]) for line in listed] == [13, 16, 17]
+    assert "left out: 3" in written.report("sequences") and "record 'short':" in written.report("sequences")
+    with pytest.raises(ValueError, match='ON_BAD=.ignore.: use "stop" or "skip"'):
+        score_file(path, scorer, folder=tmp_path / "scores", on_bad="ignore")
+
+
+def test_bad_intervals_are_left_out_and_a_file_without_a_good_one_is_refused(scorer, genome, tmp_path):
+    bad = ["chr1\t0\t3001", "chr9\t0\t500", "chr1\t7\t9", "chr1\tx\t500", "chr1\t-5\t500", "chr1\t9\t8", "chr1"]
+    path = tmp_path / "x.bed"
+    path.write_text("\n".join(["chr1\t0\t500", *bad, "chr1\t100\t700", ""]))
+    written = score_file(path, scorer, genome, folder=tmp_path / "scores", on_bad="skip")
+    assert pd.read_parquet(written.paths["parquet"]).start.tolist() == [0, 100]
+    assert [line.split(":")[0] for line in written.skipped] == [f"{path}, line {n}" for n in range(2, 9)]
+    path.write_text("\n".join(bad))
+    with pytest.raises(ValueError, match="none of 7 records can be scored; the first: .*line 1: chr1 ends at 3,000"):
+        score_file(path, scorer, genome, folder=tmp_path / "other", on_bad="skip")
+    assert not (tmp_path / "other").exists()
+
+
+INTERVALS = st.lists(st.tuples(st.sampled_from(["chr1", "browser_ctg", "track1"]), st.integers(0, 300), st.integers(1, 300),
+                               st.text("abcäß_|=", min_size=1, max_size=8), st.sampled_from("+-.")), min_size=1, max_size=6)
+NOISE = st.sampled_from(["", "   ", "# a comment", 'track name="x"', "browser position chr1:1-5", "track"])
+
+
+@given(INTERVALS, st.lists(NOISE, max_size=4), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans(), st.booleans(),
+       st.sampled_from(["x.bed", "x.txt", "x.narrowPeak", "x"]), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_no_interval_is_lost_whatever_the_line_ends_and_the_name_of_the_file(
+        tmp_path_factory, intervals, noise, end, bom, zipped, last_end, name, random):
+    folder = tmp_path_factory.mktemp("b")
+    contigs = dict(zip(["chr1", "browser_ctg", "track1"], random_sequences(3, 700, 5)))
+    genome = fasta(folder / "g.fa", contigs.items())
+    lines = [f"{chrom}\t{start}\t{start + length}\t{label}\t0\t{strand}" for chrom, start, length, label, strand in intervals]
+    for extra in noise:
+        lines.insert(random.randint(0, len(lines)), extra)
+    content = ("\ufeff" * bom + end.join(lines) + end * last_end).encode()
+    path = folder / name
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    found = [(r.chrom, r.start, text(r.codes), r.name, r.strand) for r in read_records(path, genome)]
+    assert found == [(chrom, start, contigs[chrom][start:start + length], label, strand) for chrom, start, length, label, strand in intervals]
+
+
+def test_a_stray_carriage_return_ends_a_line(genome, tmp_path):
+    (tmp_path / "x.bed").write_bytes(b"chr1\t0\t50\tone\rchr1\t5\t60\ttwo\nchr1\t9\t70\tthree\r\n")
+    assert [r.name for r in read_bed(tmp_path / "x.bed", genome)] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("length", [60, 500, 777, 1240])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_record_on_the_minus_strand_is_scored_on_its_own(scorer, length, both):
+    codes = encode_bases(random_sequences(1, length, 9)[0])
+    found, = score_records(scorer, [Record("r", codes, "c", 1000, "-"), Record("r", codes, "c", 1000, "+")], both)
+    plus, = score_records(scorer, [Record("r", codes, "c", 0)], both)
+    minus, = score_records(scorer, [Record("r", reverse_complement(codes), "c", 0)], both)
+    assert found.probability[1] == pytest.approx(plus.probability[0], rel=1e-5)
+    expected = plus if both else minus
+    assert found.probability[0] == pytest.approx(expected.probability[0], rel=1e-5)
+    assert found.mean_probability[0] == pytest.approx(expected.mean_probability[0], rel=1e-5)
+    best = codes[found.best_start[0] - 1000:found.best_end[0] - 1000]
+    assert scorer.probabilities([best if both else reverse_complement(best)], both)[0] == pytest.approx(found.probability[0], rel=1e-5)
+    assert found.strand.tolist() == ["-", "+"]
+
+
+def test_the_files_of_a_run_name_model_inputs_and_parameters(scorer, tmp_path):
+    path = fasta(tmp_path / "x.fa", [("a", "ACGT")])
+    output = output_of(scorer, {"input": path}, ["tsv"], None, tmp_path / "d", both_strands=True)
+    assert output.paths["tsv"].name.startswith("x_tiny-00000000_") and json.loads(output.made_by)["both_strands"] is True
+    with pytest.raises(FileNotFoundError, match="is a folder, not a file"):
+        output_of(scorer, {"input": tmp_path}, ["tsv"], None, tmp_path / "d")
+
+
+def test_a_path_may_begin_at_the_home_folder(scorer, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fasta(tmp_path / "x.fa", [("a", random_sequences(1, 90, 0)[0])])
+    written = score_file("~/x.fa", scorer, write_to="~/scores/x")
+    assert written.paths["tsv"] == tmp_path / "scores/x.tsv" and written.paths["tsv"].is_file()
+

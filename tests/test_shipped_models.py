@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,6 +14,7 @@ from models import load_classifier, load_language_model, newest_classifier, save
 from naive import random_sequences
 from records import read_predictions
 from scoring import Scorer
+from ship import card_of
 from tiny import tiny_scorer
 from utils import KmerTokenizer, new_language_model
 
@@ -31,6 +33,7 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert (folder / "model.safetensors").stat().st_size < 10e6
     config, card = json.loads((folder / "config.json").read_text()), (folder / "README.md").read_text()
+    assert card == card_of(folder), "run `python ship.py cards`"
     architecture = config["architecture"]
     assert config["version"] in card and "-dirty" not in config["version"] and not {"command", "device"} & set(config)
     if folder in CLASSIFIERS:
@@ -53,8 +56,21 @@ def test_a_shipped_classifier_does_what_its_card_says(folder):
     expected = delong_interval(stored.label, stored.probability)
     np.testing.assert_allclose([shown["auroc"], shown["auroc_low"], shown["auroc_high"]], expected, atol=2e-3)
     points = shown["points"]
+    assert points["others_called"] == [round(f * n) for f, n in zip(points["false_positive_rate"], points["others"])]
     recall = [(stored.probability[stored.label == 1] >= t).mean() for t in points["threshold"]]
     np.testing.assert_allclose(points["recall"], recall, atol=.02)
+
+
+@pytest.mark.parametrize("folder", CLASSIFIERS, ids=lambda p: p.name)
+def test_a_card_says_what_its_classifier_calls_of_dna_that_is_not_real(folder):
+    scorer, card = Scorer.load(folder), (folder / "README.md").read_text()
+    table = pd.DataFrame(scorer.config["test"]["controls"]).set_index("sequences")
+    assert len(set(table.n)) == 1 and table.n.iloc[0] == scorer.config["test"]["points"]["others"][0]
+    assert all(f"{share:.0%}" in card.split("## Limits")[1] for share in table.share)
+    random_bases = [np.random.default_rng(5).integers(0, 4, 500).astype(np.uint8) for _ in range(40)]  # drawn anew
+    called = (scorer.probabilities(random_bases) >= .5).mean()
+    assert abs(called - table.share["random bases"]) < .15
+    assert "142 of which" in card and "nothing was trained or chosen" not in card
 
 
 def test_a_compact_model_is_a_quarter_the_size_and_nearly_the_same(tmp_path):

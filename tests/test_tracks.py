@@ -1,20 +1,24 @@
 """Windows slid along a genome: tracks, calls, and what calls are worth."""
 import json
+from types import SimpleNamespace
 
+import bbi
 import numpy as np
 import pandas as pd
-import pybigtools
 import pysam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tracks
+from bigwig import bigwig_from_bedgraph
 from genome import encode_bases
 from lookup import open_fasta
 from naive import random_sequences
+from test_bad_input import full_disk
 from tiny import tiny_scorer
-from tracks import call_peaks, on_a_genome, operating_points, parse_region, scan, write_peaks, write_tracks
+from tracks import (call_peaks, on_a_genome, operating_points, parse_region, read_track, regions_of, scan, scan_region, wilson_interval,
+                    write_peaks, write_tracks)
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +33,15 @@ def contigs():
 
 
 @pytest.fixture(scope="module")
-def genome(contigs, tmp_path_factory):
+def genome_path(contigs, tmp_path_factory):
     path = tmp_path_factory.mktemp("g") / "g.fa"
     path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in contigs.items()))
-    return open_fasta(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def genome(genome_path):
+    return open_fasta(genome_path)
 
 
 def whole(genome):
@@ -72,26 +81,111 @@ def test_a_region_that_is_not_there_is_refused(genome, region, message):
         parse_region(region, genome)
 
 
-def test_other_programs_read_the_tracks(scorer, genome, tmp_path):
-    table = pd.concat(scan(scorer, genome, whole(genome), 100), ignore_index=True)
-    paths = write_tracks(scan(scorer, genome, whole(genome), 100), tmp_path / "track", genome, scorer.made_by(step=100))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["track.bedgraph", "track.bw", "track.json"]
-    assert json.loads(paths["json"].read_text())["step"] == 100
-    bedgraph = pd.read_csv(paths["bedgraph"], sep="\t", comment="#", names=list(table.columns))
-    pd.testing.assert_frame_equal(bedgraph, table, atol=1e-4)
-    with pybigtools.open(str(paths["bw"])) as bigwig:
-        assert bigwig.chroms() == dict(zip(genome.references, genome.lengths))
-        found = [(c, *record) for c in ("chr2", "chr10") for record in bigwig.records(c)]
-    pd.testing.assert_frame_equal(pd.DataFrame(found, columns=table.columns), table, atol=1e-6)
+KINDS = ("bedgraph", "bw", "peaks.bed", "json")
 
 
-def test_an_error_on_the_way_leaves_no_track(genome, tmp_path):
+def paths_in(folder):
+    return {kind: folder / f"track.{kind}" for kind in KINDS}
+
+
+def test_other_programs_read_the_tracks(scorer, genome, genome_path, tmp_path):
+    written = scan_region(scorer, genome_path, write_to=tmp_path / "track", threshold=.4)
+    expected = pd.concat(scan(scorer, genome, sorted(whole(genome)), 100), ignore_index=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["track.bedgraph", "track.bw", "track.json", "track.peaks.bed"]
+    facts = json.loads(written.paths["json"].read_text())
+    assert facts["step"] == 100 and facts["inputs"]["genome"]["bytes"] > 4000 and written.n == len(expected)
+    lines = written.paths["bedgraph"].read_text().splitlines()
+    assert lines[0].startswith("# {") and lines[1].startswith("track type=bedGraph ")
+    pd.testing.assert_frame_equal(read_track(written), expected, atol=1e-6)
+    with bbi.open(str(written.paths["bw"])) as bigwig:  # UCSC's own code
+        assert bigwig.chromsizes == {"chr10": 2300, "chr2": 3000}  # "tiny" has no room for a window
+        found = pd.concat([bigwig.fetch_intervals(c, 0, n) for c, n in bigwig.chromsizes.items()], ignore_index=True)
+    found.columns = expected.columns
+    pd.testing.assert_frame_equal(found, expected, atol=1e-6, check_dtype=False)
+    with open(written.paths["peaks.bed"]) as file:
+        bed = [(b.contig, b.start, b.end) for b in pysam.tabix_file_iterator(file, pysam.asBed())]
+    assert bed == list(call_peaks(expected, .4)[["chrom", "start", "end"]].itertuples(index=False, name=None)) and bed
+
+
+def test_ucsc_programs_find_every_one_of_many_contigs(tmp_path):
+    """A bigWig's index of contigs is a tree that is searched by name; this many take several levels of it."""
+    names = [f"contig_{i}" for i in range(3_000)]
+    table = pd.DataFrame({"chrom": sorted(names), "start": 100, "end": 200, "probability": .5})
+    write_tracks([table], paths_in(tmp_path), dict.fromkeys(names, 500), "made", .9)
+    with bbi.open(str(tmp_path / "track.bw")) as bigwig:
+        assert len(bigwig.chromsizes) == len(names)
+        assert all(len(bigwig.fetch_intervals(name, 0, 500)) == 1 for name in names[::9])
+
+
+def test_regions_come_in_the_order_of_their_names_whatever_a_region_is_called(tmp_path):
+    path = tmp_path / "g.fa"
+    path.write_text("".join(f">{name}\n{'ACGT' * 200}\n" for name in ("chr2", "1", "chr10", "Chr1")))
+    assert [name for name, _, _ in regions_of(None, open_fasta(path))] == ["1", "Chr1", "chr10", "chr2"]
+    assert regions_of(1, open_fasta(path)) == [("1", 0, 800)] and regions_of("1:1-600", open_fasta(path)) == [("1", 0, 600)]
+    with pytest.raises(ValueError, match="REGION='1:1-400' has no 500 bases in a row"):
+        regions_of("1:1-400", open_fasta(path))
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"region": 7}, "REGION='7': use contig:first-last"), ({"region": "chr2:1-400"}, "has no 500 bases"), ({"step": 0}, "STEP=0: choose"),
+    ({"write_to": "g"}, "would replace the input|not written by this project")])
+def test_a_scan_that_cannot_end_well_does_not_begin(scorer, genome_path, tmp_path, monkeypatch, changes, message):
+    path = tmp_path / "g.bw"
+    path.write_text("a file of the user")
+    if "write_to" in changes:
+        changes = {"write_to": tmp_path / "g"}
+    monkeypatch.setattr(type(scorer), "probabilities", None)
+    with pytest.raises(ValueError, match=message):
+        scan_region(scorer, genome_path, **{"write_to": tmp_path / "new", **changes})
+    assert [p.name for p in tmp_path.iterdir()] == ["g.bw"] and path.read_text() == "a file of the user"
+
+
+def test_a_disk_without_room_is_told_before_the_scan(scorer, genome_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracks.shutil, "disk_usage", lambda path: SimpleNamespace(free=3000))
+    monkeypatch.setattr(type(scorer), "probabilities", None)
+    with pytest.raises(OSError, match="only 0 MB are free. Nothing was written"):
+        scan_region(scorer, genome_path, write_to=tmp_path / "new/track")
+    assert not list(tmp_path.iterdir())
+
+
+def long_track():
+    rng, starts = np.random.default_rng(0), np.arange(0, 20_000 * 100, 100)
+    return pd.DataFrame({"chrom": "c", "start": starts, "end": starts + 100, "probability": rng.random(len(starts))})
+
+
+def test_a_disk_that_fills_up_leaves_no_track(tmp_path):
+    table = long_track()
+    with pytest.raises(OSError, match="too large"), full_disk(3_000):
+        write_tracks([table], paths_in(tmp_path), {"c": 2_000_000}, "made", .9)
+    assert not list(tmp_path.iterdir())
+    write_tracks([table], paths_in(tmp_path), {"c": 2_000_000}, "made", .9)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 200_000])
+def test_a_disk_that_fills_up_within_the_bigwig_is_an_error_and_nothing_is_left(tmp_path, size):
+    long_track().to_csv(tmp_path / "x.bedgraph", sep="\t", header=False, index=False)
+    with pytest.raises(OSError, match="bigWig file could not be written"), full_disk(size):
+        bigwig_from_bedgraph(tmp_path / "x.bedgraph", {"c": 2_000_000}, tmp_path / "x.bw")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.bedgraph"]
+    bigwig_from_bedgraph(tmp_path / "x.bedgraph", {"c": 2_000_000}, tmp_path / "x.bw")
+    assert (tmp_path / "x.bw").stat().st_size > 200_000
+
+
+def test_an_error_on_the_way_leaves_no_track(tmp_path):
     def tables():
         yield pd.DataFrame({"chrom": ["chr2"], "start": [0], "end": [100], "probability": [.5]})
         raise RuntimeError("stopped")
     with pytest.raises(RuntimeError):
-        write_tracks(tables(), tmp_path / "track", genome, "m")
+        write_tracks(tables(), paths_in(tmp_path), {"chr2": 500}, "m", .9)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_region_of_unknown_bases_alone_gives_no_track(scorer, tmp_path):
+    (tmp_path / "g.fa").write_text(">gap\n" + "N" * 900 + "\n")
+    with pytest.raises(ValueError, match="nothing to score"):
+        scan_region(scorer, tmp_path / "g.fa", write_to=tmp_path / "d/track")
+    assert not list((tmp_path / "d").iterdir())
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.booleans(), st.sampled_from([.1, .5, .9, .95])), max_size=40))
@@ -112,20 +206,29 @@ def test_calls_are_runs_of_high_bins(bins):
 
 
 def test_calls_are_written_as_bed(tmp_path):
-    peaks = pd.DataFrame({"chrom": ["c", "c"], "start": [5, 50], "end": [9, 60], "probability": [.914, .9999]})
-    path = write_peaks(peaks, tmp_path / "p.bed", "made")
+    peaks, path = pd.DataFrame({"chrom": ["c", "c"], "start": [5, 50], "end": [9, 60], "probability": [.914, .9999]}), tmp_path / "p.bed"
+    write_peaks(peaks, path, "made")
     with open(path) as file:
         assert [(b.contig, b.start, b.end, b.name, float(b.score)) for b in pysam.tabix_file_iterator(file, pysam.asBed())] == [
             ("c", 5, 9, "peak_1", 914), ("c", 50, 60, "peak_2", 1000)]
-    assert write_peaks(peaks[:0], tmp_path / "none.bed", "made").read_text() == "# made\n"
+    write_peaks(peaks[:0], path, "made")
+    assert path.read_text() == "# made\n"
 
 
 def test_what_calls_are_worth_is_counted_as_one_would_by_hand():
     labels, p = np.array([1] * 10 + [0] * 10), np.r_[np.linspace(.05, .95, 10), np.linspace(.05, .5, 10)]
     points = operating_points(labels, p, [.4, .6])
     assert points.recall.tolist() == [.6, .4] and points.false_positive_rate.tolist() == [.3, 0]
+    assert points.enhancers_called.tolist() == [6, 4] and points.others_called.tolist() == [3, 0]
     track = pd.DataFrame({"chrom": "c", "start": range(0, 1000, 10), "end": range(10, 1010, 10), "probability": [.5, .1] * 50})
     worth = on_a_genome(points, track, .1)
     np.testing.assert_allclose(worth.precision, [.06 / (.06 + .27), 1])
-    assert worth.share_called.tolist() == [.5, 0] and worth.precision_at_most[0] == .12 and np.isnan(worth.precision_at_most[1])
+    assert worth.share_called.tolist() == [.5, 0] and worth.precision_ceiling[0] == .12 and np.isnan(worth.precision_ceiling[1])
     assert worth.calls_per_megabase.tolist() == [50 / 1e-3, 0]
+    # Wilson by hand: centre (s + z^2 / 2) / (n + z^2), half z / (n + z^2) sqrt(s (n - s) / n + z^2 / 4)
+    z = 1.959964
+    half = z / (10 + z ** 2) * np.sqrt(4 * 6 / 10 + z ** 2 / 4)
+    np.testing.assert_allclose(wilson_interval(4, 10), (4 + z ** 2 / 2) / (10 + z ** 2) + np.array([-half, half]), rtol=1e-5)
+    lowest = .1 * wilson_interval(4, 10)[0], .9 * wilson_interval(0, 10)[1]
+    np.testing.assert_allclose(worth.precision_low[1], lowest[0] / sum(lowest))
+    assert worth.precision_high[1] == 1 and wilson_interval(0, 0) == (0, 1)
