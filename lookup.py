@@ -1,7 +1,8 @@
 """Bases of a genome by contig and position, from any FASTA file.
 
-A file is imported once into a cache, as base codes in a memory-mapped file, and cut from there. So a file needs no index:
-one beside it (`.fai`) is neither read, since it may be another file's, nor written. Intervals are half-open, from 0.
+A file is imported once into a cache, as base codes in a memory-mapped file, and cut from there. So a file
+needs no index: one beside it (`.fai`) is neither read, since it may be another file's, nor written. Intervals
+are half-open, from 0.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FORMAT = 1  # of what is in the cache: to be raised when base codes or tables c
 
 @dataclass(frozen=True, eq=False)
 class ReferenceGenome:
-    """Mapped bases of a genome, and where each contig lies in them: (start, length) by name, in the order of the file."""
+    """Mapped bases of a genome; by name, in the order of the file, each contig's (start, length) in them."""
 
     bases: np.memmap
     contigs: dict[str, tuple[int, int]]
@@ -48,7 +49,7 @@ class ReferenceGenome:
         return name in self.contigs
 
     def codes(self, name: str, start: int, end: int) -> np.ndarray:
-        """Base codes (uint8, a copy) of an interval, which must lie in the contig: see `fetch` for one that checks."""
+        """Base codes (uint8, a copy) of an interval that lies in the contig; `fetch` below checks that."""
         first = self.contigs[name][0]
         return np.array(self.bases[first + start:first + end])
 
@@ -66,13 +67,13 @@ class ReferenceGenome:
 def open_fasta(paths: str | Path | Sequence[str | Path], cache: str | Path | None = None) -> ReferenceGenome:
     """A genome to look bases up in: one FASTA file, or several that hold its parts; plain, gzip or bgzip.
 
-    A contig is called by the first word of its header, or by the whole header if several contigs share that word. The
-    first call reads the files through (a human genome: about 10 seconds, or 20 from gzip) and writes one byte a base to
-    `cache`, by default `lookup` in the folder of artifacts; later ones map what is there. A file that was changed is
-    known by its size and times, and read again.
+    A contig is called by the first word of its header, or by the whole header if contigs like
+    `human|ENm001|...` share that word. The first call reads the files through (a human genome: about 10 seconds, or 20 from gzip) and
+    writes one byte a base to `cache`, by default `lookup` in the folder of artifacts; later ones map what is
+    there. A file that was changed is known by its size and times, and read again.
 
-    Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see `genome.read_fasta`) or has two
-    contigs of one name, OSError when the cache cannot be written.
+    Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see
+    `genome.read_fasta`) or has two contigs of one name, OSError when the cache cannot be written.
     """
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     if missing := [str(path) for path in paths if not path.is_file()]:
@@ -95,7 +96,7 @@ def _default_cache() -> Path:
 
 
 def _cache_name(paths: Sequence[Path]) -> str:
-    """Folder of a genome in the cache: the first file's name, a hash of the files' places, one of their sizes and times."""
+    """Folder in the cache: the first file's name, hashes of the files' places and of their sizes and times."""
     states = [(path.resolve(), path.stat()) for path in paths]
     places = [str(path) for path, _ in states]
     times = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for _, state in states]
@@ -104,12 +105,12 @@ def _cache_name(paths: Sequence[Path]) -> str:
 
 
 def _import(paths: Sequence[Path], folder: Path) -> None:
-    """Import files into a folder of the cache, and drop what an earlier state of the same files left there."""
+    """Import files into a folder of the cache, and drop what an earlier state of them left."""
     try:
         import_fasta(paths, folder / "genome.bases")
     except OSError as error:
-        error.add_note(f"{paths[0]} is copied to {folder.parent} for look-ups, one byte a base: it needs room there, and "
-                       "leave to write")
+        error.add_note(f"{paths[0]} is copied to {folder.parent} for look-ups, one byte a base: it needs "
+                       "room there, and leave to write")
         raise
     for older in folder.parent.glob(f"{_escaped(folder.name.rpartition('-')[0])}-*"):
         if older != folder:
@@ -127,12 +128,13 @@ def contigs_of(genome: ReferenceGenome) -> str:
 
 
 def fetch(genome: ReferenceGenome, chrom: str, start: int, end: int) -> np.ndarray:
-    """Base codes (uint8) of an interval. ValueError for a contig that the genome lacks and for an end beyond its end."""
+    """Base codes (uint8) of an interval. ValueError for an unknown contig and for an end beyond its end."""
     if chrom not in genome:
         other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
         hint = f'it is called "{other}" there' if other in genome else f"there are {contigs_of(genome)}"
         raise ValueError(f'no contig "{chrom}" in the genome: {hint}')
     length = genome.get_reference_length(chrom)
     if not 0 <= start < end <= length:
-        raise ValueError(f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases (start from 0, end not included)")
+        raise ValueError(f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases "
+                         "(start from 0, end not included)")
     return genome.codes(chrom, start, end)

@@ -1,4 +1,4 @@
-"""Text files of any origin, read by one rule: plain, gzip or bgzip; every kind of line end; UTF-8, with or without a BOM."""
+"""Text files of any origin, read by one rule: plain, gzip or bgzip; every kind of line end; UTF-8."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ __all__ = ["BOM", "open_text", "read_blocks", "read_lines"]
 BOM = b"\xef\xbb\xbf"  # byte-order mark of UTF-8, which some editors write at the start of a file
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _GZIP_MAGIC = b"\x1f\x8b"
-_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
+# An empty bgzip member: SAM specification, 4.1.2.
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
         if not head.startswith(_GZIP_MAGIC):
             yield raw
             return
-        if head[3:4] == b"\x04" and head[12:14] == b"BC":  # bgzip: cut between members, only its end mark is missing
+        if head[3:4] == b"\x04" and head[12:14] == b"BC":  # bgzip, which may be cut between members
             raw.seek(max(0, os.path.getsize(path) - len(_BGZIP_END)))
             if raw.read() != _BGZIP_END:
                 raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")
@@ -57,14 +58,15 @@ def _open(path: str | Path) -> BinaryIO:
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a text file, plain or compressed.
 
-    A line ends in LF, CRLF or CR. A BOM at the start is dropped. Memory is that of one line. Raises FileNotFoundError, or
-    ValueError naming the file, and the line where there is one, for damaged archives and text that is not UTF-8.
+    A line ends in LF, CRLF or CR. A BOM at the start is dropped. Memory is that of one line. Raises
+    FileNotFoundError, or ValueError naming the file, and the line where there is one, for damaged archives
+    and text that is not UTF-8.
     """
     with open_text(path) as file:
         buffered = io.BufferedReader(file)
         _refuse_utf16(buffered.peek(2), path)
         # Undecodable bytes are let through here and refused below, where the number of their line is known.
-        with io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape", newline=None) as lines:
+        with io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.isascii():
                     _refuse_undecodable(line, path, number)
@@ -72,9 +74,10 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def read_blocks(path: str | Path, size: int) -> Iterator[bytes]:
-    """The same text as bytes, for bulk work: blocks of about `size` bytes, the BOM dropped, every line end an LF.
+    """The same text as bytes, for bulk work: blocks of about `size` bytes without BOM, every line end an LF.
 
-    The bytes are not decoded. Raises FileNotFoundError, or ValueError naming the file for damaged archives and UTF-16.
+    The bytes are not decoded. Raises FileNotFoundError, or ValueError naming the file for damaged archives
+    and UTF-16.
     """
     with open_text(path) as file:
         start = file.read(len(BOM))
@@ -101,5 +104,5 @@ def _refuse_undecodable(line: str, path: str | Path, number: int) -> None:
         line.encode()
     except UnicodeEncodeError as error:
         byte = ord(line[error.start]) - 0xDC00
-        raise ValueError(f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8 text (a binary file, or another encoding: "
-                         "save it as UTF-8)") from error
+        raise ValueError(f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8 text (a binary file, or "
+                         "another encoding: save it as UTF-8)") from error

@@ -74,6 +74,7 @@ def test_two_genomes_of_one_file_name_and_time(tmp_path, cache):
         os.utime(tmp_path / folder / "genome.fa.gz", (1e9, 1e9))
     assert whole(open_fasta(tmp_path / "hg19/genome.fa.gz", cache)) == CONTIGS
     assert whole(open_fasta(tmp_path / "hg38/genome.fa.gz", cache)) == other
+    assert len(list(cache.iterdir())) == 2  # neither takes the place of the other
 
 
 def test_a_changed_file_is_read_again_and_its_older_copy_dropped(tmp_path, cache):
