@@ -19,8 +19,8 @@ from profiles import results_folder
 from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
                      write_table)
 
-__all__ = ["bits_per_base", "check_same_sequences", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "join_predictions",
-           "paired_auc_difference", "read_results", "record", "record_run"]
+__all__ = ["bits_per_base", "check_same_sequences", "classification_metrics", "compare", "comparison_table", "delong_interval",
+           "difference_text", "join_predictions", "paired_auc_difference", "read_results", "record", "record_run"]
 
 
 _OWN = ("device", "command", "version")  # columns in which the folds of one run may differ

@@ -121,7 +121,8 @@ def setting_name(row: Mapping) -> str:
              "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
     parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["trained_on"] and f"trained on {row['trained_on']}",
              row["direction"].replace("forward", ""), row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
-             row["scale"] not in ("", "laptop") and f"{row['scale']} scale", row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
+             row["scale"] not in ("", "laptop") and f"{row['scale']} scale",
+             row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
              row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
     return ", ".join(filter(None, parts))
 

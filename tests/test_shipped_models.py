@@ -12,7 +12,7 @@ from evaluation import delong_interval
 from genome import encode_bases
 from models import load_classifier, load_language_model, newest_classifier, save_model
 from naive import random_sequences
-from records import read_predictions
+from records import predictions_path, read_predictions
 from scoring import Scorer
 from ship import card_of
 from tiny import tiny_scorer
@@ -49,8 +49,7 @@ def test_a_shipped_classifier_does_what_its_card_says(folder):
     p = scorer.probabilities([encode_bases(s) for s in [*random_sequences(2, 500, 0, gc=.35), *random_sequences(2, 500, 1, gc=.6)]])
     assert ((p > 0) & (p < 1)).all() and p[:2].max() < p[2:].min()  # the strongest clue of this task
     shown = scorer.config["test"]
-    path, = (ROOT / "results/predictions").glob(f"pilot_Human_ulmfit_kmers_k{scorer.tokenizer.k}_*_folds_seed0.parquet")
-    stored = read_predictions(path)
+    stored = read_predictions(predictions_path(ROOT, scorer.config))
     stored = stored[stored.fold == str(scorer.config["fold"])]
     assert shown["n_test"] == len(stored)
     expected = delong_interval(stored.label, stored.probability)
