@@ -44,6 +44,7 @@ def project(tmp_path, monkeypatch):
     for module in (profiles, ulmfit):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(ulmfit, "profile_paths", lambda profile: (profile, tmp_path / "data", tmp_path / "artifacts"))
+    monkeypatch.setenv("GENOMIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.setitem(SCALES, "tiny", TINY)
     for seed, species in enumerate(("Human", "Mouse")):
         write_table(tmp_path / f"artifacts/enhancers/{species}.parquet", enhancer_table(species, 10 * seed))
