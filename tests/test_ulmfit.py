@@ -188,6 +188,7 @@ def test_layers_are_unfrozen_one_after_another_lower_ones_at_lower_rates():
     stages = recipe_of(STAGE_EPOCHS=[3, 1, 1, 2], LAYER_RATIO=10).stages
     assert [(s.freeze_to, s.epochs) for s in stages] == [(-1, 3), (-2, 1), (-3, 1), (0, 2)]
     assert stages[0].lr == 2e-2 and [(s.lr.start, s.lr.stop) for s in stages[1:]] == [(1e-3, 1e-2), (1e-3, 1e-2), (8e-4, 8e-3)]
+    assert recipe_of().schedule()["rate, head"].tolist() == [2e-2, 1e-2, 1e-2, 8e-3]
 
 
 @pytest.mark.parametrize("changed, frozen", [({}, True), ({"PRETRAINED": False}, True), ({"FINE_TUNED": False}, True),
@@ -245,7 +246,7 @@ def test_baselines_beside_are_those_on_the_same_sequences():
     assert compared.auroc.tolist()[:2] == [.75, .7] and np.isnan(compared.auroc[2])
     text = verdict(compared)
     assert "On 50 test sequences `ulmfit` has an AUC of 0.750 (0.600 to 0.800). GC content alone has 0.700 (0.600 to 0.800), 0.050 less." in text
-    assert "no row of logistic regression on gapped k-mers on the same sequences yet: run `Mammals Enhancers 4 Baselines`" in text
+    assert "What logistic regression on gapped k-mers would score on the same sequences is not recorded yet: run `Mammals Enhancers 4" in text
 
 
 @pytest.fixture
