@@ -124,6 +124,13 @@ class Recipe:
         return [Stage(trained, freeze_to if keeps else 0, epochs, lr)
                 for (trained, freeze_to), epochs, lr in zip(FROZEN_BEFORE.items(), self.stage_epochs, rates)]
 
+    def schedule(self) -> pd.DataFrame:
+        """The stages as a table, for a reader."""
+        rows = [(trained, freeze_to, epochs, *((lr.start, lr.stop) if isinstance(lr, slice) else (lr, lr)))
+                for trained, freeze_to, epochs, lr in self.stages]
+        columns = ["trained", "freeze_to", "epochs", "rate, lowest layers", "rate, head"]
+        return pd.DataFrame(rows, columns=columns).rename_axis("stage").round(6)
+
 
 def starting_language_model(recipe: Recipe, encoder: Path | None) -> LanguageModel:
     """The language model that was pretrained on genomes, from the folder `encoder`; if None, one with random weights.
@@ -367,21 +374,21 @@ def baselines_beside(rows: pd.DataFrame, results: pd.DataFrame, models: Mapping[
 
 
 def verdict(compared: pd.DataFrame) -> str:
-    """What `baselines_beside` found as Markdown, a sentence or two for each species."""
-    sentences = []
+    """What `baselines_beside` found as Markdown, a paragraph for each species."""
+    paragraphs = []
     for species, rows in compared.groupby("species", sort=False):
         own, *others = rows.to_dict("records")
-        sentences.append(f"**{species}.** On {own['n_test']:,.0f} test sequences `{own['model']}` has an AUC of {_with_interval(own)}."
-                         + "".join(_beside(own, other) for other in others))
-    return "\n\n".join(sentences)
-
-
-def _beside(own: Mapping, other: Mapping) -> str:
-    if np.isnan(other["auroc"]):
-        return f" There is no row of {other['model']} on the same sequences yet: run `Mammals Enhancers 4 Baselines` with this SPLIT."
-    difference = own["auroc"] - other["auroc"]
-    return f" {other['model'][0].upper()}{other['model'][1:]} has {_with_interval(other)}, {abs(difference):.3f} " + (
-        "less." if difference > 0 else "more.")
+        known, missing = [[o for o in others if np.isnan(o["auroc"]) == absent] for absent in (False, True)]
+        text = f"**{species}.** On {own['n_test']:,.0f} test sequences `{own['model']}` has an AUC of {_with_interval(own)}."
+        for other in known:
+            difference = own["auroc"] - other["auroc"]
+            text += (f" {other['model'][0].upper()}{other['model'][1:]} has {_with_interval(other)}, "
+                     f"{abs(difference):.3f} {'less' if difference > 0 else 'more'}.")
+        if missing:
+            text += (f" What {' and '.join(other['model'] for other in missing)} would score on the same sequences is not recorded yet: "
+                     "run `Mammals Enhancers 4 Baselines` with this SPLIT.")
+        paragraphs.append(text)
+    return "\n\n".join(paragraphs)
 
 
 def _with_interval(row: Mapping) -> str:
