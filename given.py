@@ -1,4 +1,5 @@
 """What a user types as PARAMS, read as values of the notebooks' parameters."""
+
 import ast
 import json
 import re
@@ -29,7 +30,9 @@ def notebook_parameters(path: str | Path) -> dict:
     Raises ValueError, naming the notebook, for a damaged one and for a default that is no plain value.
     """
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]  # nbformat would check outputs of megabytes
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))[
+            "cells"
+        ]  # nbformat would check outputs of megabytes
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a notebook, or damaged ({error.__class__.__name__})") from error
     known = {}
@@ -37,11 +40,17 @@ def notebook_parameters(path: str | Path) -> dict:
         if cell["cell_type"] != "code" or not set(TAGS) & set(cell["metadata"].get("tags", [])):
             continue
         for line in ast.parse("".join(cell["source"])).body:
-            if isinstance(line, ast.Assign) and isinstance(target := line.targets[0], ast.Name) and target.id.isupper():
+            if (
+                isinstance(line, ast.Assign)
+                and isinstance(target := line.targets[0], ast.Name)
+                and target.id.isupper()
+            ):
                 try:
                     known[target.id] = ast.literal_eval(line.value)
                 except ValueError as error:
-                    raise ValueError(f"{path}: {target.id} is no plain value in the cell of parameters") from error
+                    raise ValueError(
+                        f"{path}: {target.id} is no plain value in the cell of parameters"
+                    ) from error
     return known
 
 
@@ -56,7 +65,9 @@ def parse_parameters(text: str) -> dict[str, object]:
     while text[place:].strip(" ,\n\t"):
         start = _START.match(text, place)
         if not start:
-            raise ValueError(f"PARAMS: {text[place:].strip()!r} is not NAME: value; separate them by commas, and {QUOTE}")
+            raise ValueError(
+                f"PARAMS: {text[place:].strip()!r} is not NAME: value; separate them by commas, and {QUOTE}"
+            )
         if start[1] in values:
             raise ValueError(f"PARAMS: {start[1]} is there twice")
         values[start[1]], place = _value(start[1], text, start.end())
@@ -65,20 +76,22 @@ def parse_parameters(text: str) -> dict[str, object]:
 
 def _value(name: str, text: str, start: int) -> tuple[object, int]:
     """The value that begins at `start`, and where what follows it begins."""
-    opening = text[start:start + 1]
+    opening = text[start : start + 1]
     if opening and opening in "'\"":
         end = text.find(opening, start + 1)
         if end < 0:
             raise ValueError(f"PARAMS: {name}: the quote is not closed in {text[start:]!r}")
-        return Quoted(text[start + 1:end]), _end_of(name, text, end + 1)
+        return Quoted(text[start + 1 : end]), _end_of(name, text, end + 1)
     if opening in _CLOSING and name not in _TEXT | {"PROFILE"}:
         end = _closed(name, text, start)
         try:
             return _numbers(yaml.safe_load(text[start:end])), _end_of(name, text, end)
         except yaml.YAMLError as error:
-            raise ValueError(f"PARAMS: {name}: {text[start:end]} is no list or dictionary ({error.__class__.__name__})") from error
+            raise ValueError(
+                f"PARAMS: {name}: {text[start:end]} is no list or dictionary ({error.__class__.__name__})"
+            ) from error
     following = _NEXT.search(text, start)
-    return text[start:following.start()].strip(), following.end()
+    return text[start : following.start()].strip(), following.end()
 
 
 class Quoted(str):
@@ -106,7 +119,9 @@ def _closed(name: str, text: str, start: int) -> int:
 def _end_of(name: str, text: str, place: int) -> int:
     following = _NEXT.match(text, place)
     if not following:
-        raise ValueError(f"PARAMS: {name}: {text[place:].strip()!r} follows its value; put a comma, or quotes around all of it")
+        raise ValueError(
+            f"PARAMS: {name}: {text[place:].strip()!r} follows its value; put a comma, or quotes around all of it"
+        )
     return following.end()
 
 
@@ -138,7 +153,9 @@ def _as_wanted(name: str, value: object, default: object) -> object:
             value = str(value)
         elif value is None and isinstance(default, str):
             value = ""
-        wanted = (list if name in _NAMES or isinstance(default, list) else str,) + ((type(None),) if default is None else ())
+        wanted = (list if name in _NAMES or isinstance(default, list) else str,) + (
+            (type(None),) if default is None else ()
+        )
     else:
         value = _numbers(value)
         if isinstance(value, float) and value.is_integer() and (type(default) is int or name in _WHOLE):
@@ -147,7 +164,14 @@ def _as_wanted(name: str, value: object, default: object) -> object:
             value = float(value)
         wanted = (int, type(None)) if name in _WHOLE else (object,) if default is None else (type(default),)
     if wanted != (object,) and type(value) not in wanted and not (value is None and default is None):
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a dictionary", str: "a text"}
+        kinds = {
+            int: "a whole number",
+            float: "a number",
+            bool: "true or false",
+            list: "a list",
+            dict: "a dictionary",
+            str: "a text",
+        }
         raise ValueError(f"PARAMS: {name}: {value!r} is not {kinds[wanted[0]]}")
     return value
 

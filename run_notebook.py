@@ -3,6 +3,7 @@
 OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under `torchrun` several
 processes train one model; the README's "Long runs and clusters" shows the commands.
 """
+
 import argparse
 import json
 import os
@@ -67,7 +68,9 @@ def run_notebook(source: str | Path, output: str | Path | None, values: dict) ->
             unfinished.replace(output)
             done_file(output).touch()
     except Timeout:
-        raise RuntimeError(f"{output.stem}: another process is executing it to the same file, {output}: wait for its end, or end it") from None
+        raise RuntimeError(
+            f"{output.stem}: another process is executing it to the same file, {output}: wait for its end, or end it"
+        ) from None
 
 
 def done_file(output: Path) -> Path:
@@ -96,10 +99,18 @@ def with_values(source: Path, values: dict) -> NotebookNode:
 def _execute(source: Path, notebook: NotebookNode, unfinished: Path | None) -> None:
     see = f"\nSee {unfinished}" if unfinished else ""
     try:
-        papermill.execute_notebook(notebook, unfinished and str(unfinished), cwd=str(source.parent), progress_bar=False,
-                                   kernel_manager_class=OwnKernel, extra_arguments=["--log-level=ERROR"])
+        papermill.execute_notebook(
+            notebook,
+            unfinished and str(unfinished),
+            cwd=str(source.parent),
+            progress_bar=False,
+            kernel_manager_class=OwnKernel,
+            extra_arguments=["--log-level=ERROR"],
+        )
     except papermill.PapermillExecutionError as error:
-        raise RuntimeError(f"{source.stem}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}{see}") from None
+        raise RuntimeError(
+            f"{source.stem}, code cell [{error.exec_count}]: {error.ename}: {error.evalue}{see}"
+        ) from None
     except DeadKernelError:
         raise RuntimeError(f"{source.stem}: its kernel died, as it does when memory runs out.{see}") from None
 
@@ -113,7 +124,13 @@ def run_on_this_machine(source: str, output: str, values: dict, processes: int) 
             os.environ.update(environment)
             run_notebook(source, output, values)
     else:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        torchrun = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={processes}",
+        ]
         done = subprocess.run([*torchrun, __file__, source, output, json.dumps(values)])
         if done.returncode:
             raise RuntimeError(f"{name}, {processes} processes: see above")
@@ -121,7 +138,9 @@ def run_on_this_machine(source: str, output: str, values: dict, processes: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("notebook")
     parser.add_argument("output", help="the executed copy")
     parser.add_argument("parameters", type=json.loads, help="a JSON object of values")

@@ -3,6 +3,7 @@
 Reads the environment variables PROFILE, ONLY, PARAMS, JOBS, PROCESSES and FAN_OUT, which `make` passes on as they were typed.
 GENOMIC_DATA, GENOMIC_ARTIFACTS and GENOMIC_RESULTS name other folders than the project's `data/`, `artifacts/` and `results/`.
 """
+
 import json
 import os
 import pwd
@@ -44,7 +45,9 @@ def home_of_its_own(environment: Mapping, folder: Path) -> dict[str, str]:
 def written_by(copy: Path) -> list[str]:
     """The paths that an executed notebook says it has written for the user."""
     cells = nbformat.read(copy, 4).cells
-    printed = "".join(o.text for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "stream")
+    printed = "".join(
+        o.text for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "stream"
+    )
     return [line.removeprefix(WRITTEN) for line in printed.splitlines() if line.startswith(WRITTEN)]
 
 
@@ -63,13 +66,36 @@ def _number(name: str) -> int | None:
 
 def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapping) -> int:
     """Run Snakemake on what the series wants; its exit status."""
-    config = {"profile": series.profile, "only": series.only, "params": series.given, "fan_out": series.fan_out,
-              "processes": series.processes, "jobs": jobs}
-    told = folder / ".snakemake" / f"{series.artifacts.name}.config.json"  # in a file, every text arrives as it was typed
+    config = {
+        "profile": series.profile,
+        "only": series.only,
+        "params": series.given,
+        "fan_out": series.fan_out,
+        "processes": series.processes,
+        "jobs": jobs,
+    }
+    told = (
+        folder / ".snakemake" / f"{series.artifacts.name}.config.json"
+    )  # in a file, every text arrives as it was typed
     with replacing(told) as temporary:
         temporary.write_text(json.dumps(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "all",
-               "--rerun-incomplete", "--nolock", *(["--keep-going"] if series.fan_out else []), *QUIET, "--configfile", str(told)]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "all",
+        "--rerun-incomplete",
+        "--nolock",
+        *(["--keep-going"] if series.fan_out else []),
+        *QUIET,
+        "--configfile",
+        str(told),
+    ]
     process = subprocess.Popen(command, env={**os.environ, **environment})
     while True:
         try:
@@ -81,8 +107,13 @@ def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapp
 def main() -> int:
     started = time.time()
     try:
-        series = Series(os.environ.get("PROFILE") or "simulated", os.environ.get("ONLY", ""), os.environ.get("PARAMS", ""),
-                        os.environ.get("FAN_OUT", ""), _number("PROCESSES") or 1)
+        series = Series(
+            os.environ.get("PROFILE") or "simulated",
+            os.environ.get("ONLY", ""),
+            os.environ.get("PARAMS", ""),
+            os.environ.get("FAN_OUT", ""),
+            _number("PROCESSES") or 1,
+        )
         jobs = _number("JOBS")
         _require_writable(series.artifacts, "GENOMIC_ARTIFACTS")
         _require_writable(results_folder(), "GENOMIC_RESULTS")
@@ -93,14 +124,19 @@ def main() -> int:
         sys.exit(f"make run: {error}")
     environment = home_of_its_own(os.environ, series.artifacts.parent)
     if "HOME" in environment:
-        print(f"HOME={os.environ.get('HOME', '')} cannot be written: {environment['HOME']} takes its place", flush=True)
+        print(
+            f"HOME={os.environ.get('HOME', '')} cannot be written: {environment['HOME']} takes its place",
+            flush=True,
+        )
     for made in (folder, *map(Path, [environment["HOME"]] if "HOME" in environment else [])):
         made.mkdir(parents=True, exist_ok=True)
     if status := _snakemake(series, jobs, folder, environment):
         return status
     if not all(notebook in USES for notebook, _ in series.wanted):
         for command in (["tables.py", "show", series.profile], ["manifest.py", "write", series.profile]):
-            done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], env={**os.environ, **environment})
+            done = subprocess.run(
+                [sys.executable, ROOT / command[0], *command[1:]], env={**os.environ, **environment}
+            )
             if done.returncode:
                 return done.returncode
     print(f"Executed notebooks: {series.artifacts / 'notebooks'}/")

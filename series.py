@@ -1,4 +1,5 @@
 """What to run of the series, in which order and when again: the decisions behind the Snakefile, without Snakemake."""
+
 import json
 import os
 import re
@@ -8,8 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments import (BASELINES, FOLDS, LANGUAGE_MODELS, MAKERS, NEEDS, NOTEBOOKS, PRESETS, READS, SETTINGS, USES,
-                         VARIED)
+from experiments import (
+    BASELINES,
+    FOLDS,
+    LANGUAGE_MODELS,
+    MAKERS,
+    NEEDS,
+    NOTEBOOKS,
+    PRESETS,
+    READS,
+    SETTINGS,
+    USES,
+    VARIED,
+)
 from given import as_typed, checked, notebook_parameters, parse_parameters
 from profiles import BUILT_IN, ROOT, data_files, model_name, profile_paths, project_path
 
@@ -35,6 +47,7 @@ class Series:
 
     profile, only, params, fan_out, processes: as `make run` takes them; `params` is text or a dictionary.
     """
+
     profile: str = "simulated"
     only: str = ""
     params: str | Mapping = ""
@@ -44,11 +57,17 @@ class Series:
 
     def __post_init__(self):
         if self.fan_out not in ("", "species", "folds"):
-            raise ValueError(f"FAN_OUT={self.fan_out!r}: use species, or folds for species and folds, or leave it out")
+            raise ValueError(
+                f"FAN_OUT={self.fan_out!r}: use species, or folds for species and folds, or leave it out"
+            )
         if self.fan_out and not self.species:
-            raise ValueError(f"FAN_OUT: no species in {self.data / 'enhancers'}; fetch or simulate the data first (data/README.md)")
+            raise ValueError(
+                f"FAN_OUT: no species in {self.data / 'enhancers'}; fetch or simulate the data first (data/README.md)"
+            )
         if not any(self.present(notebook) for notebook in NOTEBOOKS):
-            raise ValueError(f"{self.data} holds neither genomes/ nor enhancers/ with files of sequences in them")
+            raise ValueError(
+                f"{self.data} holds neither genomes/ nor enhancers/ with files of sequences in them"
+            )
         if not self.wanted:
             raise ValueError(f"ONLY={self.only!r} names none of {[run_name(*run) for run in self.runs]}")
         for notebook, _ in self.wanted:
@@ -83,7 +102,9 @@ class Series:
     def command(self) -> str:
         """What to type for the same runs; it stands in the result rows."""
         typed = ", ".join(f"{name}: {as_typed(value)}" for name, value in self.given.items())
-        command = f"make run PROFILE={shlex.quote(self.profile)}" + (f" PARAMS={shlex.quote(typed)}" if typed else "")
+        command = f"make run PROFILE={shlex.quote(self.profile)}" + (
+            f" PARAMS={shlex.quote(typed)}" if typed else ""
+        )
         return command + (f" PROCESSES={self.processes}" if self.processes > 1 else "")
 
     @cached_property
@@ -92,11 +113,18 @@ class Series:
         if not self.fan_out or self.given.get("SPECIES"):
             return self.given.get("SPECIES") or []
         found = sorted({path.parent.name for path in self._sequences["enhancers"]})
-        return [*found, "All"] if found and self.given.get("TOGETHER") else found  # enhancers.ALL, whose import takes seconds
+        return (
+            [*found, "All"] if found and self.given.get("TOGETHER") else found
+        )  # enhancers.ALL, whose import takes seconds
 
     @cached_property
     def runs(self) -> list[tuple[str, str]]:
-        return [(notebook, variation) for notebook in NOTEBOOKS if self.present(notebook) for variation in self.variations(notebook)]
+        return [
+            (notebook, variation)
+            for notebook in NOTEBOOKS
+            if self.present(notebook)
+            for variation in self.variations(notebook)
+        ]
 
     @cached_property
     def wanted(self) -> list[tuple[str, str]]:
@@ -108,7 +136,11 @@ class Series:
         named = {"": {}, **VARIED.get(self.profile, {}).get(notebook, {})}
         if not self.fan_out or notebook not in (*SETTINGS, BASELINES):
             return named
-        return {name: changed for variation in named.items() for name, changed in self._fanned_out(notebook, *variation)}
+        return {
+            name: changed
+            for variation in named.items()
+            for name, changed in self._fanned_out(notebook, *variation)
+        }
 
     def _fanned_out(self, notebook: str, variation: str, changed: dict) -> Iterator[tuple[str, dict]]:
         """The runs, one a species or one a species and fold, that together are one run of a notebook."""
@@ -117,13 +149,20 @@ class Series:
         for species in self.species:
             for fold in range(FOLDS) if by_fold else [None]:
                 name = ", ".join(filter(None, [variation, species, by_fold and f"fold {fold}"]))
-                yield name, changed | {"SPECIES": [species]} | ({"SPLIT": f"{split} {fold}"} if by_fold else {})
+                yield (
+                    name,
+                    changed | {"SPECIES": [species]} | ({"SPLIT": f"{split} {fold}"} if by_fold else {}),
+                )
 
     def values(self, notebook: str, variation: str) -> dict:
         """What the run changes of the notebook's own values, in the order of names."""
         known = defaults(self.root)[notebook]
         values = {**self.settings, **self.variations(notebook)[variation]}
-        changed = {name: value for name, value in values.items() if name in known and _plain(value) != _plain(known[name])}
+        changed = {
+            name: value
+            for name, value in values.items()
+            if name in known and _plain(value) != _plain(known[name])
+        }
         return json.loads(_plain(changed))
 
     def files(self, notebook: str, variation: str) -> str:
@@ -145,15 +184,26 @@ class Series:
         except ValueError:
             return []
         setting = {**defaults(self.root)[notebook], **values}
-        model = model_name(setting["K"], setting["STRIDE"], setting["DIRECTION"], setting["OUTPUT"], setting["CONTEXTS"],
-                           setting["SCALE"] or "*", setting["SEED"])
+        model = model_name(
+            setting["K"],
+            setting["STRIDE"],
+            setting["DIRECTION"],
+            setting["OUTPUT"],
+            setting["CONTEXTS"],
+            setting["SCALE"] or "*",
+            setting["SEED"],
+        )
         return sorted((artifacts / "language_models").glob(f"{model}*/config.json"))
 
     def needs(self, notebook: str) -> list[str]:
         """The notebooks that must have run before."""
         if self.stands_alone(notebook):
             return []
-        needed = [n for n in NEEDS[notebook] if self.present(n) and not (n in SETTINGS and self._classifier(notebook))]
+        needed = [
+            n
+            for n in NEEDS[notebook]
+            if self.present(n) and not (n in SETTINGS and self._classifier(notebook))
+        ]
         encoder = notebook in SETTINGS and self.settings.get("ENCODER")
         return [n for n in needed if not (encoder and n in LANGUAGE_MODELS)]
 
@@ -183,7 +233,9 @@ class Series:
         """Whether there is something to run it on: a folder of the user's may hold genomes only, or enhancers only."""
         if self.profile in MAKERS or self.stands_alone(notebook):
             return True
-        parts = {"genomes" if " LM " in notebook else "enhancers"} | ({"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set())
+        parts = {"genomes" if " LM " in notebook else "enhancers"} | (
+            {"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set()
+        )
         return all(self._sequences[part] for part in parts)
 
     def stands_alone(self, notebook: str) -> bool:
@@ -200,13 +252,24 @@ class Series:
     def _check_files(self, notebook: str) -> None:
         known = defaults(self.root)[notebook]
         for name in FILES:
-            if name in known and self.given.get(name) and not project_path(self.given[name], self.root).is_file():
+            if (
+                name in known
+                and self.given.get(name)
+                and not project_path(self.given[name], self.root).is_file()
+            ):
                 raise ValueError(f"{name}: {project_path(self.given[name], self.root)} is not there")
-        if self._classifier(notebook) and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file():
+        if (
+            self._classifier(notebook)
+            and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file()
+        ):
             raise ValueError(f"CLASSIFIER: {config} is not there")
         if notebook in SETTINGS and (encoder := self.settings.get("ENCODER")):
-            if not self._configs(notebook, self.settings, "ENCODER") and self.settings.get("PRETRAINED", True):
-                raise ValueError(f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has one for {notebook}")
+            if not self._configs(notebook, self.settings, "ENCODER") and self.settings.get(
+                "PRETRAINED", True
+            ):
+                raise ValueError(
+                    f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has one for {notebook}"
+                )
 
     def source(self, notebook: str) -> Path:
         return self.root / NOTEBOOKS[notebook]
