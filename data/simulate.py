@@ -56,6 +56,9 @@ TREE = {
 GENOMES = ("human", "chimpanzee", "bonobo", "gorilla")
 LOCI = {"locus1": 0.8, "locus2": 0.2}  # share of a genome; locus2 is meant to be held out
 INDELS_PER_SUBSTITUTION = 0.1
+DOMAIN = (4, 16)  # length of a domain, in windows (half-open range)
+DOMAIN_GC = (0.30, 0.60)  # its GC content before CpG loss, uniform between these,
+DOMAIN_SKEW = (-0.3, 0.0, 0.3)  # and its strand asymmetry: purines are (1 + skew) / 2 of its bases
 CLUSTER_SHARE = 0.8  # of a genome's windows that hold motif clusters
 REPEATS = {"SINE": (300, 0.12), "LINE": (900, 0.12), "DNA": (200, 0.05), "LTR": (450, 0.05)}  # bases, share of genome
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
@@ -103,11 +106,14 @@ def _refuse_to_overwrite(out: Path) -> None:
 # Background: base composition, CpG loss, repeats, microsatellites
 
 
-def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
-    """Bases (len(gc), width): row i drawn at GC content gc[i], then most CpG made TpG or CpA, as methylation does."""
+def _background(rng: np.random.Generator, gc: np.ndarray, width: int, skew: np.ndarray | float = 0.0) -> np.ndarray:
+    """Bases (len(gc), width): row i drawn at GC content gc[i], then most CpG made TpG or CpA, as methylation does.
+
+    `skew`, a number or one for each row, is the strand asymmetry: the share of purines (A and G) is (1 + skew) / 2.
+    """
     is_gc = rng.random((len(gc), width)) < gc[:, None]
-    second = rng.random((len(gc), width)) < 0.5
-    rows = np.where(is_gc, np.where(second, 2, 1), np.where(second, 3, 0)).astype(np.uint8)
+    is_pyrimidine = rng.random((len(gc), width)) >= (1 + np.broadcast_to(skew, len(gc))[:, None]) / 2
+    rows = np.where(is_gc, np.where(is_pyrimidine, 1, 2), np.where(is_pyrimidine, 3, 0)).astype(np.uint8)
     row, at = np.nonzero((rows[:, :-1] == 1) & (rows[:, 1:] == 2))
     fate = rng.random(len(row))
     to_tg, to_ca = fate < 0.4, (fate >= 0.4) & (fate < 0.8)
@@ -277,8 +283,10 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
 def _ancestor(rng: np.random.Generator, bases: int, families: dict[str, np.ndarray]) -> np.ndarray:
     """One locus of the common ancestor: isochores of 5 to 20 kb, repeats, motif clusters."""
     windows = bases // WINDOW
-    gc = np.repeat(rng.uniform(0.36, 0.54, size=windows), rng.integers(10, 40, size=windows))[:windows]
-    genome = _background(rng, gc, WINDOW).reshape(-1)
+    lengths = rng.integers(*DOMAIN, size=windows)
+    gc = np.repeat(rng.uniform(*DOMAIN_GC, size=windows), lengths)[:windows]
+    skew = np.repeat(rng.choice(DOMAIN_SKEW, size=windows), lengths)[:windows]
+    genome = _background(rng, gc, WINDOW, skew).reshape(-1)
     _add_repeats(rng, genome, families)
     clusters = rng.permutation(windows)[: round(CLUSTER_SHARE * windows)]
     rows = genome.reshape(windows, WINDOW)
