@@ -14,7 +14,7 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import (accuracy_score, average_precision_score, brier_score_loss, matthews_corrcoef,
                              precision_score, recall_score)
 
-from enhancers import FOLDS, split_and_fold
+from splits import FOLDS, split_and_fold
 from records import ENHANCER_KEY, predictions_path, read_results, read_table, record, write_predictions, write_table
 
 __all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "paired_auc_difference",

@@ -8,7 +8,7 @@ copy itself, on that fold's test sequences.
 import sys
 from pathlib import Path
 
-from enhancers import FOLDS, parts, read_tables
+from splits import FOLDS, parts, read_tables
 from evaluation import classification_metrics
 from genome import encode_bases
 from models import load_classifier, load_language_model, save_model
@@ -94,7 +94,7 @@ def _ship_encoder(source: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
 def _ship_classifier(artifacts: Path, recipe: str, target: Path, tokenizer: KmerTokenizer) -> Path:
     model, config = load_classifier(artifacts / "classifiers" / recipe / f"Human_{FOLD}", tokenizer)
     save_model(target, model, compact=True, **_facts(config))
-    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD)
+    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD, "folds")
     probabilities = Scorer.load(target).probabilities([encode_bases(s) for s in test.sequence])
     metrics = {name: round(value, 4) for name, value in classification_metrics(test.label, probabilities).items()}
     points = operating_points(test.label, probabilities).round(4).to_dict("list")
