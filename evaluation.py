@@ -222,13 +222,17 @@ def compare(predictions, reference, within_folds: bool = False, groups: Mapping 
 def differences_by_fold(predictions, reference, groups: Mapping | None = None) -> pd.DataFrame:
     """`compare` in each fold alone: one row a fold (index `fold`) with `n`, `positive`, `difference, low, high, p_value`.
 
-    To be shown beside a difference over all folds, which one fold could carry. Errors are those of `compare`.
+    To be shown beside a difference over all folds, which one fold could carry. A fold with fewer than two sequences of a class
+    has NaN. Other errors are those of `compare`.
     """
     rows = []
     for fold, here in _paired(predictions, reference)[0].groupby("fold"):
-        sides = [[table[table["id"].isin(here["id"])] for table in _as_list(side)] for side in (predictions, reference)]
-        rows.append({"fold": fold, "positive": int(here["label"].sum()), **compare(*sides, groups=groups)})
-    return pd.DataFrame(rows).set_index("fold")[["n", "positive", "difference", "low", "high", "p_value"]]
+        row = {"fold": fold, "n": len(here), "positive": int(here["label"].sum())}
+        if 2 <= row["positive"] <= row["n"] - 2:
+            sides = [[table[table["id"].isin(here["id"])] for table in _as_list(side)] for side in (predictions, reference)]
+            row |= compare(*sides, groups=groups)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]).set_index("fold")
 
 
 def _as_list(tables) -> list:

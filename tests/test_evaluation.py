@@ -337,6 +337,8 @@ def test_comparisons_over_groups_and_in_each_fold():
         for number, row in table.iterrows():
             here = fold == number
             assert row["difference"] == pytest.approx(naive_auc(labels[here], a[here]) - naive_auc(labels[here], b[here]))
+    few = one[(one.fold != 1) | (one.label == 1)]  # fold 1 without negatives
+    assert ev.differences_by_fold(few, two).difference.isna().tolist() == [False, True, False]
     with pytest.raises(KeyError, match="s3"):
         ev.compare(one, two, groups={key: value for key, value in groups.items() if key != "s3"})
 
