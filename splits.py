@@ -139,8 +139,8 @@ def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0, group_column: str 
 def read_tables(folder: str | Path, species: list[str] | None = None, split: str = "folds") -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
 
-    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with "composition_matched" only the matched
-    rows are left; "folds" and "original" leave all as it is.
+    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no column `group`, and
+    with "composition_matched" only the matched rows are left.
     Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
     word, or a table made without the column it needs.
     """
@@ -196,6 +196,7 @@ def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
                          "`Mammals Enhancers 0 Data Processing`")
     if split == "grouped":
         return table.assign(fold=table["grouped_fold"])
+    table = table.drop(columns="group", errors="ignore")  # only this split keeps groups together, also when log-odds are cross-fitted
     return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
 
 
