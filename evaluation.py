@@ -14,13 +14,16 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import (accuracy_score, average_precision_score, brier_score_loss, matthews_corrcoef,
                              precision_score, recall_score)
 
+from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
+                     write_table)
 from splits import FOLDS, split_and_fold
-from records import ENHANCER_KEY, predictions_path, read_results, read_table, record, write_predictions, write_table
 
-__all__ = ["bits_per_base", "bootstrap_over_groups", "classification_metrics", "compare", "comparison_table", "delong_interval",
-           "difference_text", "differences_by_fold", "paired_auc_difference", "read_results", "record", "record_run"]
+__all__ = ["bits_per_base", "bootstrap_over_groups", "check_same_sequences", "classification_metrics", "compare", "comparison_table",
+           "delong_interval", "difference_text", "differences_by_fold", "join_predictions", "paired_auc_difference", "read_results",
+           "record", "record_run"]
 
 REPLICATES_AT_A_TIME = 100  # of a bootstrap: bounds its memory
+_OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 
 
 def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
@@ -204,12 +207,38 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5, groups
             "brier": float(brier_score_loss(positive, probabilities)), "n_test": len(positive)}
 
 
+def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of several models over the sequences that all of them have: `id`, `label`, `fold` of the first; a column for each.
+
+    `tables` have `PREDICTION_COLUMNS`; the probabilities of the first stand in column 0, and so on. Raises ValueError when a sequence
+    of one table is another one in the next or has another label, as after an edit of the sample files, and when none is in all.
+    """
+    both = tables[0][["id", "label", "fold"]]
+    for number, table in enumerate(tables):
+        check_same_sequences(tables[0], table)
+        both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
+    if both.empty:
+        raise ValueError("the predictions have no sequence in common")
+    return both
+
+
+def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables (`id`, `label`)."""
+    sides = [table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True)) for table in (one, other)]
+    both = sides[0].merge(sides[1], on="place")
+    different = both[(both["id_x"] != both["id_y"]) | (both["label_x"] != both["label_y"])]
+    if len(different):
+        raise ValueError(f"the predictions are of other sequences, or of other labels: {len(different):,} differ, {different['id_x'].iloc[0]} and "
+                         f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again")
+
+
 def compare(predictions, reference, within_folds: bool = False, groups: Mapping | None = None) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
 
     Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
     other, so that folds whose probabilities lie higher or lower as a whole do not matter. `groups` (id -> group) for data whose
-    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. KeyError for an id without a group.
+    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. ValueError as
+    in `join_predictions`, KeyError for an id without a group.
     """
     both, scores = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
@@ -242,10 +271,8 @@ def _as_list(tables) -> list:
 def _paired(predictions, reference) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """The sequences that all tables have (id, label, fold), and the probabilities of either side, each (models, n)."""
     sides = [_as_list(side) for side in (predictions, reference)]
-    both = sides[0][0][["id", "label", "fold"]]
-    for number, table in enumerate(sides[0] + sides[1]):
-        both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
-    scores = both[list(range(len(both.columns) - 3))].to_numpy().T
+    both = join_predictions(sides[0] + sides[1])
+    scores = both.drop(columns=["id", "label", "fold"]).to_numpy().T
     return both[["id", "label", "fold"]], [scores[:len(sides[0])], scores[len(sides[0]):]]
 
 
@@ -269,8 +296,8 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
 
     `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
-    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index). Returns the rows. Rows and predictions are
-    written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index), and `version` where folds have their own. Returns the
+    rows. Rows and predictions are written together at the end, so that an interrupted run leaves none of its own among those of an older one.
 
     A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that were made with the
     same code and the same `made_with` (parameters and data, plain values): the last of them records what one run of all would have,
@@ -284,7 +311,7 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     waiting.mkdir(parents=True, exist_ok=True)
     with FileLock(waiting.with_suffix(".lock"), timeout=600):
         kept, made_with = predictions.copy(), json.loads(json.dumps({"version": identity["version"], **(made_with or {})}))
-        own = {column: identity[column] for column in ("device", "command")}
+        own = {column: effort[column][alone] if column in effort else identity[column] for column in _OWN}
         kept.attrs = {"made_with": made_with, "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own}
         write_table(waiting / f"{alone}.parquet", kept)
         others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
@@ -309,11 +336,13 @@ def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, 
 
 
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
-    """One row for each fold in `effort`, and one over several; a fold's own `device` and `command` in `effort` go before those of `identity`."""
-    columns = effort.columns.intersection(["n_train", "seconds", "device", "command"])
+    """One row for each fold in `effort`, and one over several; what a fold has of its own in `effort` goes before what `identity` says."""
+    columns = effort.columns.intersection(["n_train", "seconds", *_OWN])
     parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns]) for fold in effort.index}
     if len(parts) > 1:
         parts["oof"] = predictions, {"n_train": effort["n_train"].min(), "seconds": effort["seconds"].sum()}
+        if "version" in effort:
+            parts["oof"][1]["version"] = version_range(*effort["version"])
     return [{**identity, **own, "fold": fold, "n_train": int(own["n_train"]), "seconds": float(own["seconds"]),
              **classification_metrics(part["label"], part["probability"])} for fold, (part, own) in parts.items()]
 

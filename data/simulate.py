@@ -9,6 +9,7 @@ answer is known: what tells an enhancer from a negative is the grammar of the pl
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 from collections import Counter
 from itertools import pairwise
@@ -278,7 +279,7 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
         _add_repeats(rng, rows.reshape(-1), families)
         classes.append(_plant(rows, sites, planted) & 3)
     truth = pd.DataFrame({
-        "id": [f"{species}_positive_{i:06d}" for i in sites["window"]],
+        "id": [_id(species, "positive", i, classes[0][i]) for i in sites["window"]],
         "start": sites["start"],
         "end": sites["end"],
         "motif": np.array(list(MOTIFS))[sites["motif"]],
@@ -400,10 +401,15 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
 
 
 def _labelled(positives: np.ndarray, negatives: np.ndarray, number: int) -> pd.DataFrame:
-    """The first number // 2 of each class, with ids as enhancers.py gives them."""
+    """The first number // 2 of each class, with their ids."""
     half = number // 2
-    ids = [f"Human_{label}_{i:06d}" for label in ("positive", "negative") for i in range(half)]
+    ids = [_id("Human", label, i, rows[i]) for label, rows in (("positive", positives), ("negative", negatives)) for i in range(half)]
     return pd.DataFrame({"id": ids, "codes": [*positives[:half], *negatives[:half]]})
+
+
+def _id(species: str, label: str, number: int, codes: np.ndarray) -> str:
+    """As enhancers.py gives them: class, place in the file, first digits of the sequence's SHA-256."""
+    return f"{species}_{label}_{number:06d}_{hashlib.sha256(_text(codes).encode()).hexdigest()[:8]}"
 
 
 def _text(codes: np.ndarray) -> str:

@@ -93,16 +93,17 @@ def test_weights_of_another_architecture_do_not_slip_in(tmp_path):
             load_classifier(tmp_path)
 
 
-def test_the_newest_classifier_of_a_species_is_found(tmp_path):
+def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
-    folders = ["ulmfit_kmers_3-mer_old/Dog_test", "ulmfit_kmers_4-mer_new/Dog_test", "ulmfit_kmers_trial_4-mer/Dog_test",
-               "ulmfit_scratch_4-mer/Cat_test"]
+    folders = ["ulmfit_3-mer_old/Dog_test", "ulmfit_4-mer_new/Dog_test", "ulmfit_trial-a_4-mer/Dog_test",
+               "ulmfit_kmers_4-mer/Dog_test", "ulmfit_scratch_4-mer/Cat_test"]
     for folder in folders:
         save_model(tmp_path / "classifiers" / folder, scorer.model)
     assert newest_classifier(tmp_path) == newest_classifier(tmp_path, "Dog") == tmp_path / "classifiers" / folders[1]
-    save_model(tmp_path / "classifiers/ulmfit_kmers_4-mer_new/Human_4", scorer.model)
+    save_model(tmp_path / "classifiers/ulmfit_4-mer_new/Human_4", scorer.model)
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")
+    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_4-mer_new/Human_4, the one trained last of 3"
