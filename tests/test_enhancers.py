@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import warnings
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

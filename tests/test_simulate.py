@@ -279,5 +279,5 @@ def test_satellites_hold_what_short_words_do_not():
     test = [simulate._substitute(rng, np.resize(families[name], 1000), simulate.UNIT_DIVERGENCE) for name in simulate.SATELLITES]
     bits, scored = markov_bits([np.where(train < simulate.GAP, train & 3, 4).astype(np.uint8)], test, order=10)
     tracked = np.mean([bits_of_a_period_tracker(array, families[name], simulate.UNIT_DIVERGENCE) for name, array in zip(simulate.SATELLITES, test)])
-    assert tracked < 1.2
-    assert (bits.sum(axis=0) / scored.sum()).min() > tracked + .05
+    assert tracked < 1.45
+    assert (bits.sum(axis=0) / scored.sum()).min() > tracked + .1
