@@ -59,9 +59,9 @@ LOCI = {"locus1": 0.8, "locus2": 0.2}  # share of a genome; locus2 is meant to b
 INDELS_PER_SUBSTITUTION = 0.1
 CLUSTER_SHARE = 0.8  # of a genome's windows that hold motif clusters
 REPEATS = {"SINE": (300, 0.12), "LINE": (900, 0.12), "DNA": (200, 0.05), "LTR": (450, 0.05)}  # bases, share of genome
-SATELLITES = {"alpha": (12, 0.30)}  # tandem repeats: bases of the unit, share of genome
+SATELLITES = {"alpha": (23, 0.15), "beta": (17, 0.15)}  # tandem repeats: bases of the unit, share of genome
 ARRAY = (500, 3000)  # bases of an array of units (half-open range)
-UNIT_DIVERGENCE = 0.25  # so much that eight bases in a row rarely match the unit: its period has to be followed
+UNIT_DIVERGENCE = 0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
@@ -454,8 +454,8 @@ Nothing here is real sequence. Made by `{command}`; the same command gives the s
 
 - `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
   common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
-  Arrays of a satellite (units of {SATELLITES["alpha"][0]} bases) take up about {SATELLITES["alpha"][1]:.0%} of each genome. Each unit differs from
-  the consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words say little about the next base, and a model that keeps track of
+  Arrays of {len(SATELLITES)} satellites (units of {" and ".join(str(unit) for unit, _ in SATELLITES.values())} bases) take up about
+  {sum(share for _, share in SATELLITES.values()):.0%} of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words say little about the next base, and a model that keeps track of
   the period says more.
 - `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
   {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
