@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from enhancers import parts, read_tables
+from splits import parts, read_tables
 from scoring import Scorer
 from tracks import wilson_interval
 
@@ -89,5 +89,5 @@ def labelled_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.Data
     if scorer.config["profile"] != profile or not (artifacts / "enhancers" / f"{species}.parquet").exists():
         return pd.DataFrame({"id": [], "sequence": [], "label": [], "held_out": pd.Series(dtype=bool)})
     table = read_tables(artifacts / "enhancers", [species], split)[species]
-    held_out = table.id.isin(parts(table, scorer.config["fold"])[2].id)
+    held_out = table.id.isin(parts(table, scorer.config["fold"], scorer.config["split"])[2].id)
     return table[["id", "sequence", "label"]].assign(held_out=held_out)

@@ -14,15 +14,16 @@ from scipy.stats import norm, rankdata
 from sklearn.metrics import (accuracy_score, average_precision_score, brier_score_loss, matthews_corrcoef,
                              precision_score, recall_score)
 
-from enhancers import FOLDS, split_and_fold
 from profiles import results_folder
 from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
                      write_table)
+from splits import FOLDS, split_and_fold
 
-__all__ = ["bits_per_base", "check_same_sequences", "classification_metrics", "compare", "comparison_table", "delong_interval",
-           "difference_text", "join_predictions", "paired_auc_difference", "read_results", "record", "record_run"]
+__all__ = ["bits_per_base", "bootstrap_over_groups", "check_same_sequences", "classification_metrics", "compare", "comparison_table",
+           "delong_interval", "difference_text", "differences_by_fold", "join_predictions", "paired_auc_difference", "read_results",
+           "record", "record_run"]
 
-
+REPLICATES_AT_A_TIME = 100  # of a bootstrap: bounds its memory
 _OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 
 
@@ -125,16 +126,77 @@ def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95, strat
             "p_value": float(2 * norm.sf(abs(difference) / error))}
 
 
-def classification_metrics(labels, probabilities, threshold: float = 0.5) -> dict[str, float]:
+def bootstrap_over_groups(labels, scores, groups, reference=None, *, level: float = 0.95, repeats: int = 2000, seed: int = 0,
+                          strata=None) -> dict[str, float]:
+    """ROC-AUC of `scores`, or that minus the AUC of `reference`, with a percentile interval from resampling whole groups.
+
+    Sequences of one group (copies of a repeat, a region and its orthologues) are not independent, so DeLong's interval is too
+    narrow for them. Here as many groups as there are get drawn with replacement, `repeats` times, all sequences of a group
+    together (Efron & Tibshirani 1993, chapter 8, with groups as the units; Field & Welsh 2007, JRSS B 69:369).
+
+    `labels` (n,) of 0 and 1, `groups` (n,) of any hashable values; `scores` and `reference` (n,), or (models, n): then the mean
+    of the models' AUCs counts. `strata` as in `delong_interval`. Returns `auc, low, high`, or with a `reference`
+    `difference, low, high, p_value`, the latter two-sided: twice the smaller share of replicates on one side of 0, at least
+    2 / (repeats + 1). Replicates without a pair of a positive and a negative in any stratum are left out. The same seed gives the
+    same numbers. ValueError as in `delong_interval`, for one group only, and for groups that hold one class in most replicates.
+    """
+    sides = [np.atleast_2d(side) for side in ((scores,) if reference is None else (scores, reference))]
+    positive, *checked = _check_scores(labels, *(row for side in sides for row in side))
+    shares = np.concatenate([np.full(len(side), sign / len(side)) for sign, side in zip((1, -1), sides)])
+    numbers, names = pd.factorize(np.asarray(groups))
+    strata = np.zeros(len(positive), dtype=np.int64) if strata is None else pd.factorize(np.asarray(strata))[0]
+    if numbers.shape != positive.shape or strata.shape != positive.shape or (numbers < 0).any():
+        raise ValueError(f"groups and strata must name one of each for all {len(positive)} sequences")
+    if len(names) < 2:
+        raise ValueError("all sequences are in one group: nothing to resample")
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        return sum(share * _weighted_auc(positive, row, strata, weights) for share, row in zip(shares, checked))
+
+    value = float(statistic(np.ones((1, len(positive)), dtype=np.float32))[0])
+    rng, drawn = np.random.default_rng(seed), []
+    for start in range(0, repeats, REPLICATES_AT_A_TIME):
+        count = min(REPLICATES_AT_A_TIME, repeats - start)
+        times = np.stack([np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(count)])
+        drawn.append(statistic(times[:, numbers].astype(np.float32)))
+    drawn = np.concatenate(drawn)
+    drawn = drawn[~np.isnan(drawn)]
+    if len(drawn) < repeats / 2:
+        raise ValueError(f"of {repeats} draws of {len(names)} groups only {len(drawn)} hold both classes: too few groups of either")
+    low, high = map(float, np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)]))
+    if reference is None:
+        return {"auc": value, "low": low, "high": high}
+    beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return {"difference": value, "low": low, "high": high, "p_value": float(min(1, 2 * (beyond + 1) / (len(drawn) + 1)))}
+
+
+def _weighted_auc(positive: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC of weighted sequences, (replicates,), for weights (replicates, n); pairs within one stratum only, ties count half."""
+    order = np.lexsort((scores, strata))
+    value, stratum, sorted_weights = scores[order], strata[order], weights[:, order]
+    starts = np.flatnonzero(np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])])  # of equal scores
+    above, below = (np.add.reduceat(sorted_weights * (positive[order] == side), starts, axis=1, dtype=np.float64) for side in (True, False))
+    first = np.flatnonzero(np.r_[True, stratum[starts][1:] != stratum[starts][:-1]])  # of a stratum
+    right = pairs = 0.
+    for begin, end in zip(first, [*first[1:], len(starts)]):
+        wins, losses = above[:, begin:end], below[:, begin:end]
+        right += (wins * (np.cumsum(losses, axis=1) - losses / 2)).sum(axis=1)
+        pairs += wins.sum(axis=1) * losses.sum(axis=1)
+    return np.divide(right, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def classification_metrics(labels, probabilities, threshold: float = 0.5, groups=None) -> dict[str, float]:
     """The metric columns of a result row, and `n_test`; a sequence counts as enhancer at probability >= `threshold`.
 
-    `labels` (n,) of 0 and 1, `probabilities` (n,) of the enhancer class. Precision is 0 where nothing is called an
-    enhancer. ValueError as in `delong_interval`, and for probabilities outside [0, 1].
+    `labels` (n,) of 0 and 1, `probabilities` (n,) of the enhancer class. With `groups` (n,) the interval of the AUC is that
+    of `bootstrap_over_groups`, else DeLong's. Precision is 0 where nothing is called an enhancer. ValueError as in
+    `delong_interval`, and for probabilities outside [0, 1].
     """
     positive, probabilities = _check_scores(labels, probabilities)
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise ValueError(f"probabilities must lie in [0, 1], not {probabilities.min():g} to {probabilities.max():g}")
-    auc, low, high = delong_interval(positive, probabilities)
+    auc, low, high = (delong_interval(positive, probabilities) if groups is None
+                      else bootstrap_over_groups(positive, probabilities, groups).values())
     called = probabilities >= threshold
     return {"auroc": auc, "auroc_low": low, "auroc_high": high,
             "average_precision": float(average_precision_score(positive, probabilities)),
@@ -171,17 +233,48 @@ def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
                          f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again")
 
 
-def compare(predictions, reference, within_folds: bool = False) -> dict[str, float]:
+def compare(predictions, reference, within_folds: bool = False, groups: Mapping | None = None) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
 
     Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
-    other, so that folds whose probabilities lie higher or lower as a whole do not matter. ValueError as in `join_predictions`.
+    other, so that folds whose probabilities lie higher or lower as a whole do not matter. `groups` (id -> group) for data whose
+    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. ValueError as
+    in `join_predictions`, KeyError for an id without a group.
     """
-    sides = [side if isinstance(side, list) else [side] for side in (predictions, reference)]
-    both = join_predictions(sides[0] + sides[1])
-    scores = [both[number] for number in range(len(sides[0] + sides[1]))]
+    both, scores = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
-    return {"n": len(both), **paired_auc_difference(both["label"], scores[:len(sides[0])], scores[len(sides[0]):], strata=strata)}
+    if groups is None:
+        return {"n": len(both), **paired_auc_difference(both["label"], *scores, strata=strata)}
+    of_rows = [groups[sequence] for sequence in both["id"]]
+    return {"n": len(both), **bootstrap_over_groups(both["label"], scores[0], of_rows, scores[1], strata=strata)}
+
+
+def differences_by_fold(predictions, reference, groups: Mapping | None = None) -> pd.DataFrame:
+    """`compare` in each fold alone: one row a fold (index `fold`) with `n`, `positive`, `difference, low, high, p_value`.
+
+    To be shown beside a difference over all folds, which one fold could carry. A fold with fewer than two sequences of a class
+    has NaN. Other errors are those of `compare`.
+    """
+    rows = []
+    for fold, here in _paired(predictions, reference)[0].groupby("fold"):
+        row = {"fold": fold, "n": len(here), "positive": int(here["label"].sum())}
+        if 2 <= row["positive"] <= row["n"] - 2:
+            sides = [[table[table["id"].isin(here["id"])] for table in _as_list(side)] for side in (predictions, reference)]
+            row |= compare(*sides, groups=groups)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]).set_index("fold")
+
+
+def _as_list(tables) -> list:
+    return tables if isinstance(tables, list) else [tables]
+
+
+def _paired(predictions, reference) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """The sequences that all tables have (id, label, fold), and the probabilities of either side, each (models, n)."""
+    sides = [_as_list(side) for side in (predictions, reference)]
+    both = join_predictions(sides[0] + sides[1])
+    scores = both.drop(columns=["id", "label", "fold"]).to_numpy().T
+    return both[["id", "label", "fold"]], [scores[:len(sides[0])], scores[len(sides[0]):]]
 
 
 def difference_text(gain: Mapping) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from controls import score_controls
-from enhancers import FOLDS, parts, read_tables
+from splits import FOLDS, parts, read_tables
 from evaluation import classification_metrics
 from genome import encode_bases
 from models import load_classifier, load_language_model, save_model
@@ -112,7 +112,7 @@ def _ship_encoder(source: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
 def _ship_classifier(source: Path, artifacts: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
     model, config = load_classifier(source, tokenizer)
     save_model(target, model, compact=True, **_facts(config))
-    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD)
+    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD, "folds")
     measured = measure(Scorer.load(target), test)
     save_model(target, model, compact=True, **_facts(config), test=measured, shipped_by=code_version(ROOT))
     return _write_card(target)

@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from awd_lstm import AWDLSTM, Classifier, LanguageModel, dropouts_of
 from checkpoints import FitCheckpoints, once
 from composition import KmerLogOdds, cross_fitted_log_odds
-from enhancers import folds_of, parts, read_tables, sample_of_each_class, split_and_fold
+from splits import folds_of, parts, read_tables, sample_of_each_class, split_and_fold
 from evaluation import record_run
 from genome import encode_bases
 from kmers import gapped_patterns
@@ -423,12 +423,8 @@ class Experiment:
 
     def parts(self, species: str, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Training, validation and test sequences of a fold ("test": of the original split)."""
-        train, valid, test = parts(self.tables[species], fold)
-        return (
-            sample_of_each_class(train, self.parameters["N_TRAIN"], seed=self.parameters["SEED"]),
-            valid,
-            test,
-        )
+        train, valid, test = parts(self.tables[species], fold, self.parameters["SPLIT"])
+        return sample_of_each_class(train, self.parameters["N_TRAIN"], seed=self.parameters["SEED"]), valid, test
 
     def sizes(self) -> pd.DataFrame:
         """How many sequences the parts of the first fold have, a row for each species."""

@@ -9,6 +9,7 @@ answer is known: what tells an enhancer from a negative is the grammar of the pl
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 from collections import Counter
 from itertools import pairwise
@@ -58,6 +59,9 @@ LOCI = {"locus1": 0.8, "locus2": 0.2}  # share of a genome; locus2 is meant to b
 INDELS_PER_SUBSTITUTION = 0.1
 CLUSTER_SHARE = 0.8  # of a genome's windows that hold motif clusters
 REPEATS = {"SINE": (300, 0.12), "LINE": (900, 0.12), "DNA": (200, 0.05), "LTR": (450, 0.05)}  # bases, share of genome
+SATELLITES = {"alpha": (23, 0.15), "beta": (17, 0.15)}  # tandem repeats: bases of the unit, share of genome
+ARRAY = (500, 3000)  # bases of an array of units (half-open range)
+UNIT_DIVERGENCE = 0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
@@ -100,7 +104,7 @@ def _refuse_to_overwrite(out: Path) -> None:
         raise FileExistsError(f"{out} holds files which are no simulated profile; remove them or choose another --out")
 
 
-# Background: base composition, CpG loss, repeats, microsatellites
+# Background: base composition, CpG loss, repeats, satellites, microsatellites
 
 
 def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
@@ -117,16 +121,16 @@ def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndar
 
 
 def _repeat_families(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Consensus sequences; the SINE ends in a run of A."""
-    families = {name: _background(rng, np.array([0.5]), bases)[0] for name, (bases, _) in REPEATS.items()}
+    """Consensus sequences of `REPEATS` and `SATELLITES`; the SINE ends in a run of A."""
+    families = {name: _background(rng, np.array([0.5]), bases)[0] for name, (bases, _) in (REPEATS | SATELLITES).items()}
     families["SINE"][-20:] = 0
     return families
 
 
 def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
     """Overwrite stretches of `genome` with diverged copies of the families on either strand, and microsatellites."""
-    for name, consensus in families.items():
-        wanted = REPEATS[name][1] * len(genome)
+    for name, (_, share) in REPEATS.items():
+        consensus, wanted = families[name], share * len(genome)
         while wanted > 0:
             first = int(rng.integers(len(consensus) // 2))  # copies are often truncated at the 5' end
             copy = _substitute(rng, consensus[first:], rng.uniform(0.04, 0.20)) | LOWER
@@ -135,6 +139,20 @@ def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[st
     for _ in range(len(genome) // 10_000):
         unit = rng.integers(4, size=rng.integers(1, 5), dtype=np.uint8)
         _paste(rng, genome, np.resize(unit, rng.integers(20, 60)) | LOWER)
+
+
+def _add_satellites(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
+    """Overwrite stretches of `genome` with arrays of diverged satellite units on either strand.
+
+    They are what a recurrent model can learn and short words cannot tell: where in the unit a base stands follows from
+    all bases before it, though nearly every word holds a substitution.
+    """
+    for name, (_, share) in SATELLITES.items():
+        wanted = share * len(genome)
+        while wanted > 0:
+            array = _substitute(rng, np.resize(families[name], rng.integers(*ARRAY)), UNIT_DIVERGENCE) | LOWER
+            _paste(rng, genome, array if rng.random() < 0.5 else _reverse_complement(array))
+            wanted -= len(array)
 
 
 def _paste(rng: np.random.Generator, genome: np.ndarray, piece: np.ndarray) -> None:
@@ -261,7 +279,7 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
         _add_repeats(rng, rows.reshape(-1), families)
         classes.append(_plant(rows, sites, planted) & 3)
     truth = pd.DataFrame({
-        "id": [f"{species}_positive_{i:06d}" for i in sites["window"]],
+        "id": [_id(species, "positive", i, classes[0][i]) for i in sites["window"]],
         "start": sites["start"],
         "end": sites["end"],
         "motif": np.array(list(MOTIFS))[sites["motif"]],
@@ -275,11 +293,12 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
 
 
 def _ancestor(rng: np.random.Generator, bases: int, families: dict[str, np.ndarray]) -> np.ndarray:
-    """One locus of the common ancestor: isochores of 5 to 20 kb, repeats, motif clusters."""
+    """One locus of the common ancestor: isochores of 5 to 20 kb, repeats, satellites, motif clusters."""
     windows = bases // WINDOW
     gc = np.repeat(rng.uniform(0.36, 0.54, size=windows), rng.integers(10, 40, size=windows))[:windows]
     genome = _background(rng, gc, WINDOW).reshape(-1)
     _add_repeats(rng, genome, families)
+    _add_satellites(rng, genome, families)
     clusters = rng.permutation(windows)[: round(CLUSTER_SHARE * windows)]
     rows = genome.reshape(windows, WINDOW)
     sites = _draw_sites(rng, len(clusters), CLUSTER_PAIRS, SPECIES["Human"][0])
@@ -382,10 +401,15 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
 
 
 def _labelled(positives: np.ndarray, negatives: np.ndarray, number: int) -> pd.DataFrame:
-    """The first number // 2 of each class, with ids as enhancers.py gives them."""
+    """The first number // 2 of each class, with their ids."""
     half = number // 2
-    ids = [f"Human_{label}_{i:06d}" for label in ("positive", "negative") for i in range(half)]
+    ids = [_id("Human", label, i, rows[i]) for label, rows in (("positive", positives), ("negative", negatives)) for i in range(half)]
     return pd.DataFrame({"id": ids, "codes": [*positives[:half], *negatives[:half]]})
+
+
+def _id(species: str, label: str, number: int, codes: np.ndarray) -> str:
+    """As enhancers.py gives them: class, place in the file, first digits of the sequence's SHA-256."""
+    return f"{species}_{label}_{number:06d}_{hashlib.sha256(_text(codes).encode()).hexdigest()[:8]}"
 
 
 def _text(codes: np.ndarray) -> str:
@@ -430,6 +454,9 @@ Nothing here is real sequence. Made by `{command}`; the same command gives the s
 
 - `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
   common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
+  Arrays of {len(SATELLITES)} satellites (units of {" and ".join(str(unit) for unit, _ in SATELLITES.values())} bases) take up about
+  {sum(share for _, share in SATELLITES.values()):.0%} of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words say little about the next base, and a model that keeps track of
+  the period says more.
 - `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
   {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
   {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).

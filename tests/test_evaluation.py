@@ -300,3 +300,83 @@ def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
                       pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]))
     kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").device
     assert [kept[str(fold)] for fold in range(5)] == [f"machine {fold}" for fold in range(5)] and kept["oof"] == "machine 4"
+
+
+# Bootstrap over groups
+
+def grouped_sample(seed=0, groups=14, size=8):
+    """Groups of unequal size whose sequences share much of their score; labels, two scores with ties, groups, folds."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), rng.integers(1, 2 * size, groups))
+    labels = rng.integers(0, 2, len(group))
+    shared = rng.normal(size=groups)[group]
+    a, b = (np.round(labels * shift + shared + rng.normal(size=len(group)), 1) for shift in (1., .7))
+    return labels, a, b, group, group % 3
+
+
+def naive_auc_in_strata(labels, scores, strata):
+    pairs = [(scores[i] > scores[j]) + .5 * (scores[i] == scores[j]) for i in np.flatnonzero(labels == 1)
+             for j in np.flatnonzero(labels == 0) if strata[i] == strata[j]]
+    return np.mean(pairs) if pairs else np.nan
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_bootstrap_over_groups_is_drawing_whole_groups_again_and_again(stratified):
+    labels, a, b, group, fold = grouped_sample()
+    strata = fold if stratified else np.zeros(len(labels))
+    rng, aucs, differences = np.random.default_rng(5), [], []
+    for _ in range(60):
+        drawn = rng.integers(14, size=14)
+        rows = np.concatenate([np.flatnonzero(group == g) for g in drawn])
+        aucs.append(naive_auc_in_strata(labels[rows], a[rows], strata[rows]))
+        differences.append(aucs[-1] - naive_auc_in_strata(labels[rows], b[rows], strata[rows]))
+    given_strata = {"strata": fold} if stratified else {}
+    names = np.array([f"g{g}" for g in group])
+    found = ev.bootstrap_over_groups(labels, a, names, repeats=60, seed=5, **given_strata)
+    assert found == pytest.approx({"auc": naive_auc_in_strata(labels, a, strata), **dict(zip(("low", "high"), np.nanpercentile(aucs, [2.5, 97.5])))})
+    found = ev.bootstrap_over_groups(labels, a, names, b, repeats=60, seed=5, **given_strata)
+    assert found["difference"] == pytest.approx(naive_auc_in_strata(labels, a, strata) - naive_auc_in_strata(labels, b, strata))
+    assert [found["low"], found["high"]] == pytest.approx(np.nanpercentile(differences, [2.5, 97.5]))
+    beyond = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
+    assert found["p_value"] == pytest.approx(2 * (beyond + 1) / 61)
+
+
+def test_groups_widen_an_interval_and_groups_of_one_leave_it_as_delong_has_it():
+    labels, scores = sample(300, 400)
+    _, low, high = ev.delong_interval(labels, scores)
+    alone = ev.bootstrap_over_groups(labels, scores, np.arange(700))
+    assert [alone["low"], alone["high"]] == pytest.approx([low, high], abs=.005)
+    tenfold = ev.bootstrap_over_groups(np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500)
+    assert tenfold["high"] - tenfold["low"] == pytest.approx(high - low, rel=.15)  # ten copies of everything say no more
+    assert alone == ev.bootstrap_over_groups(labels, scores, np.arange(700))
+    assert ev.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))["auroc_low"] == pytest.approx(low, abs=.005)
+
+
+def test_comparisons_over_groups_and_in_each_fold():
+    labels, a, b, group, fold = grouped_sample(1)
+    ids = [f"s{i}" for i in range(len(labels))]
+    one, two = (pd.DataFrame({"id": ids, "label": labels, "fold": fold, "probability": 1 / (1 + np.exp(-s))}) for s in (a, b))
+    groups = dict(zip(ids, group))
+    whole = ev.compare(one, two.sample(frac=1, random_state=0), groups=groups)
+    assert whole == {"n": len(labels), **ev.bootstrap_over_groups(labels, a, group, b)}
+    within = ev.compare(one, two, within_folds=True, groups=groups)
+    assert within["difference"] == pytest.approx(ev.compare(one, two, within_folds=True)["difference"])
+    for options in ({}, {"groups": groups}):
+        table = ev.differences_by_fold([one], two, **options)
+        assert table.index.tolist() == [0, 1, 2] and table["n"].sum() == len(labels) and table["positive"].sum() == labels.sum()
+        for number, row in table.iterrows():
+            here = fold == number
+            assert row["difference"] == pytest.approx(naive_auc(labels[here], a[here]) - naive_auc(labels[here], b[here]))
+    few = one[(one.fold != 1) | (one.label == 1)]  # fold 1 without negatives
+    assert ev.differences_by_fold(few, two).difference.isna().tolist() == [False, True, False]
+    with pytest.raises(KeyError, match="s3"):
+        ev.compare(one, two, groups={key: value for key, value in groups.items() if key != "s3"})
+
+
+@pytest.mark.parametrize("groups, said", [
+    ([0] * 150, "all sequences are in one group"), ([0] * 149, "must name one of each for all 150"), ([None] * 150, "must name one"),
+    ([0] * 60 + [1] * 90, "only .* hold both classes")])
+def test_bootstrap_refuses_groups_that_cannot_be_drawn(groups, said):
+    labels, scores = sample()
+    with pytest.raises(ValueError, match=said):
+        ev.bootstrap_over_groups(labels, scores, groups, repeats=41)

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import ulmfit
 from baselines import composition_baseline, gc_baseline, kmer_boosting, kmer_logistic
 from cohn_cnn import CohnCNN
-from enhancers import FOLDS, assign_splits, parts, read_tables
+from splits import FOLDS, assign_splits, parts, read_tables
 from experiments import VARIATIONS
 from genome import decode_bases
 from models import save_model
@@ -224,7 +224,7 @@ def out_of_fold(make, table) -> pd.DataFrame:
     """Predictions of a baseline, as the notebook of baselines makes them."""
     scored = []
     for fold in range(FOLDS):
-        train, valid, test = parts(table, fold)
+        train, valid, test = parts(table, fold, "folds")
         model = make()
         sets = (train, valid) if isinstance(model, CohnCNN) else (train,)
         model.fit(*(column for rows in sets for column in (rows.sequence.tolist(), rows.label)))

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 import markov
 import naive
 from genome import encode_bases
-from kmers import MAX_K
-from markov import kmer_counts, markov_bits_per_base
+from kmers import MAX_K, kmer_index
+from markov import kmer_counts, markov_bits, markov_bits_per_base, transition_log_probabilities
 
 SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
                     min_size=1, max_size=4)
@@ -135,3 +135,86 @@ def test_markov_refuses_bad_counts_and_weights():
     for weight in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="must be positive"):
             markov_bits_per_base(counts, [encode_bases("ACGT")], weight)
+
+
+# Orders above 12
+
+def naive_bits(train, test, order, short, weight, long_weight):
+    """Bits per segment and order by dictionaries: counts up to order `short` from (short + 1)-mers, above from the longest."""
+    strands = [strand for text in train for strand in (text, naive.reverse_complement(text))]
+    seen = {k: Counter(kmer[-n:] for text in strands for kmer in naive.kmers(text, k) for n in range(1, k + 1))
+            for k in {min(order, short) + 1, order + 1}}
+
+    def probability(window, n):
+        if n < 0:
+            return 0.25
+        counts, m = (seen[min(order, short) + 1], weight) if n <= short else (seen[order + 1], long_weight)
+        context = window[-n - 1:-1]
+        total = sum(counts[context + base] for base in "ACGT")
+        return (counts[window[-n - 1:]] + m * probability(window, n - 1)) / (total + m)
+
+    return [[-sum(log2(probability(w, n)) for w in naive.kmers(text, order + 1)) for n in range(order + 1)] for text in test]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(0, 24), st.integers(1, 60), st.sampled_from([(100., 50.), (.5, 7.)]))
+def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, weights):
+    """Copies with substitutions on either strand, segments too short, ambiguous bases; short orders end at 3 to be quick."""
+    rng = np.random.default_rng(seed)
+    locus = rng.integers(0, 4, 120, dtype=np.uint8)
+
+    def relative():
+        codes = np.where(rng.random(120) < .04, rng.integers(0, 5, 120, dtype=np.uint8), locus)[rng.integers(60):]
+        return codes if rng.random() < .5 else encode_bases(naive.reverse_complement(naive.text(codes)))
+
+    train, test = [relative(), relative(), locus[:9]], [relative(), locus[:20], relative()]
+    texts = [[naive.text(codes) for codes in side] for side in (train, test)]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("CHUNK", chunk), ("SHORT_ORDER", 3), ("FILTER", 5), ("ORDERS_AT_A_TIME", 3)):
+            patch.setattr(markov, name, value)
+        bits, scored = markov_bits(train, test, order, *weights)
+    assert scored.tolist() == [len(naive.kmers(text, order + 1)) for text in texts[1]]
+    np.testing.assert_allclose(bits, naive_bits(*texts, order, 3, *weights), atol=1e-9)
+
+
+def test_orders_up_to_twelve_are_those_of_the_table():
+    rng = np.random.default_rng(1)
+    train, test = [rng.integers(0, 4, 3000, dtype=np.uint8) for _ in range(3)], [rng.integers(0, 4, 500, dtype=np.uint8)]
+    train.append(test[0][100:200])
+    bits, scored = markov_bits(train, test, 9)
+    assert bits.shape == (1, 10) and scored.tolist() == [491]
+    np.testing.assert_allclose(bits[0] / 491, markov_bits_per_base(kmer_counts(train, 10), test))
+
+
+def test_a_copy_in_the_training_segments_is_what_long_contexts_find():
+    rng = np.random.default_rng(2)
+    train = [rng.integers(0, 4, 200_000, dtype=np.uint8)]
+    bits, scored = markov_bits(train, [train[0][5000:6000], rng.integers(0, 4, 1000, dtype=np.uint8)])
+    per_base = bits / scored[:, None]
+    assert per_base[0, 24] < .2 < 1.5 < per_base[0, 9]
+    assert per_base[1, 24] == pytest.approx(2, abs=.05)
+
+
+def test_transition_probabilities_are_those_that_score():
+    train = [encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)]
+    counts = kmer_counts(train, 4)
+    table = transition_log_probabilities(counts, 7.)
+    assert np.exp(table).reshape(-1, 4).sum(axis=1) == pytest.approx(np.ones(64))
+    for kmer in ("ACGT", "TTTT", "GATT"):
+        codes = encode_bases(kmer)
+        assert markov_bits_per_base(counts, [codes], 7.)[3] == pytest.approx(-table[kmer_index(codes, 4)[0]] / np.log(2))
+
+
+def test_markov_bits_refuse():
+    one = [encode_bases("ACGT" * 20)]
+    for call, message in [
+        (lambda: markov_bits(iter(one), one), "train is an iterator"),
+        (lambda: markov_bits(one, (s for s in one)), "valid is an iterator"),
+        (lambda: markov_bits(one, one, 32), "order is 32, but must be from 0 to 31"),
+        (lambda: markov_bits(one, one, 20, prior_weight=0), "prior_weight is 0"),
+        (lambda: markov_bits(one, one, 20, long_prior_weight=-1), "prior_weight is -1"),
+        (lambda: markov_bits(one, [encode_bases("ACGT")]), "no base to score"),
+        (lambda: markov_bits(one, one[0]), "segment 0 .* in a list"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

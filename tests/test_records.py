@@ -172,7 +172,6 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     assert records.code_version(tmp_path) == f"{commit}-dirty"
 
 
-<<<<<<< HEAD
 def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)

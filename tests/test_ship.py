@@ -7,7 +7,7 @@ import pytest
 
 import profiles
 import ship
-from enhancers import FOLDS
+from splits import FOLDS
 from evaluation import classification_metrics
 from genome import encode_bases
 from models import save_model

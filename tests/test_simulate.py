@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from enhancers import list_species, read_species
+from markov import markov_bits
 from naive import reverse_complement
 
 TINY = {"genome_bases": 20_000, "sequences": 60}
@@ -245,3 +246,38 @@ def test_command_prints_counts_and_errors(tmp_path, capsys):
         simulate.main([*arguments, "--seed", "-3"])
     assert stop.value.code == 2
     assert "seed must not be negative" in capsys.readouterr().err
+
+
+def bits_of_a_period_tracker(bases, unit, divergence):
+    """Bits per base of an array under the forward algorithm over phases and strands of its satellite: what can be known."""
+    emitted = np.full((2 * len(unit), 4), divergence / 3)
+    emitted[np.arange(2 * len(unit)), np.r_[unit, 3 - unit[::-1]]] = 1 - divergence
+    after = np.r_[np.roll(np.arange(len(unit)), -1), len(unit) + np.roll(np.arange(len(unit)), -1)]
+    state, bits = np.full(2 * len(unit), 1 / (2 * len(unit))), 0.
+    for base in bases:
+        p = state @ emitted
+        bits -= np.log2(p[base])
+        moved = np.zeros(len(state))
+        moved[after] = state * emitted[:, base] / p[base]
+        state = moved
+    return bits / len(bases)
+
+
+def test_satellites_hold_what_short_words_do_not():
+    """In their arrays a model that follows the period beats Markov models of every order that so few bases can fill."""
+    rng = np.random.default_rng(0)
+    families = simulate._repeat_families(rng)
+
+    def arrays(bases):
+        genome = np.full(bases, simulate.GAP, dtype=np.uint8)
+        simulate._add_satellites(rng, genome, families)
+        return genome
+
+    train = arrays(400_000)
+    assert sum(share for _, share in simulate.SATELLITES.values()) * .7 < (train < simulate.GAP).mean() < .6
+    assert (train[train < simulate.GAP] & simulate.LOWER).all()
+    test = [simulate._substitute(rng, np.resize(families[name], 1000), simulate.UNIT_DIVERGENCE) for name in simulate.SATELLITES]
+    bits, scored = markov_bits([np.where(train < simulate.GAP, train & 3, 4).astype(np.uint8)], test, order=10)
+    tracked = np.mean([bits_of_a_period_tracker(array, families[name], simulate.UNIT_DIVERGENCE) for name, array in zip(simulate.SATELLITES, test)])
+    assert tracked < 1.45
+    assert (bits.sum(axis=0) / scored.sum()).min() > tracked + .1

@@ -17,7 +17,7 @@ import profiles
 import ulmfit
 from awd_lstm import DROPOUTS
 from checkpoints import FitCheckpoints
-from enhancers import assign_splits
+from splits import assign_splits
 from models import load_classifier, save_model
 from naive import random_sequences
 from records import read_predictions, read_results, select, write_table
