@@ -17,8 +17,6 @@ from scipy.stats import mannwhitneyu
 
 from genome import decode_bases, encode_checked, gc_fraction, read_fasta
 from profiles import sample_files, samples_in
-from records import read_table
-from similarity import similar_groups
 from textfiles import read_lines
 
 CLASSES = {"positive": 1, "negative": 0}

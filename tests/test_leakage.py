@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import ulmfit
 from baselines import composition_baseline, gc_baseline, kmer_boosting, kmer_logistic
 from cohn_cnn import CohnCNN
-from splits import FOLDS, assign_splits, parts, read_tables
+from splits import FOLDS, assign_splits, parts
 from experiments import VARIATIONS
 from genome import decode_bases
 from models import save_model
