@@ -32,6 +32,10 @@ HUMAN_TABLE = "human_enhancers_cohn.test.tsv"
 COORDINATES = tuple((part, word) for part in ("train", "test") for word in ("positive", "negative"))
 SETS = ("positive", "negative", "matched")  # files <set>_samples of a species
 WINDOW_COLUMNS = ("species", "set", "name", "chrom", "start", "end", "strand", "region")
+# Stretches that lie inside another region than their human orthologue: (chromosome, start, end) and the region that they
+# belong to. In cattle a part of region 101 lies within region 003: between these positions unique 20-mers are those of
+# human 101, on either side those of 003, and two cattle enhancers there are orthologues of enhancers in 101.
+MOVED = {"cow": [("chr16", 49_270_000, 49_670_000, "101")]}
 OTHER_ASSEMBLY = 0.01  # of the known sequences may differ: some releases mask parts of chromosome Y
 _COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
 
@@ -210,7 +214,7 @@ def make_mammals(downloads: Path, target: Path) -> list[Path]:
     rows = []
     for species, code in PEAKS.items():
         enhancers, promoters = (read_peaks(downloads / f"{code}_{kind}.bed") for kind in ("Enhancers", "Promoters"))
-        sets = _enhancers(genomes[species.lower()], enhancers, promoters)
+        sets = _enhancers(species.lower(), genomes[species.lower()], enhancers, promoters)
         rows += [_row(species, word, sample) for word in SETS for sample in sets[word]]
         paths += _write_samples(target / "enhancers" / species, sets)
     human, external = _human(genomes["human"], downloads)
@@ -246,18 +250,20 @@ def _write_samples(folder: Path, sets: Mapping[str, Iterable[Sample]]) -> list[P
     return paths
 
 
-def _attributes(piece: Piece, start: int, end: int, strand: str = "+") -> dict[str, object]:
-    return {"chrom": piece.chrom, "start": start, "end": end, "strand": strand, "region": piece.region}
+def _attributes(species: str, piece: Piece, start: int, end: int, strand: str = "+") -> dict[str, object]:
+    moved = (region for chrom, first, last, region in MOVED.get(species, ())
+             if chrom == piece.chrom and start < last and first < end)
+    return {"chrom": piece.chrom, "start": start, "end": end, "strand": strand, "region": next(moved, piece.region)}
 
 
 def _row(species: str, word: str, sample: Sample) -> tuple:
     return (species, word, sample.name, *sample.attributes.values())
 
 
-def _enhancers(pieces: list[Piece], enhancers: list[tuple[str, Window]], promoters: list[tuple[str, Window]],
-               ) -> dict[str, list[Sample]]:
+def _enhancers(species: str, pieces: list[Piece], enhancers: list[tuple[str, Window]],
+               promoters: list[tuple[str, Window]]) -> dict[str, list[Sample]]:
     """Positives, random negatives and matched negatives of one species."""
-    positives = list(_positives(pieces, enhancers))
+    positives = list(_positives(species, pieces, enhancers))
     by_name = {piece.name: piece for piece in pieces}
     lengths = {piece.name: len(piece.text) for piece in pieces}
     peaks = [Window(piece.name, peak.start - piece.start, peak.end - piece.start)
@@ -270,7 +276,7 @@ def _enhancers(pieces: list[Piece], enhancers: list[tuple[str, Window]], promote
         found = []
         for name, start, end in windows:
             piece = by_name[name]
-            where = _attributes(piece, piece.start + start, piece.start + end)
+            where = _attributes(species, piece, piece.start + start, piece.start + end)
             found.append(Sample(f"{piece.chrom}:{where['start']}-{where['end']}", piece.text[start:end], where))
         return found
 
@@ -279,7 +285,7 @@ def _enhancers(pieces: list[Piece], enhancers: list[tuple[str, Window]], promote
     return {"positive": positives, "negative": samples(negatives), "matched": samples(matched)}
 
 
-def _positives(pieces: list[Piece], enhancers: list[tuple[str, Window]]) -> Iterator[Sample]:
+def _positives(species: str, pieces: list[Piece], enhancers: list[tuple[str, Window]]) -> Iterator[Sample]:
     """The central LENGTH bases of each enhancer that lies wholly in a piece, if they are A, C, G and T only."""
     for name, peak in enhancers:
         start = (peak.start + peak.end) // 2 - LENGTH // 2
@@ -288,7 +294,7 @@ def _positives(pieces: list[Piece], enhancers: list[tuple[str, Window]]) -> Iter
             if piece.chrom == peak.sequence and inside:
                 text = piece.text[start - piece.start:start - piece.start + LENGTH]
                 if not set(text.upper()) - set("ACGT"):
-                    yield Sample(name, text, _attributes(piece, start, start + LENGTH))
+                    yield Sample(name, text, _attributes(species, piece, start, start + LENGTH))
 
 
 def _human(pieces: list[Piece], downloads: Path) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
@@ -305,7 +311,7 @@ def _human(pieces: list[Piece], downloads: Path) -> tuple[dict[str, list[Sample]
             if piece.chrom != row.chrom or row.start < piece.start or row.end > piece.end:
                 continue
             text = _on_strand(piece.text[row.start - piece.start:row.end - piece.start], row.strand)
-            where = _attributes(piece, row.start, row.end, row.strand)
+            where = _attributes("human", piece, row.start, row.end, row.strand)
             if row.part == "train" and text.upper() not in known:
                 external[row.word].append(Sample(f"{row.chrom}:{row.start}-{row.end}", text, where))
             elif known.get(text.upper()) != row.word:
