@@ -14,23 +14,21 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from genome import gc_fraction
 from kmers import encode_sequences, kmer_matrix
 
-__all__ = ["choose_k", "composition_baseline", "gc_baseline", "gc_fraction", "kmer_boosting", "kmer_frequencies", "kmer_logistic"]
+__all__ = ["choose_k", "composition_baseline", "gc_baseline", "gc_fractions", "kmer_boosting", "kmer_frequencies", "kmer_logistic"]
 
 
-def gc_fraction(sequences: Sequence[str]) -> np.ndarray:
-    """Share of G and C among the letters A, C, G, T of each sequence, shape (len(sequences), 1), float64.
+def gc_fractions(sequences: Sequence[str]) -> np.ndarray:
+    """`genome.gc_fraction` of each sequence, shape (len(sequences), 1), float64.
 
-    Raises ValueError, naming the index, for a sequence without any of the four letters.
+    Raises ValueError, naming the index, for a sequence without A, C, G or T.
     """
-    fractions = []
-    for index, codes in enumerate(encode_sequences(sequences)):
-        bases = np.bincount(codes, minlength=5)[:4]
-        if not bases.any():
-            raise ValueError(f"sequence {index} has no letter A, C, G or T: drop it")
-        fractions.append((bases[1] + bases[2]) / bases.sum())
-    return np.array(fractions).reshape(-1, 1)
+    fractions = np.array([gc_fraction(codes) for codes in encode_sequences(sequences)])
+    if np.isnan(fractions).any():
+        raise ValueError(f"sequence {np.isnan(fractions).argmax()} has no letter A, C, G or T: drop it")
+    return fractions.reshape(-1, 1)
 
 
 def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
@@ -47,8 +45,8 @@ def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
 
 
 def gc_baseline() -> Pipeline:
-    """Logistic regression on GC content alone. Errors are those of `gc_fraction`."""
-    return Pipeline([("gc", FunctionTransformer(gc_fraction)), ("scale", StandardScaler()),
+    """Logistic regression on GC content alone. Errors are those of `gc_fractions`."""
+    return Pipeline([("gc", FunctionTransformer(gc_fractions)), ("scale", StandardScaler()),
                      ("logistic", LogisticRegression())])
 
 

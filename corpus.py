@@ -21,13 +21,20 @@ def write_corpus(folder: str | Path, segments: pd.DataFrame, **rules) -> None:
     if not segments.split.eq("train").any():
         raise ValueError("every stretch is held out: nothing is left to train on; make HELD_OUT match fewer contigs")
     with replacing(Path(folder) / "corpus.json") as path:
-        path.write_text(json.dumps(rules, indent=1) + "\n")
+        path.write_text(json.dumps(rules, indent=1) + "\n", encoding="utf-8")
         write_table(Path(folder) / "segments.parquet", segments)
 
 
 def read_corpus(folder: str | Path) -> tuple[pd.DataFrame, dict]:
-    """What `write_corpus` wrote: (segments, rules). Raises FileNotFoundError naming the notebook that makes it."""
+    """What `write_corpus` wrote: (segments, rules).
+
+    Raises FileNotFoundError naming the notebook that makes it, ValueError naming a damaged file.
+    """
     paths = [Path(folder) / name for name in ("segments.parquet", "corpus.json")]
     if missing := [str(path) for path in paths if not path.exists()]:
         raise FileNotFoundError(f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile first")
-    return read_table(paths[0]), json.loads(paths[1].read_text())
+    try:
+        rules = json.loads(paths[1].read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{paths[1]}: damaged ({error}); run `Mammals LM 0 Genomic Data Processing` for this profile again") from error
+    return read_table(paths[0]), rules

@@ -1,26 +1,25 @@
 """Enhancer sequences of a species: read the two sample files, drop what cannot be used, assign splits.
 
 A species is a folder `enhancers/<Species>` with `positive_samples` (enhancers, label 1) and `negative_samples` (other
-genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, or FASTA; either may be gzipped.
+genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, or FASTA; either may be compressed.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import re
 import warnings
-import zlib
+from itertools import chain
 from pathlib import Path
 
-import dnaio
 import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from genome import decode_bases, encode_checked, gc_fraction, read_fasta
+from profiles import sample_files, samples_in
 from records import read_table
 from similarity import similar_groups
+from textfiles import read_lines
 
 __all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
            "read_species", "read_tables", "sample_of_each_class", "split_and_fold", "split_parts", "together"]
@@ -29,40 +28,45 @@ ALL = "All"  # name of the table of all species together
 FOLDS = 5
 SPLITS = ("original", "folds", "grouped", "composition_matched")
 CLASSES = {"positive": 1, "negative": 0}
-SUFFIXES = ("", ".txt", ".fa", ".fasta", ".gz", ".txt.gz", ".fa.gz", ".fasta.gz")
 FORMAT = "it needs one sequence a line, or FASTA"
-NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVN]")  # IUPAC-IUB codes (Cornish-Bowden 1985) and U
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 HOW_TO_MAKE = "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
 SWAPPED_GC_AUC, SWAPPED_P = 0.4, 1e-3  # positives this much poorer in GC, and not by chance: swapped files?
 
 
 def list_species(data_folder: str | Path) -> list[str]:
-    """Names of the species in `data_folder`/enhancers, sorted. Raises FileNotFoundError when there are none."""
-    folder = Path(data_folder) / "enhancers"
-    if not (species := _species_in(folder)):
-        raise FileNotFoundError(f"{folder} holds no species (folders with two sample files); {HOW_TO_MAKE}")
+    """Names of the species in `data_folder`/enhancers, sorted. Warns of files there that are not read.
+
+    Raises FileNotFoundError when there are none.
+    """
+    if not (species := sorted(sample_files(Path(data_folder)))):
+        raise FileNotFoundError(f"{Path(data_folder) / 'enhancers'} holds no species (folders with two sample files); {HOW_TO_MAKE}")
     return species
 
 
 def read_sequences(path: str | Path) -> pd.DataFrame:
-    """Sequences of a sample file: one a line, or FASTA (first character `>`); plain or gzipped.
+    """Sequences of a sample file: one a line, or FASTA (first character `>`); plain or compressed.
 
-    Returns columns `name` (the FASTA header, or `line 7`) and `sequence` (upper case, IUPAC nucleotide codes) in file
-    order. Blank lines, Windows line ends and blanks at line ends are ignored. Raises FileNotFoundError, or ValueError
-    naming the file and the line or record when it is empty, binary, or holds anything that is no nucleotide code.
+    Returns columns `name` (the FASTA header, or `line 7`) and `sequence` (A, C, G, T, and N for any other nucleotide code; U is
+    read as T) in file order. Letters may be of either case; blank lines and blanks at line ends are ignored; lines end in LF,
+    CRLF or CR. Raises FileNotFoundError, or ValueError naming the file and the line when it is empty, binary, or holds
+    anything that is no nucleotide code.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; {HOW_TO_MAKE}")
-    lines = {number: line for number, raw in enumerate(_read_lines(path), start=1) if (line := raw.strip())}
-    if not lines:
+    lines = ((number, stripped) for number, line in read_lines(path) if (stripped := line.strip()))
+    number, first = next(lines, (0, ""))
+    if not first:
         raise ValueError(f"{path} is empty; {FORMAT}")
-    if not next(iter(lines.values())).startswith(">"):
-        return _checked(path, [f"line {number}" for number in lines], list(lines.values()))
-    with dnaio.open(io.BytesIO("\n".join(lines.values()).encode()), fileformat="fasta") as reader:
-        records = [(record.name, record.sequence) for record in reader]
-    return _checked(path, *map(list, zip(*records)))
+    try:
+        if first.startswith(">"):
+            named = [(f"{record.name} {record.description}".strip(), record.codes) for record in read_fasta(path)]
+        else:
+            named = [(f"line {number}", _encode_line(line, path, number)) for number, line in chain([(number, first)], lines)]
+    except ValueError as error:
+        raise ValueError(f"{error}; {FORMAT}") from error
+    return pd.DataFrame({"name": [name for name, _ in named], "sequence": [decode_bases(codes) for _, codes in named]}, dtype=str)
 
 
 def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,7 +83,7 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     if min_length < 1:
         raise ValueError(f"min_length must be at least 1, got {min_length}")
     if not folder.is_dir():
-        there = ", ".join(_species_in(folder.parent)) or "none"
+        there = ", ".join(path.name for path in sorted(folder.parent.glob("*")) if len(samples_in(path)) == 2) or "none"
         raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
     name = folder.resolve().name
     table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
@@ -214,37 +218,14 @@ def split_and_fold(split: str) -> tuple[str, int | None]:
     return word, int(fold) if fold else None
 
 
-def _species_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*") if all(_sample_files(path, word) for word in CLASSES))
-
-
-def _sample_files(folder: Path, word: str) -> list[Path]:
-    return [path for suffix in SUFFIXES if (path := folder / f"{word}_samples{suffix}").is_file()]
-
-
-def _read_lines(path: Path) -> list[str]:
-    data = path.read_bytes()
-    try:
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-        return [line.decode("ascii") for line in data.removeprefix(b"\xef\xbb\xbf").splitlines()]
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged gzip file ({error}); make it again") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is binary (not ASCII text); {FORMAT}") from error
-
-
-def _checked(path: Path, names: list[str], sequences: list[str]) -> pd.DataFrame:
-    sequences = [sequence.upper() for sequence in sequences]
-    for number, (name, sequence) in enumerate(zip(names, sequences), start=1):
-        wrong = NOT_NUCLEOTIDE.search(sequence)
-        if wrong or not sequence:
-            what = f"{wrong[0]!r} at position {wrong.start() + 1} is no nucleotide code" if wrong else "no sequence"
-            raise ValueError(f"{path}, record {number} ({name}): {what} (binary, protein or damaged?); {FORMAT}")
-    return pd.DataFrame({"name": names, "sequence": sequences}, dtype=str)
+def _encode_line(line: str, path: Path, number: int) -> np.ndarray:
+    if len(line.split()) > 1:
+        raise ValueError(f"{path}, line {number}: more than one word")
+    return encode_checked(line, path, number)
 
 
 def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
-    files = _sample_files(folder, word)
+    files = samples_in(folder).get(word, [])
     if len(files) > 1:
         raise ValueError(f"{folder} has {files[0].name} and {files[1].name}: keep one")
     sequences = read_sequences(files[0] if files else folder / f"{word}_samples")["sequence"]
@@ -266,7 +247,7 @@ def _count_drops(steps: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _warn_if_swapped(folder: Path, table: pd.DataFrame) -> None:
-    gc = table["sequence"].str.count("[GC]") / table["sequence"].str.len()
+    gc = table["sequence"].map(gc_fraction)
     positive, negative = gc[table["label"] == 1], gc[table["label"] == 0]
     test = mannwhitneyu(positive, negative, alternative="less")
     auc = test.statistic / (len(positive) * len(negative))

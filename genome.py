@@ -1,6 +1,6 @@
-"""Genomes on disk: FASTA files become one flat, memory-mapped file of base codes per species.
+"""Base codes, FASTA, and genomes on disk: FASTA files become one flat, memory-mapped file of base codes per species.
 
-A base is one byte: A 0, C 1, G 2, T 3, anything else 4. `import_fasta` makes `<species>.bases` (the codes of all kept
+A base is one byte: A 0, C 1, G 2, T and U 3, any other IUPAC code 4. `import_fasta` makes `<species>.bases` (the codes of all kept
 contigs, end to end) and `<species>.contigs.csv` (where each contig lies) in one streaming pass; `open_genome` maps
 them. The other functions choose stretches of the mapped bases. All of them work through a genome a few megabytes at a
 time (a process may be shown to hold more: mapped pages, which the system takes back at need), and every interval is
@@ -12,26 +12,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from records import replacing
-
-try:  # the same as Python's own, twice as fast; made for most processors
-    from isal.igzip import BadGzipFile, GzipFile
-    from isal.isal_zlib import error as InflateError
-except ImportError:
-    from gzip import BadGzipFile, GzipFile
-    from zlib import error as InflateError
+from textfiles import read_blocks
 
 __all__ = [
-    "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "find_sequences", "import_fasta",
-    "open_genome", "open_text", "reverse_complement", "subtract",
+    "FastaRecord", "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "encode_checked",
+    "find_sequences", "gc_fraction", "import_fasta", "open_genome", "read_fasta", "reverse_complement", "subtract",
 ]
 
 AMBIGUOUS = 4
@@ -42,9 +37,8 @@ MIN_SEARCHED = 16  # the shortest sequence that find_sequences can index
 
 _ILLEGAL = 255
 _BLANKS = b"\n\r\t "
-_NUCLEOTIDES = b"ACGTUNRYSWKMBDHVX-"  # IUPAC nucleotide codes, X of hard-masked files, - of gapped ones
-_GZIP_MAGIC = b"\x1f\x8b"
-_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
+# IUPAC nucleotide codes (Cornish-Bowden 1985), X of hard-masked files, - of gapped ones.
+_NUCLEOTIDES = b"ACGTUNRYSWKMBDHVX-"
 _COLUMNS = {
     "name": str, "description": str, "file": str, "start": np.int64, "length": np.int64, "gc": np.float64,
     "ambiguous": np.int64, "soft_masked": np.int64, "kept": bool,
@@ -53,10 +47,10 @@ _MAKER = 'make it with the notebook "Mammals LM 0 Genomic Data Processing"'
 
 
 def _code_table(default: int, ambiguous: bytes = b"") -> bytes:
-    """256 codes, one a byte value: ACGT in both cases 0 to 3, `ambiguous` in both cases 4, the rest `default`."""
+    """256 codes, one a byte value: ACGTU in both cases 0 to 3, `ambiguous` in both cases 4, the rest `default`."""
     table = np.full(256, default, dtype=np.uint8)
     table[list(ambiguous + ambiguous.lower())] = AMBIGUOUS
-    table[list(b"ACGTacgt")] = [0, 1, 2, 3, 0, 1, 2, 3]
+    table[list(b"ACGTUacgtu")] = [0, 1, 2, 3, 3] * 2
     return table.tobytes()
 
 
@@ -67,7 +61,7 @@ _FASTA_TEXT = _code_table(_ILLEGAL, _NUCLEOTIDES + _BLANKS)
 # --- Text and codes --------------------------------------------------------------------------------------------------
 
 def encode_bases(text: str | bytes) -> np.ndarray:
-    """Codes (uint8, one per character) of a DNA text in either case. Everything but A, C, G, T, also U, is 4."""
+    """Codes (uint8, one per character) of a DNA text in either case: U is read as T, anything else is 4."""
     ascii_text = text.encode("ascii", "replace") if isinstance(text, str) else text
     return np.frombuffer(bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8)  # a bytearray stays writable
 
@@ -86,108 +80,155 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
     return np.where(reverse < AMBIGUOUS, 3 - reverse, reverse)
 
 
-# --- FASTA to mapped bases -------------------------------------------------------------------------------------------
-
-@contextmanager
-def open_text(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain, gzip or bgzip file (told by its first bytes); a damaged archive becomes a ValueError."""
-    with open(path, "rb") as raw:
-        head = raw.peek(14)[:14]
-        if not head.startswith(_GZIP_MAGIC):
-            yield raw
-            return
-        if head[3:4] == b"\x04" and head[12:14] == b"BC":  # bgzip: cut between members, only its end mark is missing
-            raw.seek(max(0, os.path.getsize(path) - len(_BGZIP_END)))
-            if raw.read() != _BGZIP_END:
-                raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")
-            raw.seek(0)
-        try:
-            with GzipFile(fileobj=raw) as file:
-                yield file
-        except (EOFError, InflateError, BadGzipFile) as error:
-            raise ValueError(f"{path}: truncated or corrupt gzip file ({error}); fetch it again") from error
+def gc_fraction(sequence: str | np.ndarray) -> float:
+    """Share of G and C among the A, C, G and T of a sequence (text, or base codes of shape (n,)); NaN without any."""
+    counts = np.bincount(encode_bases(sequence) if isinstance(sequence, str) else sequence, minlength=AMBIGUOUS + 1)
+    known = counts[:AMBIGUOUS].sum()
+    return float((counts[1] + counts[2]) / known) if known else float("nan")
 
 
-def _fasta_parts(file: BinaryIO) -> Iterator[tuple[int, bool, bytes]]:
-    """Cut a file into (number of its first line, is a header, text): whole header lines and pieces of sequence."""
-    line, at_line_start = 1, True
-    while block := file.read(READ_BYTES):
-        position = 0
-        while position < len(block):
-            if position:
-                at_line_start = block[position - 1] == ord("\n")
-            is_header = at_line_start and block[position] == ord(">")
-            if is_header:
-                end = block.find(b"\n", position) + 1
-                if not end:  # the header goes on in the next block
-                    block += file.readline(MAX_HEADER)
-                    end = len(block)
-            else:
-                end = block.find(b">", position + 1)
-                end = len(block) if end < 0 else end
-            yield line, is_header, block[position:end]
-            line += block.count(b"\n", position, end)
-            position = end
-        at_line_start = block.endswith(b"\n")
+# --- FASTA -----------------------------------------------------------------------------------------------------------
+
+class FastaRecord(NamedTuple):
+    """One record of a FASTA file; `line` is that of its header, `codes` its base codes (uint8)."""
+
+    name: str
+    description: str
+    line: int
+    codes: np.ndarray
 
 
-def _parse_header(text: bytes, where: str) -> tuple[str, str]:
-    """Name and description in a header line: the first word and the rest.
+class _Header(NamedTuple):
+    line: int
+    name: str
+    description: str
 
-    The fields of a header like `human|ENm001|Oct-2005|NHGRI center|...` may have blanks in them, so that the first
-    word would not tell records apart: where the first word has a bar, the whole header is the name.
+
+def read_fasta(path: str | Path) -> Iterator[FastaRecord]:
+    """Yield the records of a FASTA file one at a time: nucleotides, plain, gzip or bgzip.
+
+    The name is the first word of the header (blanks after `>` are skipped), the description is the rest; a header
+    without a word has the name "". Lines may end in LF, CRLF or CR and be of any length; blank lines, blanks in lines
+    and a BOM are skipped. Lower case is read as upper case, U as T.
+
+    dnaio does not do for this: it takes names in ASCII only, refuses a BOM, skips lines that begin with `#`, checks no
+    letter, tells no line of a record, and holds a record, up to a chromosome, as text.
+
+    Raises FileNotFoundError, or ValueError naming the file and line for text that is not nucleotide FASTA, a record
+    without sequence, a file without records and a damaged archive.
     """
-    if len(text) > MAX_HEADER:
-        raise ValueError(f"{where}: a header of more than {MAX_HEADER:,} bytes; is this FASTA with Unix line ends?")
-    words = text[1:].decode("utf-8", "backslashreplace").split()
-    header = " ".join(words)
-    if not words or not header.isprintable():
-        raise ValueError(f"{where}: a header without a name or with control characters: {text[:60]!r}")
-    return (header, "") if "|" in words[0] else (words[0], " ".join(words[1:]))
+    for header, pieces in groupby(_fasta_pieces(path), key=itemgetter(0)):
+        codes = np.concatenate([codes for _, _, codes in pieces])
+        yield FastaRecord(header.name, header.description, header.line, codes)
 
 
-def _fasta_codes(text: bytes, path: Path, line: int) -> np.ndarray:
-    """Codes of a piece of sequence that begins on `line`, blanks and line ends dropped; refuses other letters."""
+def encode_checked(text: str | bytes, path: str | Path, line: int = 1) -> np.ndarray:
+    """Codes (uint8) of a piece of sequence that begins on `line` of `path`, blanks and line ends dropped.
+
+    Raises ValueError naming the file, line and letter for anything that is no nucleotide code.
+    """
+    text = text.encode() if isinstance(text, str) else text
     codes = np.frombuffer(text.translate(_FASTA_TEXT, delete=_BLANKS), dtype=np.uint8)
     if codes.max(initial=0) == _ILLEGAL:
         position = text.translate(_FASTA_TEXT).index(_ILLEGAL)
         line += text.count(b"\n", 0, position)
-        letter = text[position:position + 1].decode("latin-1")
+        letter = text[position:position + 4].decode("utf-8", "ignore")[:1] or chr(text[position])
         raise ValueError(f"{path}, line {line}: {letter!r} is no nucleotide code (a protein, a binary file?)")
     return codes
 
 
-def _read_records(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.ndarray]]:
-    """Yield (record, codes of its next piece) through one file. A record is a row of the contig table and its line.
-
-    The counts of a record grow with its pieces; they are complete when the next record comes.
-    """
-    record: dict | None = None
-    with open_text(path) as file:
-        for line, is_header, text in _fasta_parts(file):
+def _fasta_parts(path: str | Path) -> Iterator[tuple[int, bool, bytes]]:
+    """Cut a file into (number of its first line, is a header, text): whole header lines and pieces of sequence."""
+    line, at_line_start, header = 1, True, b""
+    for block in read_blocks(path, READ_BYTES):
+        block, header, position = header + block, b"", 0  # a header may have begun in the block before
+        while position < len(block):
+            is_header = at_line_start and block[position] == ord(">")
             if is_header:
-                _refuse_empty(record, path)
-                name, description = _parse_header(text, f"{path}, line {line}")
-                record = dict(name=name, description=description, file=path.name, line=line, length=0, gc=0,
-                              ambiguous=0, soft_masked=0, kept=bool(wanted.search(name)))
-            elif record:
-                codes = _fasta_codes(text, path, line)
-                record["length"] += codes.size
-                record["gc"] += np.count_nonzero(codes == 1) + np.count_nonzero(codes == 2)
-                record["ambiguous"] += np.count_nonzero(codes == AMBIGUOUS)
-                record["soft_masked"] += np.count_nonzero(np.frombuffer(text, dtype=np.uint8) >= ord("a"))
-                yield record, codes
-            elif text.strip():
-                line += text.count(b"\n", 0, len(text) - len(text.lstrip()))
-                raise ValueError(f"{path}, line {line}: not FASTA, text before the first '>': {text.strip()[:40]!r}")
-    if record is None:
+                end = block.find(b"\n", position) + 1
+                if not end and len(block) - position <= MAX_HEADER:
+                    header = block[position:]
+                    break
+            else:
+                end = block.find(b">", position + 1)
+            end = end if end > 0 else len(block)
+            yield line, is_header, block[position:end]
+            line += block.count(b"\n", position, end)
+            at_line_start = block[end - 1] == ord("\n")
+            position = end
+    if header:
+        yield line, True, header
+
+
+def _parse_header(text: bytes, path: str | Path, line: int) -> _Header:
+    """Name and description in a header line: the first word and the rest."""
+    where = f"{path}, line {line}"
+    if len(text) > MAX_HEADER:
+        raise ValueError(f"{where}: a header of more than {MAX_HEADER:,} bytes; is this FASTA?")
+    try:
+        name, *others = text[1:].decode("utf-8").split() or [""]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: a header that is not UTF-8 text ({text[:60]!r}): save the file as UTF-8") from error
+    header = _Header(line, name, " ".join(others))
+    if not (header.name + header.description).isprintable():
+        raise ValueError(f"{where}: a header with control characters: {text[:60]!r}")
+    return header
+
+
+def _fasta_pieces(path: str | Path) -> Iterator[tuple[_Header, bytes, np.ndarray]]:
+    """Yield (header of the record, text, its codes) piece by piece, so that memory does not grow with a record."""
+    header, bases = None, 0
+    for line, is_header, text in _fasta_parts(path):
+        if is_header:
+            _refuse_empty(header, bases, path)
+            header, bases = _parse_header(text, path, line), 0
+        elif header:
+            codes = encode_checked(text, path, line)
+            bases += codes.size
+            yield header, text, codes
+        elif text.strip():
+            line += text.count(b"\n", 0, len(text) - len(text.lstrip()))
+            raise ValueError(f"{path}, line {line}: not FASTA, text before the first '>': {text.strip()[:40]!r}")
+    if header is None:
         raise ValueError(f"{path}: no FASTA record in it (an empty file?)")
-    _refuse_empty(record, path)
+    _refuse_empty(header, bases, path)
 
 
-def _refuse_empty(record: dict | None, path: Path) -> None:
-    if record and not record["length"]:
-        raise ValueError(f"{path}, line {record['line']}: record {record['name']!r} has no sequence")
+def _refuse_empty(header: _Header | None, bases: int, path: str | Path) -> None:
+    if header and not bases:
+        raise ValueError(f"{path}, line {header.line}: record {header.name!r} has no sequence")
+
+
+# --- FASTA to mapped bases -------------------------------------------------------------------------------------------
+
+def _contig_name(header: _Header, path: Path) -> tuple[str, str]:
+    """Name and description of a genome's contig.
+
+    The fields of a header like `human|ENm001|Oct-2005|NHGRI center|...` may have blanks in them, so that the first
+    word would not tell contigs apart: where the first word has a bar, the whole header is the name.
+    """
+    if not header.name:
+        raise ValueError(f"{path}, line {header.line}: a header without a name")
+    if "|" in header.name:
+        return f"{header.name} {header.description}".strip(), ""
+    return header.name, header.description
+
+
+def _read_contigs(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.ndarray]]:
+    """Yield (contig, codes of its next piece) through one file. A contig is a row of the contig table and its line.
+
+    The counts of a contig grow with its pieces; they are complete when the next contig comes.
+    """
+    for header, pieces in groupby(_fasta_pieces(path), key=itemgetter(0)):
+        name, description = _contig_name(header, path)
+        contig = dict(name=name, description=description, file=path.name, line=header.line, length=0, gc=0, ambiguous=0,
+                      soft_masked=0, kept=bool(wanted.search(name)))
+        for _, text, codes in pieces:
+            contig["length"] += codes.size
+            contig["gc"] += np.count_nonzero(codes == 1) + np.count_nonzero(codes == 2)
+            contig["ambiguous"] += np.count_nonzero(codes == AMBIGUOUS)
+            contig["soft_masked"] += np.count_nonzero(np.frombuffer(text, dtype=np.uint8) >= ord("a"))
+            yield contig, codes
 
 
 def _contig_table(records: Iterable[dict]) -> pd.DataFrame:
@@ -204,9 +245,9 @@ def import_fasta(
 ) -> pd.DataFrame:
     """Write one species' FASTA files as `<species>.bases` and `<species>.contigs.csv`; return the contig table.
 
-    Files may be plain, gzip or bgzip. `keep` is a regular expression searched in the names (RefSeq chromosomes: "NC_");
+    Files are read as by `read_fasta`. `keep` is a regular expression searched in the names (RefSeq chromosomes: "NC_");
     other contigs are counted in the table but not written. Columns: name, description, file, start (-1 when not
-    kept), length, gc (share of G and C among ACGT, NaN without any), ambiguous (bases other than ACGT, U included),
+    kept), length, gc (share of G and C among ACGT, NaN without any), ambiguous (bases other than ACGTU),
     soft_masked (lower-case letters), kept.
 
     Raises ValueError naming the file and line for text that is not nucleotide FASTA, damaged archives, records without
@@ -222,7 +263,7 @@ def import_fasta(
     with replacing(bases_path.with_suffix(".contigs.csv")) as table_part, replacing(bases_path) as bases_part:
         with open(bases_part, "wb") as bases:
             for path in paths:
-                for record, codes in _read_records(path, wanted):
+                for record, codes in _read_contigs(path, wanted):
                     first = records.setdefault(record["name"], record)
                     if first is not record:
                         places = [f"{one['file']}, line {one['line']}" for one in (first, record)]

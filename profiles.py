@@ -1,12 +1,18 @@
 """Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
 import hashlib
 import re
+import warnings
 from pathlib import Path
 
-__all__ = ["BUILT_IN", "ROOT", "encoder_folder", "genome_file", "genome_files", "model_name", "profile_paths", "recipe_name"]
+__all__ = ["BUILT_IN", "ROOT", "data_files", "encoder_folder", "genome_file", "genome_files",
+           "model_name", "profile_paths", "recipe_name", "sample_files", "samples_in"]
 
 ROOT = Path(__file__).resolve().parent
 BUILT_IN = ("simulated", "pilot", "full")
+_GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
+_SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
+# What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
+_COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
 
 
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
@@ -29,18 +35,67 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
 
 
 def genome_files(data: Path) -> dict[str, list[Path]]:
-    """FASTA files of `data/genomes` by species: `<species>[.<part>].fa[.gz]` (also .fna, .fasta), sorted.
+    """FASTA files of `data/genomes` by species, sorted: `<species>[.<part>].fa[.gz]`.
 
-    Raises FileNotFoundError when there are none.
+    The ending may also be .fas, .fasta, .ffn, .fna or .mfa, then .masked, .rm or .sm, then .bgz, all in either case. Warns
+    of files in the folder that are called otherwise and so not read. Raises FileNotFoundError when there are none.
     """
-    pattern = re.compile(r"(?P<species>[^.]+)(\.[^/]*)?\.(fa|fna|fasta)(\.b?gz)?")
+    folder, files = Path(data) / "genomes", _genome_files(data)
+    if not files:
+        raise FileNotFoundError(f"{folder}: no <species>[.<part>].fa[.gz] there; "
+                                "`make run` or data/README.md tell how to get it")
+    read = [path for paths in files.values() for path in paths]
+    _warn_of_unread(folder, read, "a genome is called <species>[.<part>].fa[.gz]")
+    return files
+
+
+def sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
+    """Sample files of `data/enhancers`: by species, the files found for "positive" and for "negative", sorted.
+
+    A species is a folder with both. A file is called `positive_samples` or `negative_samples`, without an ending or with
+    those of a genome, .txt or .seq. Warns of files in the folder that are called otherwise and so not read.
+    """
+    files = _sample_files(data)
+    read = [path for words in files.values() for paths in words.values() for path in paths]
+    _warn_of_unread(Path(data) / "enhancers", read, "a species is a folder with positive_samples and negative_samples")
+    return files
+
+
+def data_files(data: Path) -> list[Path]:
+    """All genomes and sample files of a profile, sorted: what its results depend on."""
+    samples = [path for words in _sample_files(data).values() for paths in words.values() for path in paths]
+    return sorted([*samples, *(path for paths in _genome_files(data).values() for path in paths)])
+
+
+def _genome_files(data: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in sorted((Path(data) / "genomes").glob("*")):
-        if match := pattern.fullmatch(path.name):
+        if path.is_file() and (match := _GENOME_NAME.fullmatch(path.name)):
             files.setdefault(match["species"], []).append(path)
-    if not files:
-        raise FileNotFoundError(f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it")
     return files
+
+
+def samples_in(folder: Path) -> dict[str, list[Path]]:
+    """The sample files in the folder of one species by "positive" and "negative", sorted; no key for what is not there."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(Path(folder).glob("*")):
+        if path.is_file() and (match := _SAMPLE_NAME.fullmatch(path.name)):
+            files.setdefault(match["word"].lower(), []).append(path)
+    return files
+
+
+def _sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
+    species = {folder.name: samples_in(folder) for folder in sorted((Path(data) / "enhancers").glob("*"))}
+    return {name: files for name, files in species.items() if len(files) == 2}
+
+
+def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
+    """Name the files below a folder that are neither read nor companions of those."""
+    there = {path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)}
+    unread = sorted(there - set(read))
+    if unread:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (len(unread) > 10)
+        warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)
 
 
 def genome_file(data: Path, species: str) -> Path:

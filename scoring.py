@@ -11,34 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import dnaio
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pysam
 import torch
 
 from awd_lstm import Classifier
-from genome import encode_bases, open_text
+from genome import read_fasta
 from kmers import span_of
+from lookup import fetch, open_fasta
 from models import load_classifier
 from profiles import ROOT
 from records import code_version, replacing
+from textfiles import read_lines
 from utils import KmerTokenizer, predict_probabilities
 
-__all__ = ["SCORE_COLUMNS", "Record", "Scorer", "contigs_of", "fetch", "for_lookup", "full_precision", "open_fasta", "read_bed",
-           "read_fasta", "read_records", "score_records", "stem_of", "windows_of", "write_scores"]
+__all__ = ["SCORE_COLUMNS", "Record", "Scorer", "full_precision", "read_bed", "read_records", "score_records", "stem_of",
+           "windows_of", "write_scores"]
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
 SCORE_COLUMNS = {"name": pa.string(), "chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "windows": pa.int64(),
                  "probability": pa.float64(), "mean_probability": pa.float64(), "best_start": pa.int64(), "best_end": pa.int64()}
-# IUPAC-IUB codes (Cornish-Bowden 1985), U, X of masked files and gaps.
-_NOT_NUCLEOTIDE = re.compile("[^ACGTURYSWKMBDHVNXacgturyswkmbdhvnx-]")
-
-pysam.set_verbosity(0)  # htslib's messages name no file; ours do
-
 
 @dataclass
 class Scorer:
@@ -125,89 +120,19 @@ def read_records(path: str | Path, genome: str | Path | None = None) -> Iterator
         if genome is None:
             raise ValueError(f"{path}: a BED file needs the FASTA file of its genome: set GENOME")
         return read_bed(path, genome)
-    return read_fasta(path)
+    return _fasta_records(path)
 
 
-def read_fasta(path: str | Path) -> Iterator[Record]:
-    """Records of a FASTA file, plain or compressed, one at a time. The name is the header up to the first blank; U is read as T.
-
-    Raises FileNotFoundError, or ValueError naming the file and the line or record for what is no FASTA, an empty file, an
-    empty sequence, and letters that are no nucleotide code.
-    """
-    number = 0
-    try:
-        with open_text(path) as file, dnaio.open(file, fileformat="fasta") as reader:
-            for number, record in enumerate(reader, 1):
-                name = record.id or f"record_{number}"
-                if bad := _NOT_NUCLEOTIDE.search(record.sequence):
-                    raise ValueError(f"record {number} ({name}): {bad[0]!r} at base {bad.start() + 1} is no nucleotide code")
-                if not record.sequence:
-                    raise ValueError(f"record {number} ({name}) has no sequence")
-                yield Record(name, encode_bases(record.sequence.replace("U", "T").replace("u", "t")), name, 0)
-        if not number:
-            raise ValueError("there is no record in it")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is not there") from None
-    except (ValueError, OSError, dnaio.FileFormatError) as error:
-        raise _named(error, path) from error
-
-
-def _named(error: Exception, path: str | Path) -> ValueError:
-    """The error with the file's name, unless it has it."""
-    return ValueError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
-
-
-def open_fasta(path: str | Path) -> pysam.FastaFile:
-    """A genome's FASTA file for look-ups by contig and position; plain or bgzip. Its index (`.fai`) is made if it is missing.
-
-    Raises FileNotFoundError, or ValueError for a file that cannot be indexed.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is not there")
-    for index in (Path(f"{path}.fai"), Path(f"{path}.gzi")):
-        if index.exists() and index.stat().st_mtime < Path(path).stat().st_mtime:
-            raise ValueError(f"{index} is older than {path}: delete it, or make it again with `samtools faidx`")
-    try:
-        return pysam.FastaFile(str(path))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read by position ({error}). It must be FASTA, plain or compressed with bgzip (not gzip), with "
-                         "its index beside it, or in a folder where `samtools faidx` may write one") from error
-
-
-def contigs_of(genome: pysam.FastaFile) -> str:
-    """The names of the first contigs, for messages."""
-    return ", ".join(genome.references[:5]) + " ..." * (len(genome.references) > 5)
-
-
-def for_lookup(path: Path, folder: Path) -> Path:
-    """`path`, or if it is compressed with gzip, which cannot be read by position, a copy of it in `folder` compressed with bgzip (made once)."""
-    with open(path, "rb") as file:
-        head = file.read(14)
-    if not head.startswith(b"\x1f\x8b") or head[12:14] == b"BC":
-        return path
-    copy = folder / path.name
-    if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
-        with replacing(copy) as temporary, open_text(path) as text, pysam.BGZFile(str(temporary), "wb") as packed:
-            while block := text.read(1 << 20):
-                packed.write(block)
-    return copy
+def _fasta_records(path: str | Path) -> Iterator[Record]:
+    """Records of a FASTA file one at a time, see `genome.read_fasta`; one without a name is called by its number."""
+    for number, record in enumerate(read_fasta(path), 1):
+        name = record.name or f"record_{number}"
+        yield Record(name, record.codes, name, 0)
 
 
 def stem_of(path: Path) -> str:
     """The name of a file without the ending of its format and compression: `peaks.1.bed.gz` is `peaks.1`."""
     return re.sub(r"\.b?gz$", "", path.name).rsplit(".", 1)[0]
-
-
-def fetch(genome: pysam.FastaFile, chrom: str, start: int, end: int) -> np.ndarray:
-    """Base codes (uint8) of an interval. ValueError for a contig that the genome lacks and for an end beyond its end."""
-    if chrom not in genome:
-        other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-        hint = f'it is called "{other}" there' if other in genome else f"there are {contigs_of(genome)}"
-        raise ValueError(f'no contig "{chrom}" in the genome: {hint}')
-    length = genome.get_reference_length(chrom)
-    if not 0 <= start < end <= length:
-        raise ValueError(f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases (start from 0, end not included)")
-    return encode_bases(genome.fetch(chrom, start, end))
 
 
 def read_bed(path: str | Path, genome: str | Path) -> Iterator[Record]:
@@ -216,22 +141,19 @@ def read_bed(path: str | Path, genome: str | Path) -> Iterator[Record]:
     The name is the fourth column, or `chrom:start-end`. Strands are left aside: scores are the mean of both. Raises
     FileNotFoundError, or ValueError naming the file and the line of an interval that is malformed or not in the genome.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is not there")
-    found = False
-    with open_fasta(genome) as bases, open_text(path) as lines:
-        for number, raw in enumerate(lines, 1):
-            try:
-                line = raw.decode("utf-8-sig").rstrip("\r\n")
-                if not line.strip() or line.startswith(("#", "track", "browser")):
-                    continue
-                cells, found = line.split("\t" if "\t" in line else None), True
-                if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
-                    raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
-                chrom, start, end = cells[0], int(cells[1]), int(cells[2])
-                yield Record("".join(cells[3:4]) or f"{chrom}:{start}-{end}", fetch(bases, chrom, start, end), chrom, start)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
+    found, bases = False, open_fasta(genome)
+    for number, line in read_lines(path):
+        if not line.strip() or line.startswith("#") or line.split(maxsplit=1)[0] in ("track", "browser"):
+            continue
+        cells, found = line.split("\t" if "\t" in line else None), True
+        try:
+            if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
+                raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
+            chrom, start, end = cells[0], int(cells[1]), int(cells[2])
+            codes = fetch(bases, chrom, start, end)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        yield Record("".join(cells[3:4]) or f"{chrom}:{start}-{end}", codes, chrom, start)
     if not found:
         raise ValueError(f"{path}: there is no interval in it")
 

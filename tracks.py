@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyBigWig
-import pysam
 
+from lookup import ReferenceGenome, contigs_of, fetch
 from records import replacing
-from scoring import WINDOW, Scorer, contigs_of, fetch
+from scoring import WINDOW, Scorer
 
 __all__ = ["call_peaks", "on_a_genome", "operating_points", "parse_region", "scan", "write_peaks", "write_tracks"]
 
@@ -17,7 +17,7 @@ PIECE = 1 << 20  # bases of a contig in memory at a time
 THRESHOLDS = (.3, .4, .5, .6, .7, .8, .9, .95, .98)
 
 
-def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
+def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
     """`chr7:1,000-2,000` (bases counted from 1, both ends included, as browsers write it) or `chr7` -> (contig, start, end), half-open from 0.
 
     Raises ValueError for a contig or an interval that the genome lacks.
@@ -34,7 +34,7 @@ def parse_region(region: str, genome: pysam.FastaFile) -> tuple[str, int, int]:
     return chrom, int(first) - 1, int(last)
 
 
-def scan(scorer: Scorer, genome: pysam.FastaFile, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
+def scan(scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
     """Slide a window of 500 bases over (contig, start, end) by `step` bases: tables with columns chrom, start, end, probability.
 
     [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250 - step / 2
@@ -52,7 +52,7 @@ def scan(scorer: Scorer, genome: pysam.FastaFile, regions: Iterable[tuple[str, i
             yield table[table.probability.notna()].reset_index(drop=True)
 
 
-def write_tracks(tables: Iterable[pd.DataFrame], stem: str | Path, genome: pysam.FastaFile, made_by: str) -> dict[str, Path]:
+def write_tracks(tables: Iterable[pd.DataFrame], stem: str | Path, genome: ReferenceGenome, made_by: str) -> dict[str, Path]:
     """Write `<stem>.bedgraph` and `<stem>.bw` (bigWig) while the tables of `scan` come, and `<stem>.json` that says what made them.
 
     Contigs must come in the order of the genome's file. All three take their names when they are complete.

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pysam
 
-from genome import encode_bases, open_text
+from genome import encode_bases
+from lookup import ReferenceGenome, fetch, open_fasta
 from records import replacing
-from scoring import WINDOW, Scorer, fetch, open_fasta
+from scoring import WINDOW, Scorer
+from textfiles import open_text
 
 __all__ = ["VARIANT_COLUMNS", "read_variants", "score_variants", "write_variants"]
 
 VARIANT_COLUMNS = ["chrom", "position", "id", "ref", "alt", "probability_ref", "probability_alt", "log_odds_ref", "log_odds_alt",
                    "difference", "note"]
+pysam.set_verbosity(0)  # htslib's messages name no file; ours do
+
 LONGEST_ALLELE = WINDOW // 2  # half a window must be left to show where the allele lies
 AT_ONCE = 512  # alleles scored together
 
@@ -64,7 +68,7 @@ def _header_lines(path: str | Path) -> int:
         return sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), lines))
 
 
-def _alleles(record: pysam.VariantRecord, genome: pysam.FastaFile) -> Iterator[Allele]:
+def _alleles(record: pysam.VariantRecord, genome: ReferenceGenome) -> Iterator[Allele]:
     start, ref = record.start, record.ref
     if start < 0:  # position 0, a telomere
         for alt in record.alts or (".",):
@@ -76,7 +80,7 @@ def _alleles(record: pysam.VariantRecord, genome: pysam.FastaFile) -> Iterator[A
         raise _Misplaced(str(error)) from error
     known = there < 4  # VCF writes a base of the alphabet where the genome has an ambiguity code
     if not np.array_equal(there[known], encode_bases(ref)[known]):
-        raise _Misplaced(f"REF is {ref}, but the genome has {genome.fetch(record.chrom, start, start + len(ref)).upper()} at "
+        raise _Misplaced(f"REF is {ref}, but the genome has {genome.fetch(record.chrom, start, start + len(ref))} at "
                          f"{record.chrom}:{record.pos}: another assembly?")
     for alt in record.alts or (".",):
         note = _why_not(ref, alt)
@@ -94,7 +98,7 @@ def _why_not(ref: str, alt: str) -> str:
     return ""
 
 
-def _windows(genome: pysam.FastaFile, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _windows(genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
     """500 bases with the reference and with the alternative allele, from the same first base: the allele is in the middle, or as near
     to it as the contig's ends let it. A shorter contig is taken whole. None where no such window holds the allele."""
     length, longest = genome.get_reference_length(chrom), max(len(ref), len(alt))

@@ -4,3 +4,16 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lookup_cache(tmp_path_factory):
+    """Genomes that tests look bases up in are not copied into the project's folder."""
+    import lookup
+
+    folder = tmp_path_factory.mktemp("lookup")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookup, "_default_cache", lambda: folder)
+        yield folder

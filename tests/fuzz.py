@@ -10,7 +10,7 @@ from pathlib import Path
 import atheris
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-with atheris.instrument_imports(include=["scoring", "variants", "genome", "enhancers", "models", "records", "checkpoints", "dnaio"]):
+with atheris.instrument_imports(include=["scoring", "variants", "textfiles", "genome", "lookup", "enhancers", "models", "records", "checkpoints"]):
     from hostile import feed, targets
 
 

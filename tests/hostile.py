@@ -20,7 +20,7 @@ from models import load_classifier, save_model
 from naive import random_sequences
 from records import read_predictions, read_results, record, write_predictions
 from rows import enhancer_row
-from scoring import read_bed, read_fasta
+from scoring import read_bed, read_records
 from tiny import tiny_scorer
 from variants import read_variants
 
@@ -74,11 +74,10 @@ def targets(folder: Path) -> dict[str, Target]:
     return {
         "fasta of a genome": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")),
         "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA)], read_sequences),
-        "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_fasta(p))),
+        "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_records(p))),
         "bed": Target("x.bed", [b"chr1\t5\t90\tname\nchr1\t7\t20\n"], lambda p: list(read_bed(p, genome))),
         "vcf": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome))),
-        "genome to look up": Target("g.fa", [FASTA], lambda p: (p.with_name("g.fa.fai").unlink(missing_ok=True),
-                                                             list(read_bed(_bed(folder), p)))),
+        "genome to look up": Target("g.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_bed(_bed(folder), p))),
         "model description": Target("config", [config], lambda p: _read_model(folder, p.read_bytes(), weights)),
         "model weights": Target("weights", [weights[:2000], weights], other_weights),
         "result rows": Target("enhancers.csv", [rows], read_results),

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 import naive
-from baselines import choose_k, composition_baseline, gc_baseline, gc_fraction, kmer_boosting, kmer_frequencies, kmer_logistic
+from baselines import choose_k, composition_baseline, gc_baseline, gc_fractions, kmer_boosting, kmer_frequencies, kmer_logistic
 from naive import random_sequences
 
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
@@ -46,7 +46,7 @@ def test_kmer_frequencies_are_shares_of_canonical_kmers(sequences, k):
 @given(st.text("ACGTN", min_size=1).filter(lambda s: set(s) != {"N"}))
 def test_gc_fraction_is_of_the_unambiguous_letters(sequence):
     known = [s for s in sequence if s != "N"]
-    assert gc_fraction([sequence])[0, 0] == pytest.approx(sum(s in "GC" for s in known) / len(known))
+    assert gc_fractions([sequence])[0, 0] == pytest.approx(sum(s in "GC" for s in known) / len(known))
 
 
 # Classifiers
@@ -132,9 +132,9 @@ def test_ambiguous_letters_and_other_lengths_are_taken(planted):
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: gc_fraction(["ACGT", "NNN"]), "sequence 1 has no letter"),
-    (lambda: gc_fraction(["ACGT", ""]), "sequence 1 has no letter"),
-    (lambda: gc_fraction("ACGT"), "single text"),
+    (lambda: gc_fractions(["ACGT", "NNN"]), "sequence 1 has no letter"),
+    (lambda: gc_fractions(["ACGT", ""]), "sequence 1 has no letter"),
+    (lambda: gc_fractions("ACGT"), "single text"),
     (lambda: kmer_logistic().fit(["ACGTACGT", None], [0, 1]), "sequence 1 is of type NoneType"),
 ])
 def test_sequences_without_an_answer_are_named(call, message):

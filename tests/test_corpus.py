@@ -27,3 +27,10 @@ def test_a_missing_corpus_names_the_file_and_the_notebook(tmp_path, gone):
     (tmp_path / gone).unlink()
     with pytest.raises(FileNotFoundError, match=f"{gone} missing: run `Mammals LM 0 Genomic Data Processing`"):
         read_corpus(tmp_path)
+
+
+def test_damaged_rules_are_named(tmp_path):
+    write_corpus(tmp_path, SEGMENTS, block=None)
+    (tmp_path / "corpus.json").write_text('{"block": ')
+    with pytest.raises(ValueError, match="corpus.json: damaged.*run `Mammals LM 0"):
+        read_corpus(tmp_path)

@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import genome
+import textfiles
+from fasta_texts import fasta_files, naive_codes
 from genome import (
-    acgt_runs, clean_blocks, decode_bases, encode_bases, find_sequences, import_fasta, open_genome, reverse_complement,
-    subtract,
+    acgt_runs, clean_blocks, decode_bases, encode_bases, encode_checked, find_sequences, gc_fraction, import_fasta,
+    open_genome, read_fasta, reverse_complement, subtract,
 )
 
 settings.register_profile("genome", deadline=None, max_examples=60,
                           suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("genome")
 
-IUPAC = "ACGTUNRYSWKMBDHVX-"
 dna = st.text("ACGT", min_size=1, max_size=120)
 gapped = st.text("AACCGGTTNacgtnRy", min_size=1, max_size=120)  # mostly bases, some ambiguous, some lower case
 contig_lists = st.lists(gapped, min_size=1, max_size=6)
@@ -58,15 +59,11 @@ def genome_of(contigs: list[str], keep: str | None = None):
         return open_genome(name, "x")
 
 
-def naive_codes(text: str) -> list[int]:
-    return ["ACGT".index(letter) if letter in "ACGT" else 4 for letter in text.upper()]
-
-
 # --- Text and codes --------------------------------------------------------------------------------------------------
 
 @given(st.text(max_size=50))
 def test_encode_any_text_and_decode(text):
-    folded = "".join(letter.upper() if letter in "acgt" else letter for letter in text)
+    folded = "".join(letter.upper() if letter in "acgtu" else letter for letter in text).replace("U", "T")
     expected = "".join(letter if letter in "ACGT" else "N" for letter in folded)
     codes = encode_bases(text)
     assert codes.dtype == np.uint8 and codes.flags.writeable
@@ -75,8 +72,16 @@ def test_encode_any_text_and_decode(text):
         assert np.array_equal(encode_bases(text.encode()), codes)
 
 
-def test_rna_is_not_dna():
-    assert encode_bases("ACGU").tolist() == [0, 1, 2, 4]
+def test_rna_is_read_as_dna():
+    assert encode_bases("ACGUu").tolist() == [0, 1, 2, 3, 3]
+
+
+@given(st.text("ACGTUacgtuNRy-", max_size=60))
+def test_gc_fraction_is_of_the_known_bases(text):
+    known = [letter for letter in text.upper() if letter in "ACGTU"]
+    expected = sum(letter in "GC" for letter in known) / len(known) if known else np.nan
+    for sequence in (text, encode_bases(text)):
+        assert gc_fraction(sequence) == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("codes", [[5], [-1], [[0, 1]], [256]])
@@ -102,24 +107,6 @@ def test_reverse_complement_along_the_last_axis():
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
 
-@st.composite
-def fasta_files(draw):
-    """Text of a FASTA file with any line lengths, line ends, blank lines and case, and its records."""
-    records, text = [], draw(st.sampled_from(["", "\n", " \n\r\n"]))
-    names = draw(st.lists(st.text("abcXYZ019._", min_size=1, max_size=8), min_size=1, max_size=5, unique=True))
-    for name in names:
-        description = draw(st.sampled_from(["", "chromosome 1, primary > assembly", 'a "quoted", µ']))
-        sequence = draw(st.text(IUPAC + IUPAC.lower(), min_size=1, max_size=90))
-        end = draw(st.sampled_from(["\n", "\r\n"]))
-        width = draw(st.integers(1, 100))
-        lines = [sequence[i:i + width] for i in range(0, len(sequence), width)]
-        if draw(st.booleans()):
-            lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(["", "  ", "\t"])))
-        text += f">{name} {description}".rstrip() + end + end.join(lines) + end
-        records.append((name, description, sequence))
-    return (text.rstrip("\r\n\t ") if draw(st.booleans()) else text), records
-
-
 @given(file=fasta_files(), archive=st.sampled_from(["plain", "gzip", "members"]), cut=st.integers(0, 400))
 def test_import_of_any_fasta(small_blocks, file, archive, cut):
     text, records = file[0].encode(), file[1]
@@ -130,11 +117,13 @@ def test_import_of_any_fasta(small_blocks, file, archive, cut):
         path = write(Path(name) / "any.extension", content)
         table = import_fasta(path, Path(name) / "x.bases")
         bases = open_genome(name, "x").bases
+        read = [(record.name, record.description, record.codes.tolist()) for record in read_fasta(path)]
+    assert read == [(name, description, naive_codes(sequence)) for name, description, sequence in records]
     assert bases.tolist() == [code for _, _, sequence in records for code in naive_codes(sequence)]
     start = 0
     for row, (name, description, sequence) in zip(table.itertuples(), records, strict=True):
         upper = sequence.upper()
-        acgt = sum(map(upper.count, "ACGT"))
+        acgt = sum(map(upper.count, "ACGTU"))
         assert (row.name, row.description, row.file) == (name, description, "any.extension")
         assert (row.start, row.length, row.kept) == (start, len(sequence), True)
         assert (row.ambiguous, row.soft_masked) == (len(sequence) - acgt, sum(map(str.islower, sequence)))
@@ -157,6 +146,23 @@ def test_import_agrees_with_dnaio(small_blocks, sequences, width):
                 assert record.name == f"{row.name} {row.description}"
                 piece = mapped.bases[row.start:row.start + row.length]
                 assert np.array_equal(piece, encode_bases(record.sequence))
+
+
+def test_carriage_returns_lose_no_base(folder, small_blocks):
+    """One inside a header ends it, as a line feed would, and those of an old Mac are line ends."""
+    path = write(folder / "x.fa", b">a first\rACGT\nAC\n>b\rGG\rTT\r")
+    table = import_fasta(path, folder / "x.bases")
+    assert table[["name", "length"]].to_numpy().tolist() == [["a", 6], ["b", 4]]
+    assert decode_bases(open_genome(folder, "x").bases) == "ACGTACGGTT"
+
+
+def test_the_line_of_a_record_and_of_a_wrong_letter(folder):
+    records = list(read_fasta(write(folder / "x.fa", b"\xef\xbb\xbf>a\r\nAC\r\n\r\n> b\r\nGT")))
+    assert [(record.name, record.line) for record in records] == [("a", 1), ("b", 4)]
+    with pytest.raises(ValueError, match="x.fa, line 4: 'é' is no nucleotide code"):
+        list(read_fasta(write(folder / "x.fa", ">a\rAC\rGT\rTéT\r".encode())))
+    with pytest.raises(ValueError, match="x.fa, line 7: 'é' is no nucleotide code"):
+        encode_checked("ACé", folder / "x.fa", 7)
 
 
 def test_several_files_and_kept_names(folder, small_blocks):
@@ -193,12 +199,12 @@ def bgzip(text: bytes) -> bytes:
 
 def test_bgzip_and_its_end_mark(folder):
     whole = bgzip(b">a\nAC") + bgzip(b"GT\n") + bgzip(b"")
-    assert whole.endswith(genome._BGZIP_END[18:])  # the empty member differs from the standard's only in its header
-    whole = whole[:-len(genome._BGZIP_END)] + genome._BGZIP_END
+    assert whole.endswith(textfiles._BGZIP_END[18:])  # the empty member differs from the standard's only in its header
+    whole = whole[:-len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
     import_fasta(write(folder / "x.fa", whole), folder / "x.bases")
     assert decode_bases(open_genome(folder, "x").bases) == "ACGT"
     with pytest.raises(ValueError, match="cut.fa: truncated bgzip.*fetch it again"):
-        import_fasta(write(folder / "cut.fa", whole[:-len(genome._BGZIP_END)]), folder / "y.bases")
+        import_fasta(write(folder / "cut.fa", whole[:-len(textfiles._BGZIP_END)]), folder / "y.bases")
 
 
 def test_gzip_of_a_file_with_a_name(folder):
@@ -224,13 +230,16 @@ REFUSED = {
     "no sequence": (b">a\nACGT\n>b\n\n>c\nA\n", "x.fa, line 3: record 'b' has no sequence"),
     "no sequence at the end": (b">a\nACGT\n>b", "x.fa, line 3: record 'b' has no sequence"),
     "no name": (b">a\nACGT\n>  \nACGT\n", "x.fa, line 3: a header without a name"),
+    "a name in Latin-1": (b">caf\xe9\nACGT\n", "x.fa, line 1: a header that is not UTF-8"),
+    "UTF-16": (">a\nACGT\n".encode("utf-16"), "x.fa: UTF-16 text.*save it as UTF-8"),
+    "two files in one, the second with a mark": (b">a\nACGT\n\xef\xbb\xbf>b\nAC\n", "x.fa, line 3: '.+' is no nucleotide"),
     "protein": (b">a\nACGT\nAC\nMKLV\n", "x.fa, line 4: 'L' is no nucleotide code"),
     "stop codon": (b">a\nMVK*\n", r"x.fa, line 2: '\*' is no nucleotide code"),
     "digits": (b">a\n1 acgt 5\n", "x.fa, line 2: '1' is no nucleotide code"),
     "header in a line": (b">a\nACGT\nAC>b\nAC\n", "x.fa, line 3: '>' is no nucleotide code"),
     "binary sequence": (b">a\nACGT\n\x00\xff\n", r"x.fa, line 3: '\\x00' is no nucleotide code"),
-    "binary header": (b">a\x00b\nACGT\n", "x.fa, line 1: a header.*control characters"),
-    "endless header": (b">a\rACGT\r" * 10_000, "x.fa, line 1: a header of more than"),
+    "binary header": (b">a\x00b\nACGT\n", "x.fa, line 1: a header with control characters"),
+    "endless header": (b">" + b"ACGT" * 20_000, "x.fa, line 1: a header of more than"),
 }
 
 

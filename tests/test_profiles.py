@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from profiles import checked_label, encoder_folder, genome_files, model_name, profile_paths, recipe_name
+from profiles import (
+    checked_label, data_files, encoder_folder, genome_files, model_name, profile_paths, recipe_name, sample_files,
+)
 
 
 @pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
@@ -62,18 +64,44 @@ def test_a_name_that_is_neither_profile_nor_folder_is_refused(tmp_path):
             profile_paths(profile)
 
 
-def test_genome_files_are_found_by_species(tmp_path):
+def test_genome_files_are_found_by_species_and_the_others_are_named(tmp_path):
     genomes = tmp_path / "genomes"
     genomes.mkdir()
-    kept = ["human.fa", "gorilla.chr2.fa.gz", "gorilla.chr1.fa.gz", "pan_paniscus.fna", "dog.part.1.fasta.bgz"]
-    for name in kept + ["human.fa.fai", "human.fa.gz.gzi", ".hidden.fa", "notes.txt", "human.fa.part", "README.md", "gorilla.bases"]:
+    kept = ["human.fa", "gorilla.chr2.fa.gz", "gorilla.chr1.fa.gz", "pan_paniscus.fna", "dog.part.1.fasta.bgz", "cow.FA", "rat.fasta.GZ",
+            "cat.fas", "goat.fa.masked.gz"]
+    unread = [".DS_Store", ".hidden.fa", "README.md", "gorilla.bases", "human.fa.part", "mouse.2bit", "pig.fa.xz"]
+    for name in kept + unread + ["human.fa.fai", "human.fa.gz.gzi"]:
         (genomes / name).touch()
-    assert genome_files(tmp_path) == {
-        "dog": [genomes / "dog.part.1.fasta.bgz"],
-        "gorilla": [genomes / "gorilla.chr1.fa.gz", genomes / "gorilla.chr2.fa.gz"],
-        "human": [genomes / "human.fa"],
-        "pan_paniscus": [genomes / "pan_paniscus.fna"],
+    with pytest.warns(UserWarning, match=f"not read: {', '.join(unread)} .a genome is called"):
+        found = genome_files(tmp_path)
+    assert found == {
+        "cat": [genomes / "cat.fas"], "cow": [genomes / "cow.FA"], "dog": [genomes / "dog.part.1.fasta.bgz"],
+        "goat": [genomes / "goat.fa.masked.gz"], "gorilla": [genomes / "gorilla.chr1.fa.gz", genomes / "gorilla.chr2.fa.gz"],
+        "human": [genomes / "human.fa"], "pan_paniscus": [genomes / "pan_paniscus.fna"], "rat": [genomes / "rat.fasta.GZ"],
     }
+    assert data_files(tmp_path) == sorted(genomes / name for name in kept)
+
+
+def test_sample_files_are_found_by_species_and_the_others_are_named(tmp_path):
+    folder = tmp_path / "enhancers"
+    kept = ["Cat/positive_samples", "Cat/negative_samples.TXT", "Dog/Positive_samples.fna.gz", "Dog/negative_samples.fa"]
+    unread = [".DS_Store", "Cat/._positive_samples", "Cat/peaks.bed", "Cow/positive_samples", "notes.txt"]
+    for name in kept + unread:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    with pytest.warns(UserWarning, match=f"not read: {', '.join(unread)} .a species is a folder"):
+        found = sample_files(tmp_path)
+    paths = [[folder / name] for name in kept]
+    assert found == {"Cat": {"positive": paths[0], "negative": paths[1]}, "Dog": {"positive": paths[2], "negative": paths[3]}}
+    assert data_files(tmp_path) == sorted(folder / name for name in kept)
+
+
+def test_what_the_project_writes_into_a_profile_is_no_surprise(tmp_path, recwarn):
+    for name in ("genomes/human.fa", "enhancers/Cat/positive_samples", "enhancers/Cat/negative_samples", "enhancers/Cat/truth.tsv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(genome_files(tmp_path)) == ["human"] and list(sample_files(tmp_path)) == ["Cat"]
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "genomes").mkdir()])

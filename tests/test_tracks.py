@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import tracks
 from genome import encode_bases
+from lookup import open_fasta
 from naive import random_sequences
-from scoring import open_fasta
 from tiny import tiny_scorer
 from tracks import call_peaks, on_a_genome, operating_points, parse_region, scan, write_peaks, write_tracks
 
