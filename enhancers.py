@@ -28,6 +28,9 @@ ALL = "All"  # name of the table of all species together
 FOLDS = 5
 SPLITS = ("original", "folds", "grouped", "composition_matched")
 CLASSES = {"positive": 1, "negative": 0}
+# What a FASTA header may say of a sequence, as in `chrom=chr4`, and the type of its column.
+ATTRIBUTES = {"chrom": "string", "start": "Int64", "end": "Int64", "strand": "string", "region": "string",
+              "repeats": "Float64", "official": "string"}
 FORMAT = "it needs one sequence a line, or FASTA"
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 HOW_TO_MAKE = "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
@@ -73,7 +76,8 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     """Labelled sequences of one species folder, and a report of what was dropped.
 
     The table has columns `id` (`Human_positive_000012`: species, class, place in the file from zero), `sequence`
-    (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. The report counts `positive` and
+    (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of FASTA files say
+    `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The report counts `positive` and
     `negative` sequences read, dropped at each step, and kept. Dropped are: other letters than ACGT; shorter than
     `min_length` bases; duplicates within a class (the first stays); the same under both labels (both go). A sequence
     and its reverse complement are the same. Warns when labels look swapped. Raises FileNotFoundError for a missing
@@ -87,6 +91,7 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
         raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
     name = folder.resolve().name
     table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
+    table = table.dropna(axis="columns", how="all")
     table["strand_free"] = _strand_free(table)
     steps = {"read": table}  # step -> what is left after it
     steps["other letters than ACGT"] = table = table[~table["sequence"].str.contains("[^ACGT]")]
@@ -228,9 +233,24 @@ def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
     files = samples_in(folder).get(word, [])
     if len(files) > 1:
         raise ValueError(f"{folder} has {files[0].name} and {files[1].name}: keep one")
-    sequences = read_sequences(files[0] if files else folder / f"{word}_samples")["sequence"]
+    path = files[0] if files else folder / f"{word}_samples"
+    read = read_sequences(path)
+    sequences = read["sequence"]
     ids = [f"{species}_{word}_{number:06d}" for number in range(len(sequences))]
-    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word]})
+    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word], **_attributes(read["name"], path)})
+
+
+def _attributes(names: pd.Series, path: Path) -> dict[str, pd.Series]:
+    """Column of each of ATTRIBUTES by the headers `names`; missing where a header does not say. ValueError for no number."""
+    said = [dict(word.split("=", 1) for word in name.split()[1:] if "=" in word) for name in names]
+    columns = {}
+    for key, kind in ATTRIBUTES.items():
+        values = pd.Series([words.get(key) for words in said], dtype="string")
+        try:
+            columns[key] = (values if kind == "string" else pd.to_numeric(values)).astype(kind)
+        except ValueError as error:
+            raise ValueError(f"{path}: {key}= in a header should be a number: {error}") from error
+    return columns
 
 
 def _require_both_classes(folder: Path, table: pd.DataFrame, which: str) -> None:

@@ -8,7 +8,7 @@ __all__ = ["BUILT_IN", "ROOT", "data_files", "encoder_folder", "genome_file", "g
            "model_name", "profile_paths", "recipe_name", "sample_files", "samples_in"]
 
 ROOT = Path(__file__).resolve().parent
-BUILT_IN = ("simulated", "pilot", "full")
+BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
 _GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
 _SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
 # What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
@@ -26,7 +26,7 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
         return profile, root / "data" / profile, root / "artifacts" / profile
     folder = Path(profile).expanduser().resolve()
     if not folder.is_dir():
-        raise ValueError(f'PROFILE={profile!r}: use "simulated", "pilot", "full" or the path of an existing folder')
+        raise ValueError(f'PROFILE={profile!r}: use one of {", ".join(BUILT_IN)}, or the path of an existing folder')
     if folder.name.lower() in BUILT_IN:
         raise ValueError(f'PROFILE={profile!r}: "{folder.name.lower()}" is a profile of this project. For that one write its name without a path '
                          f"(its data are in {root / 'data' / folder.name.lower()}, which may be a link); for data of your own rename the folder")

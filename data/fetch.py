@@ -1,6 +1,6 @@
 """Download the data of a profile: verified, resumed when interrupted, offline where copies are at hand.
 
-    python data/fetch.py pilot|mammals|benchmark|full [--cache DIR] [--data DIR] [--genome FASTA] [--verify]
+    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full [--cache DIR] [--data DIR] [--genome FASTA] [--verify]
 
 What is downloaded stands in `registry.tsv` beside this file; its origin and terms stand in `README.md`.
 Copies in `--cache DIR` (or the environment variable GENOMIC_DATA_CACHE) are verified and used instead of a download;
@@ -52,6 +52,7 @@ PARTS = {
     "benchmark": (("benchmark", ""), ("pilot", "enhancers/"), ("full", "downloads/human."), ("full", "genomes/human.")),
     "full": (("full", ""),),
 }
+MATCHED = "mammals_matched"  # is a part of what mammals makes
 MAKERS = (DATA_FOLDER / "windows.py", DATA_FOLDER.parent / "negatives.py")  # what is made is made again when they change
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
@@ -119,7 +120,7 @@ def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
                 size = int(row["bytes"]) if row["bytes"] else None
                 entries.append(Entry(row["path"], size, row["sha256"], row["url"], row["profile"]))
     if not entries:
-        raise ValueError(f"no profile {profile!r} to download: use {', '.join(PARTS)} "
+        raise ValueError(f"no profile {profile!r} to download: use {', '.join(PARTS)}, {MATCHED} "
                          "(data/simulate.py writes simulated)")
     return entries
 
@@ -642,7 +643,7 @@ def _summary(record: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         if parts[0] == "downloads":
             continue
         kind, species = ("genome", parts[1].split(".")[0]) if parts[0] == "genomes" else (parts[2], parts[1])
-        kind = f"external {kind}" if parts[0] == "external" else kind
+        kind = f"{parts[0]} {kind}" if parts[0] in ("external", "matched") else kind
         row = rows.setdefault((kind, species), {"kind": kind, "species": species, "files": 0, "sequences": 0,
                                                 "bases": 0, "bytes": 0})
         row["files"] += 1
@@ -670,7 +671,7 @@ def _print_plan(folder: Path, steps: Iterable[Step]) -> None:
 def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None = None, verify: bool = False,
           genome: Path | str | None = None, *, registry: Path | None = None, mirrors: Mapping[str, str] | None = None,
           backoff: float = 1.0) -> list[dict[str, Any]]:
-    """Bring everything of `profile` (one of PARTS) to `data`/`profile`; what is there and verified stays.
+    """Bring everything of `profile` (one of PARTS, or MATCHED) to `data`/`profile`; what is there and verified stays.
 
     cache: folder to look in before downloading (default: the environment variable GENOMIC_DATA_CACHE). What other
     profiles in `data` have downloaded is used as well.
@@ -683,6 +684,9 @@ def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None
     ConnectionError (no route, broken off), OSError (disk too small). Files fetched before the failure are kept, and an
     interrupted one goes on from its `.part` the next time.
     """
+    if profile == MATCHED:
+        return _fetch_matched(Path(data), fetch("mammals", data, cache, verify, genome, registry=registry, mirrors=mirrors,
+                                                backoff=backoff))
     registry = registry or REGISTRY
     entries, genome = _choose_genome(profile, read_registry(profile, registry), Path(data), genome)
     folder = Path(data) / profile
@@ -704,6 +708,19 @@ def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None
     rows = _summary(record)
     _print_summary(profile, entries, rows)
     return rows
+
+
+def _fetch_matched(data: Path, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Copy what `mammals` holds under `matched/` to a profile of its own; its rows of `rows`."""
+    source, folder = data / "mammals" / "matched", data / MATCHED / "enhancers"
+    for path in sorted(source.glob("*/*_samples")):
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".new")
+        shutil.copyfile(path, temporary)
+        os.replace(temporary, target)
+    print(f"{MATCHED} -> {folder.parent}: copied from {source}")
+    return [row for row in rows if row["kind"].startswith("matched ")]
 
 
 def _choose_genome(profile: str, entries: list[Entry], data: Path, genome: Path | str | None,
@@ -738,7 +755,7 @@ def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mappin
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Download, verify and lay out the data of a profile.")
-    parser.add_argument("profile", choices=tuple(PARTS))
+    parser.add_argument("profile", choices=(*PARTS, MATCHED))
     parser.add_argument("--cache", type=Path, help=f"folder with copies (default: ${CACHE_VARIABLE})")
     parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="where to put them (default: %(default)s)")
     parser.add_argument("--genome", type=Path, help="GRCh38 as FASTA, for benchmark (default: that of full, or a download)")

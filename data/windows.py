@@ -30,8 +30,8 @@ SEED = 2015
 PEAKS = {"Mouse": "Mmus", "Dog": "Cfam", "Cow": "Btau"}  # species of enhancers -> begin of its files of peaks
 HUMAN_TABLE = "human_enhancers_cohn.test.tsv"
 COORDINATES = tuple((part, word) for part in ("train", "test") for word in ("positive", "negative"))
-SETS = ("positive", "negative", "matched")  # files <set>_samples of a species
-WINDOW_COLUMNS = ("species", "set", "name", "chrom", "start", "end", "strand", "region")
+SETS = ("positive", "negative", "matched")  # of sequences of a species
+WINDOW_COLUMNS = ("species", "set", "name", "chrom", "start", "end", "strand", "region", "repeats")
 # Stretches that lie inside another region than their human orthologue: (chromosome, start, end) and the region that they
 # belong to. In cattle a part of region 101 lies within region 003: between these positions unique 20-mers are those of
 # human 101, on either side those of 003, and two cattle enhancers there are orthologues of enhancers in 101.
@@ -197,8 +197,8 @@ def make_mammals(downloads: Path, target: Path) -> list[Path]:
     """Write genomes, enhancers and the external set of profile `mammals` into `target`; return the paths.
 
     `downloads` holds the files of the registry. Writes `genomes/<species>.regions.<group>.fa`; for mouse, dog and cow
-    `enhancers/<Species>/{positive,negative,matched}_samples`, FASTA with chrom, start, end, strand and region in the
-    headers; `enhancers/Human/` in the order of its table, with the same attributes where a sequence lies in the
+    `enhancers/<Species>/{positive,negative}_samples`, FASTA with chrom, start, end, strand, region and share of repeats
+    in the headers, and `matched/<Species>/`, the same with matched negatives; `enhancers/Human/` in the order of its table, with the same attributes where a sequence lies in the
     regions; `external/Human/`, the benchmark's training sequences that lie there; and `windows.tsv`, the coordinates of
     what was cut and drawn. Raises ValueError for files that are not what they should be; see the readers above.
     """
@@ -216,7 +216,8 @@ def make_mammals(downloads: Path, target: Path) -> list[Path]:
         enhancers, promoters = (read_peaks(downloads / f"{code}_{kind}.bed") for kind in ("Enhancers", "Promoters"))
         sets = _enhancers(species.lower(), genomes[species.lower()], enhancers, promoters)
         rows += [_row(species, word, sample) for word in SETS for sample in sets[word]]
-        paths += _write_samples(target / "enhancers" / species, sets)
+        paths += _write_samples(target / "enhancers" / species, {word: sets[word] for word in ("positive", "negative")})
+        paths += _write_samples(target / "matched" / species, {"positive": sets["positive"], "negative": sets["matched"]})
     human, external = _human(genomes["human"], downloads)
     paths += _write_samples(target / "enhancers" / "Human", human) + _write_samples(target / "external" / "Human", external)
     windows = target / "downloads" / "windows.tsv"
@@ -256,6 +257,11 @@ def _attributes(species: str, piece: Piece, start: int, end: int, strand: str = 
     return {"chrom": piece.chrom, "start": start, "end": end, "strand": strand, "region": next(moved, piece.region)}
 
 
+def _repeats(text: str) -> dict[str, object]:
+    """Share of repeats, which are in lower case; readers of samples do not tell the case of letters."""
+    return {"repeats": f"{sum(map(text.count, 'acgt')) / len(text):.3f}"}
+
+
 def _row(species: str, word: str, sample: Sample) -> tuple:
     return (species, word, sample.name, *sample.attributes.values())
 
@@ -276,8 +282,8 @@ def _enhancers(species: str, pieces: list[Piece], enhancers: list[tuple[str, Win
         found = []
         for name, start, end in windows:
             piece = by_name[name]
-            where = _attributes(species, piece, piece.start + start, piece.start + end)
-            found.append(Sample(f"{piece.chrom}:{where['start']}-{where['end']}", piece.text[start:end], where))
+            where, text = _attributes(species, piece, piece.start + start, piece.start + end), piece.text[start:end]
+            found.append(Sample(f"{piece.chrom}:{where['start']}-{where['end']}", text, where | _repeats(text)))
         return found
 
     negatives = random_windows(len(positives), LENGTH, lengths, fetch, peaks, SEED)
@@ -294,7 +300,7 @@ def _positives(species: str, pieces: list[Piece], enhancers: list[tuple[str, Win
             if piece.chrom == peak.sequence and inside:
                 text = piece.text[start - piece.start:start - piece.start + LENGTH]
                 if not set(text.upper()) - set("ACGT"):
-                    yield Sample(name, text, _attributes(species, piece, start, start + LENGTH))
+                    yield Sample(name, text, _attributes(species, piece, start, start + LENGTH) | _repeats(text))
 
 
 def _human(pieces: list[Piece], downloads: Path) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
