@@ -15,18 +15,19 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from genome import decode_bases, encode_checked, gc_fraction, read_fasta
+from genome import MIN_SEARCHED, decode_bases, encode_checked, gc_fraction, read_fasta
 from profiles import sample_files, samples_in
 from records import read_table
 from similarity import similar_groups
 from textfiles import read_lines
 
-__all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "list_species", "parts", "read_sequences",
+__all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "labelled_sequences", "list_species", "parts", "read_sequences",
            "read_species", "read_tables", "sample_of_each_class", "split_and_fold", "split_parts", "together"]
 
 ALL = "All"  # name of the table of all species together
 FOLDS = 5
 SPLITS = ("original", "folds", "grouped", "composition_matched")
+COLLECTIONS = ("enhancers", "matched", "external")  # folders of a profile with species and their sample files
 CLASSES = {"positive": 1, "negative": 0}
 # What a FASTA header may say of a sequence, as in `chrom=chr4`, and the type of its column.
 ATTRIBUTES = {"chrom": "string", "start": "Int64", "end": "Int64", "strand": "string", "region": "string",
@@ -104,6 +105,19 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     table = table.drop(columns="strand_free").reset_index(drop=True)
     _warn_if_swapped(folder, table)
     return table, _count_drops(steps)
+
+
+def labelled_sequences(data_folder: str | Path) -> pd.DataFrame:
+    """Every labelled sequence of a profile, once: columns species, collection, sequence (see `read_species`).
+
+    The collections are the folders of COLLECTIONS that there are: what is trained on, control sets, and external test
+    sets. A sequence that stands in several, on either strand, counts for the first. Empty without any.
+    """
+    tables = [read_species(path, MIN_SEARCHED)[0].assign(species=path.name, collection=collection)
+              for collection in COLLECTIONS for path in sorted((Path(data_folder) / collection).glob("*")) if len(samples_in(path)) == 2]
+    columns = ["species", "collection", "sequence"]
+    whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=str)
+    return whole.loc[~_strand_free(whole).duplicated(), columns].reset_index(drop=True)
 
 
 def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
