@@ -11,13 +11,34 @@ import torch.nn.functional as F
 from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
 from torch import Tensor, nn
 
-__all__ = ["DROPOUTS", "PAD", "has_fast_bf16", "KmerEmbedding", "AWDLSTM", "LanguageModel", "NextKmerLoss", "Classifier", "layer_groups"]
+__all__ = ["DROPOUTS", "PAD", "has_fast_bf16", "KmerEmbedding", "AWDLSTM", "LanguageModel", "NextKmerLoss", "Classifier", "dropouts_of",
+           "layer_groups"]
 
 PAD = 0
 HASHED_ROWS = 4 ** 8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
-# The original's dropouts at a multiplier of 1 (fastai v1 defaults): language model and classifier.
-DROPOUTS = {"language_model": dict(output=.1, hidden=.15, input=.25, embedding=.02, weight=.2),
-            "classifier": dict(output=.4, hidden=.3, input=.4, embedding=.05, weight=.5)}
+# The five dropouts at a multiplier of 1, by whose they are and by stage: the defaults of fastai v1, and what the notebooks of
+# Genomic-ULMFiT set instead (with multipliers of .25 to .3 for language models, .45 to .55 for classifiers).
+DROPOUTS = {
+    "fastai": {"language_model": dict(output=.1, hidden=.15, input=.25, embedding=.02, weight=.2),
+               "classifier": dict(output=.4, hidden=.3, input=.4, embedding=.05, weight=.5)},
+    "genomic_ulmfit": {"language_model": dict(output=.25, hidden=.1, input=.2, embedding=.02, weight=.15),
+                       "classifier": dict(output=.4, hidden=.2, input=.6, embedding=.1, weight=.5)}}
+
+
+def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[str, float]:
+    """The five dropouts of a stage ("language_model" or "classifier") times `multiplier`; 0 turns them off.
+
+    `source`: whose values, a key of `DROPOUTS`. Raises ValueError for another one, and for a multiplier that makes one of them
+    negative, or 1 and above.
+    """
+    if source not in DROPOUTS:
+        raise ValueError(f"DROPOUTS={source!r}: use one of {', '.join(DROPOUTS)}")
+    dropouts = {name: value * multiplier for name, value in DROPOUTS[source][stage].items()}
+    for name, p in dropouts.items():
+        if not 0 <= p < 1:
+            raise ValueError(f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; it must be at "
+                             f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})")
+    return dropouts
 
 
 @cache
@@ -110,9 +131,9 @@ class AWDLSTM(nn.Module):
         self.input_dropout, self.hidden_dropout, self.output_dropout = RNNDropout(), RNNDropout(), RNNDropout()
         self.set_dropouts("language_model", 0.)
 
-    def set_dropouts(self, stage: str, multiplier: float) -> None:
-        """Set the five dropouts to those of `DROPOUTS[stage]` times `multiplier`; 0 turns them off."""
-        p = {name: value * multiplier for name, value in DROPOUTS[stage].items()}
+    def set_dropouts(self, stage: str, multiplier: float, source: str = "fastai") -> None:
+        """Set the five dropouts to those of `dropouts_of(stage, multiplier, source)`."""
+        p = dropouts_of(stage, multiplier, source)
         self.embedding.dropped.embed_p, self.weight_dropout = p["embedding"], p["weight"]
         self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = p["input"], p["hidden"], p["output"]
 

@@ -1,4 +1,5 @@
 """Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
+import hashlib
 import json
 import os
 import random
@@ -15,9 +16,9 @@ from fastai.torch_core import get_model, to_device
 from fastcore.foundation import L
 
 from distributed import agreed, gathered, rank, ranks, written_by_the_first
-from records import read_table, replacing, write_table
+from records import read_table, replacing, version_range, write_table
 
-__all__ = ["Checkpoints", "once"]
+__all__ = ["Checkpoints", "FitCheckpoints", "once"]
 
 _RECORDED = ("lrs", "iters", "losses", "values")
 
@@ -31,22 +32,25 @@ class Checkpoints(Callback):
     in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
     `earlier` that of the earlier ones.
 
-    `path`: the file, one for each fit. `identity`: what must be the same for a checkpoint to be of this fit, beside what a language
-    model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors and plain values
-    only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
+    `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one that an older version began.
+
+    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a checkpoint to be of this fit,
+    beside what a language model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors
+    and plain values only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a
+    warning.
     ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several
     processes train together (`distributed.py`) the first writes and reads for all. Should another number of them go on, they do so
     from the same place, but not to the same numbers.
     """
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
-    def __init__(self, path: str | Path, every: float = 300., **identity):
-        self.path, self.every, self.identity, self.known_by = Path(path), every, identity, identity
-        self.before = self.path.with_name(f"{self.path.name}.before")
+    def __init__(self, path: str | Path, every: float = 300., version: str = "unknown", **identity):
+        self.file, self.every, self.version, self.identity, self.known_by = Path(path), every, version, identity, identity
+        self.before = self.file.with_name(f"{self.file.name}.before")
 
     def forget(self) -> None:
         """Delete the checkpoints, once what the training was for is safe."""
-        for path in (self.path, self.before, *self.path.parent.glob(f".{self.path.name}.*.tmp")):  # a kill while writing leaves the last
+        for path in (self.file, self.before, *self.file.parent.glob(f".{self.file.name}.*.tmp")):  # a kill while writing leaves the last
             path.unlink(missing_ok=True)
 
     @property
@@ -59,6 +63,7 @@ class Checkpoints(Callback):
         self.began, self.earlier, self.kept = time.monotonic(), 0., agreed(self._read() if rank() == 0 else None)
         self.written = self.began
         if self.kept:
+            self.version = version_range(self.kept.get("version", "unknown"), self.version)
             self.learn.first_epoch, self.learn.first_batch = self.kept["epoch"], self.kept["batch"]
             self.earlier, self.dls.train.epoch = self.kept["seconds"], self.kept["loader_epoch"]
             get_model(self.model).load_state_dict(self.kept["model"])
@@ -98,7 +103,7 @@ class Checkpoints(Callback):
                "random": {"python": random.getstate(), "numpy": np.random.get_state(),
                           "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}}
         content = {
-            "identity": self.known_by, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
+            "identity": self.known_by, "version": self.version, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
             "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
             "model": model.state_dict(), "optimizer": self.opt.opt.state_dict(), "processes": gathered(_plain(own)),
             "recorder": {name: getattr(recorder, name) for name in _RECORDED},
@@ -108,14 +113,14 @@ class Checkpoints(Callback):
         self.written = time.monotonic()
 
     def _replace(self, content: dict) -> None:
-        with replacing(self.path) as temporary:
+        with replacing(self.file) as temporary:
             torch.save(_plain(content), temporary)
-            if self.path.exists():
-                os.replace(self.path, self.before)
+            if self.file.exists():
+                os.replace(self.file, self.before)
 
     def _read(self) -> dict | None:
         """The newest checkpoint of this fit that can be read, if there is one."""
-        present = [path for path in (self.path, self.before) if path.exists()]
+        present = [path for path in (self.file, self.before) if path.exists()]
         for path in present:
             try:
                 kept = _load(path)
@@ -130,7 +135,7 @@ class Checkpoints(Callback):
             return None
         wanted = self.known_by | {"epochs": self.n_epoch}
         if other := sorted(name for name in found | wanted if found.get(name) != wanted.get(name)):
-            print(f"starting from the beginning: {self.path.name} is of a run with other {', '.join(other)}")
+            print(f"starting from the beginning: {self.file.name} is of a run with other {', '.join(other)}")
             return None
         return kept
 
@@ -154,6 +159,40 @@ class Checkpoints(Callback):
         torch.set_rng_state(states["torch"])
         if states["cuda"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(states["cuda"])
+
+
+class FitCheckpoints(Checkpoints):
+    """`Checkpoints` of a recipe of several fits: given to a learner (or to several in turn), it keeps each fit in its own file.
+
+    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from and does as well: the weights, the layers
+    that are frozen, the epochs and the schedule of rates. So a fit that was changed is run, and so are those that follow it, while
+    those before it are loaded. `earlier_in_all` is the time that earlier runs spent on all fits so far.
+    """
+
+    def __init__(self, folder: str | Path, every: float = 300., version: str = "unknown", **identity):
+        super().__init__(Path(folder) / "fit.ckpt", every, version, **identity)
+        self.folder, self.earlier_in_all = Path(folder), 0.
+
+    def before_fit(self):
+        self.file = self.folder / f"fit-{self._digest()[:16]}.ckpt"
+        self.before = self.file.with_name(f"{self.file.name}.before")
+        super().before_fit()
+        self.earlier_in_all += self.earlier
+
+    def forget(self) -> None:
+        """Delete the checkpoints of all fits, those of fits that were changed since too."""
+        for pattern in ("fit-*.ckpt", "fit-*.ckpt.before", ".fit-*.ckpt.*.tmp"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+
+    def _digest(self) -> str:
+        scheduler = getattr(self.learn, "param_scheduler", None)
+        rates = {name: [_plain(at(share)) for share in (0., .1, .25, .5, 1.)] for name, at in scheduler.scheds.items()} if scheduler else \
+            _plain([dict(group) for group in self.opt.hypers])
+        found = hashlib.sha256(json.dumps([self.n_epoch, self.opt.frozen_idx, rates], sort_keys=True).encode())
+        for name, tensor in get_model(self.model).state_dict().items():
+            found.update(name.encode() + tensor.cpu().numpy().tobytes())
+        return found.hexdigest()
 
 
 def once(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, dict]:

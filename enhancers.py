@@ -6,6 +6,7 @@ genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, 
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from itertools import chain
 from pathlib import Path
@@ -76,9 +77,10 @@ def read_sequences(path: str | Path) -> pd.DataFrame:
 def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labelled sequences of one species folder, and a report of what was dropped.
 
-    The table has columns `id` (`Human_positive_000012`: species, class, place in the file from zero), `sequence`
-    (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of FASTA files say
-    `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The report counts `positive` and
+    The table has columns `id` (`Human_positive_000012_1a2b3c4d`: species, class, place in the file from zero, first digits of
+    the sequence's SHA-256, so that no two versions of a file have ids in common where they differ), `sequence` (ACGT only)
+    and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of
+    FASTA files say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The report counts `positive` and
     `negative` sequences read, dropped at each step, and kept. Dropped are: other letters than ACGT; shorter than
     `min_length` bases; duplicates within a class (the first stays); the same under both labels (both go). A sequence
     and its reverse complement are the same. Warns when labels look swapped. Raises FileNotFoundError for a missing
@@ -250,7 +252,8 @@ def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
     path = files[0] if files else folder / f"{word}_samples"
     read = read_sequences(path)
     sequences = read["sequence"]
-    ids = [f"{species}_{word}_{number:06d}" for number in range(len(sequences))]
+    digests = (hashlib.sha256(sequence.encode()).hexdigest()[:8] for sequence in sequences)
+    ids = [f"{species}_{word}_{number:06d}_{digest}" for number, digest in enumerate(digests)]
     return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word], **_attributes(read["name"], path)})
 
 

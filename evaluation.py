@@ -15,10 +15,14 @@ from sklearn.metrics import (accuracy_score, average_precision_score, brier_scor
                              precision_score, recall_score)
 
 from enhancers import FOLDS, split_and_fold
-from records import ENHANCER_KEY, predictions_path, read_results, read_table, record, write_predictions, write_table
+from records import (ENHANCER_KEY, predictions_path, read_results, read_table, record, version_range, write_predictions,
+                     write_table)
 
-__all__ = ["bits_per_base", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "paired_auc_difference",
-           "read_results", "record", "record_run"]
+__all__ = ["bits_per_base", "check_same_sequences", "classification_metrics", "compare", "comparison_table", "delong_interval", "difference_text", "join_predictions",
+           "paired_auc_difference", "read_results", "record", "record_run"]
+
+
+_OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 
 
 def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
@@ -141,17 +145,40 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5) -> dic
             "brier": float(brier_score_loss(positive, probabilities)), "n_test": len(positive)}
 
 
+def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of several models over the sequences that all of them have: `id`, `label`, `fold` of the first; a column for each.
+
+    `tables` have `PREDICTION_COLUMNS`; the probabilities of the first stand in column 0, and so on. Raises ValueError when a sequence
+    of one table is another one in the next or has another label, as after an edit of the sample files, and when none is in all.
+    """
+    both = tables[0][["id", "label", "fold"]]
+    for number, table in enumerate(tables):
+        check_same_sequences(tables[0], table)
+        both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
+    if both.empty:
+        raise ValueError("the predictions have no sequence in common")
+    return both
+
+
+def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables (`id`, `label`)."""
+    sides = [table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True)) for table in (one, other)]
+    both = sides[0].merge(sides[1], on="place")
+    different = both[(both["id_x"] != both["id_y"]) | (both["label_x"] != both["label_y"])]
+    if len(different):
+        raise ValueError(f"the predictions are of other sequences, or of other labels: {len(different):,} differ, {different['id_x'].iloc[0]} and "
+                         f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again")
+
+
 def compare(predictions, reference, within_folds: bool = False) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
 
     Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
-    other, so that folds whose probabilities lie higher or lower as a whole do not matter.
+    other, so that folds whose probabilities lie higher or lower as a whole do not matter. ValueError as in `join_predictions`.
     """
     sides = [side if isinstance(side, list) else [side] for side in (predictions, reference)]
-    both = sides[0][0][["id", "label", "fold"]]
-    for number, table in enumerate(sides[0] + sides[1]):
-        both = both.merge(table[["id", "probability"]].rename(columns={"probability": number}), on="id")
-    scores = [both[number] for number in range(len(both.columns) - 3)]
+    both = join_predictions(sides[0] + sides[1])
+    scores = [both[number] for number in range(len(sides[0] + sides[1]))]
     strata = both["fold"] if within_folds else None
     return {"n": len(both), **paired_auc_difference(both["label"], scores[:len(sides[0])], scores[len(sides[0]):], strata=strata)}
 
@@ -176,8 +203,8 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
 
     `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
-    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index). Returns the rows. Rows and predictions are
-    written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index), and `version` where folds have their own. Returns the
+    rows. Rows and predictions are written together at the end, so that an interrupted run leaves none of its own among those of an older one.
 
     A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that were made with the
     same code and the same `made_with` (parameters and data, plain values): the last of them records what one run of all would have,
@@ -191,7 +218,7 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     waiting.mkdir(parents=True, exist_ok=True)
     with FileLock(waiting.with_suffix(".lock"), timeout=600):
         kept, made_with = predictions.copy(), json.loads(json.dumps({"version": identity["version"], **(made_with or {})}))
-        own = {column: identity[column] for column in ("device", "command")}
+        own = {column: effort[column][alone] if column in effort else identity[column] for column in _OWN}
         kept.attrs = {"made_with": made_with, "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own}
         write_table(waiting / f"{alone}.parquet", kept)
         others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
@@ -216,11 +243,13 @@ def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, 
 
 
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
-    """One row for each fold in `effort`, and one over several; a fold's own `device` and `command` in `effort` go before those of `identity`."""
-    columns = effort.columns.intersection(["n_train", "seconds", "device", "command"])
+    """One row for each fold in `effort`, and one over several; what a fold has of its own in `effort` goes before what `identity` says."""
+    columns = effort.columns.intersection(["n_train", "seconds", *_OWN])
     parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns]) for fold in effort.index}
     if len(parts) > 1:
         parts["oof"] = predictions, {"n_train": effort["n_train"].min(), "seconds": effort["seconds"].sum()}
+        if "version" in effort:
+            parts["oof"][1]["version"] = version_range(*effort["version"])
     return [{**identity, **own, "fold": fold, "n_train": int(own["n_train"]), "seconds": float(own["seconds"]),
              **classification_metrics(part["label"], part["probability"])} for fold, (part, own) in parts.items()]
 

@@ -64,17 +64,21 @@ def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tup
 
 
 def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
-    """Folder of the classifier with the full recipe that the notebooks have last trained on a profile, for a species.
+    """Folder of the plain ULMFiT classifier that the notebooks have last trained on a profile, for a species; a line says which that is.
 
-    Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was trained.
+    Trials with a label do not count. Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was
+    trained.
     """
-    trained = list((Path(artifacts) / "classifiers").glob(f"{recipe_name(True, True, True)}_[0-9]*/*/config.json"))
-    names = {path.parent.name.rsplit("_", 1)[0] for path in trained}
+    folder = Path(artifacts) / "classifiers"
+    trained = {path.parent: path.stat().st_mtime_ns for path in folder.glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json")}
+    names = {path.name.rsplit("_", 1)[0] for path in trained}
     species = species or ("Human" if "Human" in names else min(names, default="any species"))
     if species not in names:
-        raise FileNotFoundError(f"no classifier of {species} in {Path(artifacts) / 'classifiers'}: run a notebook `Mammals Enhancers 1` to `3` "
+        raise FileNotFoundError(f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
                                 "on this profile, or name a folder in CLASSIFIER")
-    return max((path for path in trained if path.parent.name.rsplit("_", 1)[0] == species), key=lambda path: path.stat().st_mtime_ns).parent
+    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
+    print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
+    return newest
 
 
 def _rebuild(architecture: dict, folder: Path) -> LanguageModel:

@@ -1,13 +1,18 @@
 """Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
+import gzip
 import hashlib
 import re
+import shutil
 import warnings
 from pathlib import Path
 
-__all__ = ["BUILT_IN", "ROOT", "data_files", "encoder_folder", "genome_file", "genome_files",
-           "model_name", "profile_paths", "recipe_name", "sample_files", "samples_in"]
+from files import replacing
+
+__all__ = ["BUILT_IN", "LABEL_FORM", "ROOT", "checked_label", "classifier_folder", "classifier_name", "data_files", "encoder_folder", "genome_file",
+           "genome_files", "model_name", "profile_paths", "project_path", "recipe_name", "sample_files", "samples_in"]
 
 ROOT = Path(__file__).resolve().parent
+LABEL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
 BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
 _GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
 _SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
@@ -18,7 +23,8 @@ _COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
     """Profile name or the path of a folder -> (name, data folder, artifacts folder).
 
-    The artifacts of a folder of one's own lie in `<name>-<hash of where it lies>`, so that two of one name never share any.
+    A folder of one's own in the project's `data/` is called by its name, one elsewhere `<name>-<hash of where it lies>`; artifacts always
+    bear that hash: two folders of one name never share artifacts or rows.
     Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that is called
     like a known profile: its results would pass for that profile's.
     """
@@ -31,7 +37,13 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
         raise ValueError(f'PROFILE={profile!r}: "{folder.name.lower()}" is a profile of this project. For that one write its name without a path '
                          f"(its data are in {root / 'data' / folder.name.lower()}, which may be a link); for data of your own rename the folder")
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    return folder.name, folder, root / "artifacts" / f"{folder.name}-{place}"
+    unique = f"{folder.name}-{place}"
+    return folder.name if folder.parent == (root / "data").resolve() else unique, folder, root / "artifacts" / unique
+
+
+def project_path(path: str | Path, root: Path = ROOT) -> Path:
+    """A path as a parameter gives it: relative to the project's folder, wherever the notebook lies; `~` is one's home."""
+    return root / Path(path).expanduser()
 
 
 def genome_files(data: Path) -> dict[str, list[Path]]:
@@ -98,21 +110,48 @@ def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
         warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)
 
 
-def genome_file(data: Path, species: str) -> Path:
-    """The first FASTA file of a species in `data/genomes` ("Human" and "human" are the same); without one, the first of all.
+def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
+    """The FASTA file of a species in `data/genomes`; "Human" and "human" are the same.
 
-    Raises FileNotFoundError when there are none.
+    Of a species in several files all are read: a copy of them, one after the other, is kept in the folder `lookup`, under a name that
+    changes with them. Raises FileNotFoundError where there is no genome of that species, and ValueError for several files without
+    `lookup`; both say which there are.
     """
     files = genome_files(data)
-    return next((paths for name, paths in files.items() if name.lower() == species.lower()), next(iter(files.values())))[0]
+    found = next((paths for name, paths in files.items() if name.lower() == species.lower()), None)
+    if found is None:
+        raise FileNotFoundError(f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): name a FASTA file in GENOME")
+    if len(found) == 1:
+        return found[0]
+    if lookup is None:
+        raise ValueError(f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): name one of them in GENOME")
+    return _joined(found, species, lookup)
 
 
-def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str, seed: int) -> str:
-    """Folder name of a model: no two settings share one, so a changed parameter never picks up a stale file."""
+def _joined(paths: list[Path], species: str, folder: Path) -> Path:
+    """FASTA files as one, uncompressed; made once for the same files."""
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    whole = folder / f"{species.lower()}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}.fa"
+    if not whole.exists():
+        with replacing(whole) as temporary, open(temporary, "wb") as target:
+            for path in paths:
+                with gzip.open(path) if path.suffix.lower() in (".gz", ".bgz") else open(path, "rb") as source:
+                    shutil.copyfileobj(source, target)
+                target.write(b"\n")  # a file that does not end its last line
+    return whole
+
+
+def model_name(k: int, stride: int, direction: str, output: str, contexts, scale: str, seed: int, settings: str = "", corpus: str = "") -> str:
+    """Folder name of a language model: no two settings share one, so a changed parameter never picks up a stale file.
+
+    `settings` is `settings_hash` of its parameters, `corpus` the hash of what it reads (`corpus.read_corpus`). Without them the name is
+    that of the setting, by which `encoder_folder` finds every model of it.
+    """
     if direction not in ("forward", "backward"):
         raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
-    joined = f"_contexts-{'-'.join(map(str, contexts))}" if contexts else ""
-    return f"{k}-mer_stride-{stride}_{direction}_{output}{joined}_{scale}_seed-{seed}"
+    joined = f"contexts-{'-'.join(map(str, contexts))}" if contexts else ""
+    return "_".join(filter(None, [f"{k}-mer_stride-{stride}_{direction}_{output}", joined, f"{scale}_seed-{seed}",
+                                  settings and f"settings-{settings}", corpus and f"corpus-{corpus}"]))
 
 
 def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
@@ -121,22 +160,60 @@ def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
     return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}"
 
 
+def classifier_name(recipe: str, label: str, setting: str, split: str, settings: str = "", encoder_hash: str = "") -> str:
+    """Folder name of the classifiers of a recipe, one folder for each species and fold in it.
+
+    `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of the parameters and
+    `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a pretrained one. A label says that it is one.
+    """
+    return "_".join(filter(None, [recipe, checked_label(label) and f"trial-{label}", setting, split,
+                                  settings and f"settings-{settings}", encoder_hash and f"encoder-{encoder_hash}"]))
+
+
 def checked_label(label: str) -> str:
     """The label of a trial as it stands in results and in names of files.
 
     Raises ValueError for anything but lower-case letters, digits and underscores.
     """
-    if not re.fullmatch("[a-z0-9_]*", label):
+    if label and not re.fullmatch(LABEL_FORM, label):
         raise ValueError(f"LABEL={label!r}: use lower-case letters, digits and underscores")
     return label
 
 
+def classifier_folder(artifacts: Path, recipe: str, label: str, setting: str, split: str) -> Path:
+    """Folder of the classifiers of a recipe and a trial, as `classifier_name` calls it, whatever their settings and encoder.
+
+    Of several the one that was trained last is taken, and a line says which. Raises FileNotFoundError when there is none.
+    """
+    name = classifier_name(recipe, label, setting, split)
+    return _newest(Path(artifacts) / "classifiers", name, "*/config.json",
+                   "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, OUTPUT, CONTEXTS, SCALE, SPLIT, SEED and LABEL")
+
+
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
-    """Folder of the language model to start from: `encoder` is None (this profile's), another profile, or a model's folder."""
-    if encoder and (Path(encoder) / "config.json").exists():
-        return Path(encoder)
-    folder = profile_paths(encoder or profile, root)[2] / "language_models" / name
-    if not (folder / "config.json").exists():
-        raise FileNotFoundError(f"{folder} is missing: run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, OUTPUT, "
-                                'CONTEXTS, SCALE and SEED, or name a model in ENCODER (a profile such as "pilot", or a folder)')
-    return folder
+    """Folder of the language model to start from: `encoder` is None (this profile's), another profile, or a model's folder.
+
+    `name` is `model_name` of the setting. Of several models of a setting, of other settings or another corpus, the one that was trained
+    last is taken, and a line says which; to take another, give its folder. A folder is relative to the project's.
+    """
+    if encoder and (project_path(encoder, root) / "config.json").exists():
+        return project_path(encoder, root)
+    return _newest(profile_paths(encoder or profile, root)[2] / "language_models", name, "config.json",
+                   "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, OUTPUT, CONTEXTS, SCALE and SEED, "
+                   'or name a model in ENCODER (a profile such as "pilot", or a folder)')
+
+
+def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
+    """The folder called `name`, or that and hashes, in which the newest file `proof` lies; ties are broken by name."""
+    hashes = r"(_(settings|corpus|encoder)-[0-9a-f]{8})*"
+    dates = {}
+    for path in sorted(folder.glob(f"{name}*")):
+        files = list(path.glob(proof))
+        if files and re.fullmatch(re.escape(name) + hashes, path.name):
+            dates[path] = max(file.stat().st_mtime_ns for file in files)
+    if not dates:
+        raise FileNotFoundError(f"{folder / name} is missing: {way_out}")
+    newest = max(dates, key=dates.get)
+    if len(dates) > 1:
+        print(f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: {newest.name}, trained last")
+    return newest

@@ -3,28 +3,31 @@
 import csv
 import math
 import operator
-import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
 
+from files import replacing
+from profiles import LABEL_FORM
+
 __all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY", "PREDICTION_COLUMNS",
            "PUBLISHED_COLUMNS", "code_version", "predictions_path", "select", "read_predictions", "read_published", "read_results",
-           "read_table", "record", "replacing", "write_predictions", "write_table"]
+           "read_table", "record", "replacing", "version_range", "write_predictions", "write_table"]
 
-# The key columns identify a run; they come first and order the file.
-ENHANCER_KEY = ("profile", "species", "model", "label", "k", "stride", "direction", "output", "contexts", "scale", "encoder",
-                "split", "fold", "seed")
-LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "output", "contexts", "scale", "seed")
+# The key columns identify a run; they come first and order the file. Blank `settings` and hashes: all as the notebooks' defaults, or
+# recorded before there were such columns.
+ENHANCER_KEY = ("profile", "species", "model", "trained_on", "label", "k", "stride", "direction", "output", "contexts", "scale",
+                "settings", "encoder", "encoder_hash", "split", "fold", "seed")
+LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "output", "contexts", "scale", "settings", "corpus_hash", "seed")
 ENHANCER_COLUMNS = (*ENHANCER_KEY, "n_train", "n_test", "auroc", "auroc_low", "auroc_high", "average_precision",
                     "accuracy", "precision", "recall", "specificity", "mcc", "brier", "seconds", "device", "version",
                     "command")
-LANGUAGE_MODEL_COLUMNS = (*LANGUAGE_MODEL_KEY, "bases_seen", "tokens_seen", "n_valid_tokens", "valid_loss",
+# `weights_hash`: first digits of the SHA-256 of the model's weights, which `encoder_hash` names in the rows of its classifiers.
+LANGUAGE_MODEL_COLUMNS = (*LANGUAGE_MODEL_KEY, "weights_hash", "bases_seen", "tokens_seen", "n_valid_tokens", "valid_loss",
                           "accuracy", "perplexity", "bits_per_base", "seconds", "device", "version", "command")
 PUBLISHED_COLUMNS = ("source", "species", "model", "metric", "value", "value_unrounded", "n", "note", "citation")
 PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
@@ -36,37 +39,13 @@ _FLOATS = {"auroc", "auroc_low", "auroc_high", "average_precision", "accuracy", 
            "mcc", "brier", "seconds", "valid_loss", "perplexity", "bits_per_base"}
 _NEVER_BLANK = {"profile", "species", "model", "split", "fold", "seed", "n_test", "auroc", "auroc_low", "auroc_high",
                 "bases_seen", "valid_loss", "bits_per_base", "version"}
-_FORMS = {"label": "[a-z0-9_]+", "fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
+_HASH = "[0-9a-f]{8}"
+_FORMS = {"label": LABEL_FORM, **dict.fromkeys(["settings", "encoder_hash", "corpus_hash", "weights_hash"], _HASH),
+          "fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
           "output": "bases|kmer|markov"}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well.
-
-    An error, a full disk for instance, gets a note that names `path`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
-        os.replace(temporary, path)
-    except Exception as error:
-        error.add_note(f"{path} was not written; what was there before is as it was")
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    _to_disk(path.parent)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk and not in a cache alone."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+# How a column is written in the name of a predictions file, where its value alone would not tell which column it is.
+_IN_NAMES = {"k": "k", "stride": "stride", "contexts": "contexts", "settings": "settings-", "encoder": "encoder", "encoder_hash": "weights-",
+             "trained_on": "from-", "seed": "seed"}
 
 
 def _schema(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -148,10 +127,9 @@ def record(path: str | Path, row: Mapping) -> None:
     column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by them and is
     replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each other's rows. A Markov
     reference stands among the language models with output `markov` and its order in `contexts`. ValueError, with the
-    file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file.
+    file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file. Where several
+    processes train together, have one of them record (`distributed.written_by_the_first`).
     """
-    if int(os.environ.get("RANK", 0)):
-        return  # of several processes that train together (distributed.py) the first one records
     path = Path(path)
     columns, key = _schema(path)
     if set(row) != set(columns):
@@ -250,10 +228,26 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 
 
 def predictions_path(root: str | Path, row: Mapping) -> Path:
-    """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it."""
-    named = {"k", "stride", "contexts", "encoder", "seed"}  # these would not tell by themselves what they are
-    words = [(c if c in named else "") + str(row[c]).replace(" ", "-") for c in ENHANCER_KEY if c != "fold" and not pd.isna(row[c]) and row[c] != ""]
-    return Path(root) / "results" / "predictions" / f"{'_'.join(words)}.parquet"
+    """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it.
+
+    It lies in a folder of its profile and species. The label, which a user chooses, comes last and says that it is one: no label
+    makes the file of a trial look like that of another model.
+    """
+    def word(column: str) -> str:
+        value = row.get(column)
+        return "" if value is None or pd.isna(value) or value == "" else _IN_NAMES.get(column, "") + str(value).replace(" ", "-")
+
+    words = [word(column) for column in ENHANCER_KEY if column not in ("profile", "species", "label", "fold")]
+    if row.get("label"):
+        words.append(f"trial-{row['label']}")
+    folder = Path(root) / "results" / "predictions" / str(row["profile"]) / str(row["species"])
+    return folder / f"{'_'.join(filter(None, words))}.parquet"
+
+
+def version_range(*versions: str) -> str:
+    """The code versions, oldest first, that had a part in a result, in one cell: "a", or "a..b" for the first and the last of several."""
+    seen = list(dict.fromkeys(end for version in versions for end in version.split("..")))
+    return seen[0] if len(seen) == 1 else f"{seen[0]}..{seen[-1]}"
 
 
 def code_version(root: str | Path) -> str:

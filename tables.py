@@ -8,6 +8,9 @@ Every number comes from results/enhancers.csv, results/language_models.csv or re
 """
 
 import argparse
+import hashlib
+import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -16,11 +19,12 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
-from profiles import BUILT_IN
+from profiles import profile_paths
 from records import ENHANCER_KEY, read_published, read_results, replacing, select
 
-__all__ = ["auc_table", "headline_table", "language_model_table", "on_another_species", "on_fewer_sequences", "pretraining_seconds", "setting_name",
-           "threshold_table", "update_tables"]
+__all__ = ["auc_table", "headline_table", "language_model_table", "learning_curve_rows", "lever_pairs", "members_hash", "on_another_species",
+           "on_fewer_sequences", "one_of_each", "pretraining_seconds", "setting_name", "setting_names", "threshold_table", "token_names",
+           "update_tables"]
 
 _PROFILES = ("simulated", "pilot", "full")
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
@@ -79,7 +83,8 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
             return order.index(model)
         return order.index("ensemble_ulmfit" if model.startswith("ulmfit") else "ulmfit_scratch") - 0.5
 
-    return rows.assign(rank=[rank(model) for model in rows["model"]]).sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
+    rows = rows.assign(rank=[rank(model) for model in rows["model"]], setting=setting_names(rows))
+    return rows.sort_values(["rank", *ENHANCER_KEY], na_position="first", kind="stable")
 
 
 def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
@@ -88,30 +93,127 @@ def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
 
 
 def on_another_species(rows: pd.DataFrame) -> pd.Series:
-    """Which rows are of models of another species, or of all (label from_mouse, from_all): they ask what carries over."""
-    return rows["label"].str.startswith("from_")
+    """Which rows are of models trained on another species, or on all: they ask what carries over."""
+    return rows["trained_on"] != ""
 
 
 def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
-    """Seconds of the language model that an enhancer row's classifier started from; 0 without one."""
-    setting = {key: row[key] for key in ("k", "stride", "direction", "output", "contexts", "scale", "seed")}
-    return float(select(language_models, profile=row["encoder"], **setting)["seconds"].sum()) if row["encoder"] else 0.
+    """Seconds of the language model that an enhancer row's classifier started from; 0 without one, NaN where no row has its weights.
+
+    A row that was recorded before encoders had hashes is matched by its setting.
+    """
+    if not row["encoder"]:
+        return 0.
+    if row["encoder_hash"]:
+        found = select(language_models, weights_hash=row["encoder_hash"])
+    else:
+        setting = {key: row[key] for key in ("k", "stride", "direction", "output", "contexts", "scale", "seed")}
+        found = select(language_models, profile=row["encoder"], weights_hash=None, **setting)
+    return float(found["seconds"].iloc[0]) if len(found) else math.nan
 
 
 def setting_name(row: Mapping) -> str:
-    """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default."""
+    """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default.
+
+    Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see `setting_names`.
+    """
     words = [_MODELS.get(row["model"], row["model"].replace("_", " ")),
              "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
-    parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["direction"].replace("forward", ""),
-             row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
-             row["scale"] == "paper" and "paper scale", row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
+    parts = [" ".join(filter(None, words)), row["label"].replace("_", " "), row["trained_on"] and f"trained on {row['trained_on']}",
+             row["direction"].replace("forward", ""), row["output"] == "kmer" and "output kmer", row["contexts"] and f"contexts {row['contexts']}",
+             row["scale"] not in ("", "laptop") and f"{row['scale']} scale", row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
+             row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
     return ", ".join(filter(None, parts))
+
+
+def setting_names(rows: pd.DataFrame) -> pd.Series:
+    """`setting_name` of each row; where one would stand for encoders of other weights, or ensembles of other members, hashes are added."""
+    return _told_apart(rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash"))
+
+
+def token_names(rows: pd.DataFrame) -> pd.Series:
+    """The tokens of each row ("4-mer stride 2"), blank without a network; where networks of one label differ otherwise too, in what."""
+    networks = rows[rows["scale"] != ""]
+    names = [f"{row.k}-mer stride {row.stride}" for row in networks.itertuples()]
+    told_apart = _told_apart(networks, names, ("direction", "output", "contexts", "scale", "settings"), within=[networks["label"]])
+    return told_apart.reindex(rows.index, fill_value="")
+
+
+def _told_apart(rows: pd.DataFrame, names, columns: tuple[str, ...], within: list[pd.Series] | None = None) -> pd.Series:
+    """`names` with the values of those `columns` added in which rows of one name (and one value of each of `within`) differ."""
+    names = pd.Series(list(names), rows.index, dtype=str)
+    for column in columns:
+        several = rows.groupby([names, *(within or [])])[column].transform("nunique").gt(1)
+        blank = "not recorded" if column == "encoder_hash" else "of the notebook" if column == "settings" else "none"
+        words = [f", {column.replace('_', ' ')} {value or blank}" for value in rows[column]]
+        names = names.where(~several, names + pd.Series(words, rows.index, dtype=str))
+    return names
+
+
+def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Rows of one setting for each group of equal values in the columns `by`, all its folds; the others are named in a printed line.
+
+    Of several settings one with the notebooks' own comes first, then the one whose encoder is this profile's and known by its weights.
+    """
+    identity = [column for column in ENHANCER_KEY if column not in ("fold", "split")]
+    ranked = rows.assign(**{
+        "_changed": (rows["settings"] != "").astype(int) + (rows["label"] != "") + (rows["direction"] == "backward") + (rows["output"] == "kmer"),
+        "_foreign": ~rows["encoder"].isin(["", *rows["profile"].unique()]), "_unknown": (rows["encoder"] != "") & (rows["encoder_hash"] == "")})
+    kept = []
+    for _, group in ranked.groupby(by, sort=False, dropna=False):
+        candidates = group.sort_values(["_changed", "_foreign", "_unknown", *identity], kind="stable").drop_duplicates(identity)
+        first = candidates.iloc[0]
+        kept += group.index[(group[identity].fillna(-1) == first[identity].fillna(-1)).all(axis=1)].tolist()
+        if len(candidates) > 1:
+            names = _told_apart(candidates, [setting_name(row) for row in candidates.to_dict("records")], ("encoder_hash", "scale", "seed"))
+            print(f"{first['species']}: {len(candidates)} candidates, {'; '.join(names)}. Taken: {names.iloc[0]}")
+    return rows.loc[sorted(kept, key=rows.index.get_loc)]
+
+
+def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[int, int]]:
+    """Index labels of the pairs of rows that differ in a lever alone: (with it, without it).
+
+    `with_it` and `without` name a model, or a model and the label of its trial ("ulmfit one_strand"). Both rows are of one species and
+    split and of networks of one kind: k, stride, direction, output, contexts, scale and seed. Of one label they have the same settings
+    and, where both have one, the same encoder: labels name trials with others. A model without a network stands beside every setting.
+    """
+    (model, _, label), (other, _, other_label) = (name.partition(" ") for name in (with_it, without))
+    shared = ["species", "split", "fold", "seed", "k", "stride", "direction", "output", "contexts", "scale"]
+    pairs = []
+    for a, row in rows[(rows["model"] == model) & (rows["label"] == label)].iterrows():
+        beside = rows[(rows["model"] == other) & (rows["label"] == other_label)]
+        alike = beside[shared].fillna(-1).eq(row[shared].fillna(-1)).all(axis=1)
+        if label == other_label:
+            alike &= beside["settings"] == row["settings"]
+            alike &= (beside["encoder_hash"] == row["encoder_hash"]) | (beside["encoder"] == "") | (row["encoder"] == "")
+        bare = (beside["scale"] == "") & (beside[shared[:4]] == row[shared[:4]]).all(axis=1)
+        pairs += [(a, b) for b in beside.index[alike | bare]]
+    return pairs
+
+
+def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """Rows of single folds of models that were also trained on fewer sequences, with columns `setting` (the name they share) and `n`.
+
+    `n` is the number of training sequences in tens. Of several settings `one_of_each` takes one. Other trials are left out.
+    """
+    rows = results[(results["fold"] != "oof") & (results["trained_on"] == "") & ((results["label"] == "") | on_fewer_sequences(results))]
+    bare = rows.assign(label="", settings="").to_dict("records")
+    rows = rows.assign(setting=[setting_name(row) for row in bare], n=rows["n_train"].round(-1))
+    rows = rows[rows.groupby(["species", "setting"])["label"].transform("nunique") > 1]
+    return one_of_each(rows, ["species", "setting", "split", "label"])
+
+
+def members_hash(members: pd.DataFrame) -> str:
+    """8 hex digits that stand for the models that an ensemble is made of, the same for every species: the `settings` of its row."""
+    identities = [[str(row[column]) for column in ENHANCER_KEY if column not in ("species", "fold")]
+                  for row in members.to_dict("records")]
+    return hashlib.sha256(json.dumps(sorted(identities)).encode()).hexdigest()[:8]
 
 
 def _described(rows: pd.DataFrame) -> dict[str, str]:
     """The cells that say which setting made `rows`, which differ in species alone."""
     first = rows.iloc[0]
-    return {"model": setting_name(first), "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
+    return {"model": first["setting"], "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
             "split": f"{first['split']} ({first['fold']})", "seed": str(first["seed"]),
             "commit": _joined(rows["version"])}
 
@@ -169,7 +271,7 @@ def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str
 
 def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Language models as text: published, then Markov references, then ours; compare them by bits per base."""
-    forms = {"k": "", "stride": "", "direction": "", "output": "", "contexts": "", "scale": "", "seed": "",
+    forms = {"k": "", "stride": "", "direction": "", "output": "", "contexts": "", "scale": "", "settings": "", "corpus_hash": "", "seed": "",
              "bases_seen": ",", "n_valid_tokens": ",", "valid_loss": ".4f", "accuracy": ".3f", "perplexity": ".2f",
              "bits_per_base": ".3f", "seconds": ",.0f", "version": ""}
     rows, published = results[results["profile"] == profile], _comparable(published, profile)
@@ -178,7 +280,8 @@ def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile
         texts = {c: format(row[c], form) for c, form in forms.items() if not pd.isna(row[c]) and row[c] != ""}
         table.append({"model": "Markov model" if row["output"] == "markov" else "AWD-LSTM", **texts})
     names = {"valid_loss": "loss", "version": "commit"}
-    frame = _text_frame(table, ["model", *forms])
+    used = [column for column in forms if column not in ("settings", "corpus_hash") or (rows[column] != "").any()]
+    frame = _text_frame(table, ["model", *used])
     return frame.rename(columns=lambda column: names.get(column, column.replace("_", " ")))
 
 
@@ -265,14 +368,11 @@ def update_tables(root: str | Path, check: bool = False) -> list[Path]:
 
 def _show(root: Path, profile: str) -> None:
     frames = _load(root)
-    if profile not in _profiles(frames):  # a folder: its rows bear its name
-        profile = Path(profile).expanduser().resolve().name
-    if profile in BUILT_IN and profile not in _profiles(frames):
-        print(f"no results of profile {profile} yet")  # a trained model may have been used
-        return
     if profile not in _profiles(frames):
-        raise ValueError(f"no results of profile {profile!r} in {root / 'results'}; there are results of: "
-                         f"{', '.join(_profiles(frames)) or 'none'}")
+        profile = profile_paths(profile, root)[0]  # a folder: its rows bear its name
+    if profile not in _profiles(frames):
+        print(f"no results of profile {profile} yet")  # a trained model may have been used, or data been read
+        return
     for name in [name for name in _TABLES if name != "headline"]:  # whose rows are among those of `auc`
         table, caption = _table(name, profile, frames)
         print(f"{caption}\n\n{table.to_string(index=False)}\n")

@@ -26,7 +26,7 @@ from fastai.torch_core import get_model, set_seed
 from fastcore.xtras import join_path_file
 from torch import nn
 
-from awd_lstm import AWDLSTM, DROPOUTS, PAD, Classifier, LanguageModel, NextKmerLoss, has_fast_bf16, layer_groups
+from awd_lstm import AWDLSTM, PAD, Classifier, LanguageModel, NextKmerLoss, dropouts_of, has_fast_bf16, layer_groups
 from composition import KmerLogOdds
 from distributed import DataParallel, only_one_process, rank, ranks, summed
 from genome import decode_bases, reverse_complement
@@ -38,7 +38,8 @@ __all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "sizes_of", 
            "predict_probabilities"]
 
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
-SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "paper": dict(embedding=400, hidden=1152, layers=3)}
+SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "desktop": dict(embedding=128, hidden=256, layers=3),
+          "paper": dict(embedding=400, hidden=1152, layers=3)}
 CHUNK = 1 << 16  # tokens encoded at a time; what is computed on the way then stays in a processor's cache
 
 
@@ -110,8 +111,8 @@ def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
 
 
 def default_scale() -> str:
-    """"paper" where there is a GPU, else "laptop"."""
-    return "paper" if torch.cuda.is_available() else "laptop"
+    """"desktop" where there is a GPU, else "laptop"."""
+    return "desktop" if torch.cuda.is_available() else "laptop"
 
 
 def sizes_of(scale: str) -> dict[str, int]:
@@ -413,31 +414,33 @@ def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
 
 
 def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
-                           drop_mult: float, alpha: float = 2., beta: float = 1.) -> Learner:
+                           drop_mult: float, dropouts: str = "fastai", alpha: float = 2., beta: float = 1.) -> Learner:
     """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
 
-    `drop_mult` multiplies the original's five dropouts; `alpha` and `beta` weigh the penalties on large and on jumping
-    outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit into free memory.
+    `drop_mult` multiplies the five dropouts that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the
+    penalties on large and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit
+    into free memory.
     """
     rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
     # 14 bytes a score, measured: logits, their softmax and its gradient.
     _check_memory(14 * rows * train.bptt * classes, f"{classes:,} scores for each of {rows} x {train.bptt} tokens",
                   'a smaller K or STRIDE, fewer rows, a smaller BPTT or OUTPUT="bases"')
-    model.encoder.set_dropouts("language_model", drop_mult)
+    model.encoder.set_dropouts("language_model", drop_mult, dropouts)
     loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
     metrics = [TokenMetric("bits_per_base", _bits, loss), TokenMetric("accuracy", _correct, loss)]
     return _learner(model, train, valid, loss, metrics, rnn_cbs(alpha, beta))
 
 
 def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceLoader, *, drop_mult: float,
-                       composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
+                       dropouts: str = "fastai", composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
     """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
 
-    With `composition` the classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
+    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the
+    log-odds that this model gives; the loaders must then serve log-odds.
     """
     only_one_process("training a classifier")
-    encoder.set_dropouts("classifier", drop_mult)
-    model = new_classifier(encoder, composition, dropout=DROPOUTS["classifier"]["output"] * drop_mult)
+    encoder.set_dropouts("classifier", drop_mult, dropouts)
+    model = new_classifier(encoder, composition, dropout=dropouts_of("classifier", drop_mult, dropouts)["output"])
     return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
 
 

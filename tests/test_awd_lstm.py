@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fastai.text.models.awdlstm import AWD_LSTM
+from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_lm_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -203,11 +203,26 @@ def test_output_dropout_spares_the_raw_output():
 
 
 @pytest.mark.parametrize("stage", ["language_model", "classifier"])
-def test_set_dropouts_multiplies_the_originals(stage):
+@pytest.mark.parametrize("source", ["fastai", "genomic_ulmfit"])
+def test_set_dropouts_multiplies_those_that_are_named(stage, source):
     encoder = make_encoder()
-    encoder.set_dropouts(stage, .5)
+    encoder.set_dropouts(stage, .5, source)
     for place, (path, attribute) in DROPOUT_PLACES.items():
-        assert getattr(encoder.get_submodule(path), attribute) == pytest.approx(.5 * DROPOUTS[stage][place])
+        assert getattr(encoder.get_submodule(path), attribute) == pytest.approx(.5 * DROPOUTS[source][stage][place])
+
+
+def test_dropouts_called_fastai_are_those_of_its_text_models():
+    """fastai still has the defaults of its version 1, under its own names."""
+    for stage, config in (("language_model", awd_lstm_lm_config), ("classifier", awd_lstm_clas_config)):
+        assert DROPOUTS["fastai"][stage] == {name: config[f"{'embed' if name == 'embedding' else name}_p"] for name in DROPOUTS["fastai"][stage]}
+
+
+@pytest.mark.parametrize("arguments, message", [(("classifier", .5, "mine"), "use one of fastai, genomic_ulmfit"),
+                                                (("classifier", 2.), "weight dropout of a classifier would be 1;"),
+                                                (("language_model", -.1), "would be -")])
+def test_dropouts_that_are_none_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_encoder().set_dropouts(*arguments)
 
 
 def test_weight_dropout_is_dropconnect_on_the_recurrent_weights():

@@ -76,6 +76,21 @@ def test_a_run_interrupted_many_times_ends_as_if_it_had_not_been(tmp_path, unint
     assert last.seconds > 0 and (every or last.seconds > seconds - .5)
 
 
+def test_a_run_that_a_newer_version_ends_bears_both_versions(tmp_path):
+    path, versions = tmp_path / "run.ckpt", []
+    for version, stop in (("a", [Stop(2)]), ("b", [Stop(2)]), ("c", [])):
+        keeper = Checkpoints(path, every=0, version=version)
+        try:
+            fit(language_model(), keeper, *stop)
+        except KeyboardInterrupt:
+            pass
+        versions.append(keeper.version)
+    assert versions == ["a", "a..b", "a..c"]
+    keeper.forget()
+    fit(language_model(), again := Checkpoints(path, version="c"), epochs=1)
+    assert again.version == "c"
+
+
 @pytest.mark.parametrize("done", ["part", "all"])
 def test_the_table_of_epochs_shows_what_was_done_before(tmp_path, uninterrupted, capsys, done):
     path = tmp_path / "run.ckpt"

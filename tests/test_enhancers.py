@@ -1,6 +1,7 @@
 """Sample files to tables with splits: what is read, what is dropped, what is refused, and how it is split."""
 
 import gzip
+import hashlib
 import warnings
 from collections import Counter
 
@@ -134,7 +135,7 @@ def naive_selection(positives, negatives, min_length):
         for i, sequence in enumerate(own):
             repeated = any(same(sequence, earlier) for earlier in own[:i])
             if usable(sequence) and not repeated and not any(same(sequence, theirs) for theirs in other):
-                kept.append((f"Cat_{word}_{i:06d}", sequence))
+                kept.append((f"Cat_{word}_{i:06d}_{hashlib.sha256(sequence.encode()).hexdigest()[:8]}", sequence))
     return kept
 
 
@@ -159,14 +160,21 @@ def test_drops_agree_with_naive_selection(tmp_path, positives, negatives, min_le
     assert report.loc["kept"].sum() == len(table)
 
 
+def test_after_an_edit_of_a_file_no_id_stands_for_another_sequence(tmp_path):
+    """Comparisons join on ids."""
+    positive, negative = (random_sequences(4, 60, seed) for seed in (1, 2))
+    before, _ = read_species(write_species(tmp_path / "one/Cat", positive, negative), min_length=20)
+    after, _ = read_species(write_species(tmp_path / "two/Cat", positive[1:], negative), min_length=20)
+    both = before.merge(after, on="id")
+    assert len(both) == 4 and both.sequence_x.equals(both.sequence_y)
+
+
 def test_report_counts_each_reason(tmp_path):
     a, b, c, d, e, f = random_sequences(6, 60, 0)
     folder = write_species(tmp_path / "Cat", [a, b, b, c, a[:10], "N" + b], [d, e.lower(), f, reverse_complement(d), c])
     table, report = read_species(folder, min_length=20)
-    assert table["id"].tolist() == [
-        "Cat_positive_000000", "Cat_positive_000001",
-        "Cat_negative_000000", "Cat_negative_000001", "Cat_negative_000002",
-    ]
+    places = ["Cat_positive_000000", "Cat_positive_000001", "Cat_negative_000000", "Cat_negative_000001", "Cat_negative_000002"]
+    assert table["id"].tolist() == [f"{place}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for place, s in zip(places, [a, b, d, e, f])]
     assert table["sequence"].tolist() == [a, b, d, e, f]
     assert table.columns.tolist() == ["id", "sequence", "label"]
     assert report.to_dict("index") == {

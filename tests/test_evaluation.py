@@ -1,5 +1,6 @@
 """Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap; comparisons, and what a run leaves behind."""
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -212,6 +213,27 @@ def test_predictions_are_compared_over_the_sequences_that_both_have():
     assert "AUC minus the other's" in shown and f"{expected['difference']:+.4f}" in shown
 
 
+def predictions_of(sequences, labels, seed):
+    ids = [f"Cat_positive_{i:06d}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for i, s in enumerate(sequences)]
+    return pd.DataFrame({"id": ids, "label": labels, "fold": "0", "probability": np.random.default_rng(seed).random(len(ids))})
+
+
+def test_predictions_of_other_sequences_or_labels_are_refused_not_paired():
+    """A sample file lost its first line between two runs."""
+    sequences, labels = [f"{i}" for i in range(40)], np.arange(40) % 2
+    one = predictions_of(sequences, labels, 0)
+    assert ev.compare(one, predictions_of(sequences, labels, 1))["n"] == 40
+    assert ev.compare(one, predictions_of(sequences, labels, 1).iloc[20:])["n"] == 20
+    with pytest.raises(ValueError, match="39 differ, Cat_positive_000000_.*sample files edited"):
+        ev.compare(one, predictions_of(sequences[1:], labels[:-1], 1))
+    with pytest.raises(ValueError, match="other labels: 40 differ"):
+        ev.compare(one, predictions_of(sequences, 1 - labels, 1))
+    with pytest.raises(ValueError, match="40 differ"):  # ids from before they carried their content
+        ev.compare(one, one.assign(id=one.id.str[:-9]))
+    with pytest.raises(ValueError, match="no sequence in common"):
+        ev.compare(one, one.assign(id="Dog" + one.id))
+
+
 def scored(fold, n, seed):
     rng = np.random.default_rng(seed)
     return pd.DataFrame({"id": [f"{fold}-{i}" for i in range(n)], "label": np.arange(n) % 2, "fold": str(fold), "probability": rng.random(n)})
@@ -260,7 +282,15 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
     assert last.to_dict("records") == whole[whole.fold.isin([3, "oof"])].to_dict("records")
     for path in (Path("results/enhancers.csv"), records.predictions_path(Path(), whole.iloc[0])):
         assert (apart / path).read_bytes() == (one / path).read_bytes()
-    assert not list(apart.glob("results/predictions/*.folds"))
+    assert not list(apart.glob("results/predictions/**/*.folds"))
+
+
+def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
+    identity = dict(profile="pilot", species="Human", model="gc", split="folds", seed=0, device="cpu", version="b", command="c")
+    effort = pd.DataFrame({"n_train": 9, "seconds": 1.0, "version": ["a", "a..b", "b"]}, index=[0, 1, 2])
+    ev.record_run(tmp_path, identity, pd.concat([scored(fold, 30, fold) for fold in range(3)]), effort)
+    kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").version
+    assert kept.to_dict() == {"0": "a", "1": "a..b", "2": "b", "oof": "a..b"}
 
 
 def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):

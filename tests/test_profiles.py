@@ -1,14 +1,15 @@
 """profiles.py: the folders and names that every notebook relies on."""
 
+import gzip
 import itertools
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from profiles import (
-    checked_label, data_files, encoder_folder, genome_files, model_name, profile_paths, recipe_name, sample_files,
-)
+from profiles import (checked_label, classifier_folder, classifier_name, data_files, encoder_folder, genome_file, genome_files, model_name,
+                      profile_paths, recipe_name, sample_files)
 
 
 @pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
@@ -21,8 +22,8 @@ def test_a_folder_is_a_profile(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     expected = profile_paths(str(folder), tmp_path)
     name, data, artifacts = expected
-    assert (name, data, artifacts.parent) == ("cats", folder.resolve(), tmp_path / "artifacts")
-    assert re.fullmatch("cats-[0-9a-f]{8}", artifacts.name)
+    assert (name, data, artifacts.parent) == (artifacts.name, folder.resolve(), tmp_path / "artifacts")
+    assert re.fullmatch("cats-[0-9a-f]{8}", name)
     monkeypatch.chdir(folder.parent)
     assert profile_paths("cats", tmp_path) == expected
     monkeypatch.setenv("HOME", str(folder.parent))
@@ -31,12 +32,13 @@ def test_a_folder_is_a_profile(tmp_path, monkeypatch):
     assert profile_paths(str(tmp_path / "link"), tmp_path) == expected
 
 
-def test_two_folders_of_one_name_share_no_artifacts(tmp_path):
-    folders = [tmp_path / place / "cats" for place in ("one", "two")]
+def test_two_folders_of_one_name_share_neither_artifacts_nor_rows(tmp_path):
+    folders = [tmp_path / place / "cats" for place in ("one", "two", "data", "data/more")]
     for folder in folders:
         folder.mkdir(parents=True)
-    (name, _, first), (same, _, second) = (profile_paths(str(folder), tmp_path) for folder in folders)
-    assert name == same == "cats" and first != second
+    names, _, artifacts = zip(*(profile_paths(str(folder), tmp_path) for folder in folders))
+    assert len(set(names)) == len(set(artifacts)) == 4
+    assert names[2] == "cats", "a name that is the same on every machine"
 
 
 @pytest.mark.parametrize("name", ["simulated", "pilot", "full", "Pilot"])
@@ -111,9 +113,36 @@ def test_a_profile_without_genomes_says_how_to_get_them(tmp_path, make):
         genome_files(tmp_path)
 
 
+def profile_with(folder, **contents):
+    (folder / "genomes").mkdir()
+    for name, content in contents.items():
+        (folder / "genomes" / name.replace("__", ".")).write_bytes(content)
+    return folder
+
+
+def test_the_genome_of_a_species_is_never_that_of_another(tmp_path):
+    data = profile_with(tmp_path, dog__fa=b">d\nA\n", human__fa=b">h\nC\n")
+    assert genome_file(data, "Human") == data / "genomes/human.fa"
+    with pytest.raises(FileNotFoundError, match=r"no genome of Cat \(there: dog, human\).*GENOME"):
+        genome_file(data, "Cat")
+
+
+def test_all_files_of_a_species_are_read(tmp_path):
+    data = profile_with(tmp_path, cat__1__fa=b">a\nAC", cat__2__fa__gz=gzip.compress(b">b\nGT\n"))
+    with pytest.raises(ValueError, match=r"cat.1.fa, cat.2.fa.gz.*GENOME"):
+        genome_file(data, "cat")
+    whole = genome_file(data, "Cat", tmp_path / "lookup")
+    assert whole.read_bytes().split() == [b">a", b"AC", b">b", b"GT"]
+    assert genome_file(data, "cat", tmp_path / "lookup") == whole
+    (data / "genomes/cat.1.fa").write_bytes(b">a\nCCC\n")
+    changed = genome_file(data, "cat", tmp_path / "lookup")
+    assert changed != whole and changed.read_bytes().split()[1] == b"CCC"
+
+
 def test_no_two_settings_share_a_model_name():
-    contexts = [(), (6,), (6, 8), (68,)]
-    settings = list(itertools.product([3, 4, 12], [1, 2, 3], ["forward", "backward"], ["bases", "kmer"], contexts, ["laptop", "paper"], [0, 1]))
+    contexts, hashes = [(), (6,), (6, 8), (68,)], ["", "0a0a0a0a", "0b0b0b0b"]
+    settings = list(itertools.product([3, 12], [1, 2], ["forward", "backward"], ["bases", "kmer"], contexts, ["laptop", "paper"], [0, 1],
+                                      hashes, hashes))
     names = {model_name(*setting) for setting in settings}
     assert len(names) == len(settings)
     assert all(Path(name).name == name and " " not in name for name in names)
@@ -125,9 +154,10 @@ def test_an_unknown_direction_is_refused():
         model_name(4, 2, "reverse", "bases", (), "laptop", 0)
 
 
-def make_model(folder: Path) -> Path:
+def make_model(folder: Path, trained_at: int = 0) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").touch()
+    os.utime(folder / "config.json", (trained_at, trained_at))
     return folder
 
 
@@ -144,6 +174,30 @@ def test_a_missing_encoder_says_which_notebook_makes_it(tmp_path):
     for encoder, profile in ((None, "pilot"), ("pilot", "full")):
         with pytest.raises(FileNotFoundError, match=r"pilot.language_models.name is missing: run the notebook"):
             encoder_folder(encoder, profile, "name", tmp_path)
+
+
+def test_of_several_models_of_a_setting_the_last_is_taken_and_said(tmp_path, capsys):
+    models = tmp_path / "artifacts" / "pilot" / "language_models"
+    first = make_model(models / "name_settings-00000001_corpus-00000001", 100)
+    make_model(models / "name_contexts-6_settings-00000001", 900)  # another setting
+    assert encoder_folder(None, "pilot", "name", tmp_path) == first
+    assert not capsys.readouterr().out
+    second = make_model(models / "name_corpus-00000002", 200)
+    assert encoder_folder(None, "pilot", "name", tmp_path) == second
+    assert capsys.readouterr().out == f"2 models of this setting: {second.name}, {first.name}; taken: {second.name}, trained last\n"
+    assert encoder_folder(f"artifacts/pilot/language_models/{first.name}", "pilot", "name", tmp_path) == first
+
+
+def test_classifiers_are_found_whatever_their_settings_but_never_those_of_a_trial(tmp_path):
+    setting = model_name(4, 2, "forward", "bases", [], "laptop", 0)
+    names = {classifier_name("ulmfit", "", setting, "folds", "", "0a0a0a0a"): 100, classifier_name("ulmfit", "kmers", setting, "folds"): 300,
+             classifier_name("ulmfit_kmers", "", setting, "folds"): 200}
+    for name, time in names.items():
+        make_model(tmp_path / "classifiers" / name / "Human_0", time)
+    found = [classifier_folder(tmp_path, *wanted, setting, "folds").name for wanted in (("ulmfit", ""), ("ulmfit", "kmers"), ("ulmfit_kmers", ""))]
+    assert found == list(names)
+    with pytest.raises(FileNotFoundError, match="ulmfit_trial-other_4-mer.*is missing: run `Mammals Enhancers 1`"):
+        classifier_folder(tmp_path, "ulmfit", "other", setting, "folds")
 
 
 def test_every_recipe_has_its_own_name():

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import records
 from rows import enhancer_row, gc_row, language_model_row
@@ -34,7 +36,7 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
     for row in reversed(rows[:3]):
         records.record(path, row)
     assert path.read_bytes() == before
-    assert b",gc,,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
+    assert b",gc,,,,,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
 
 
 def test_language_models_differ_by_output_and_contexts(tmp_path):
@@ -132,6 +134,24 @@ def test_predictions_round_trip_and_refusals(tmp_path):
                 frame.drop(columns="fold")]:
         with pytest.raises(ValueError, match="gc.parquet"):
             records.write_predictions(path, bad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.fixed_dictionaries({
+    "profile": st.sampled_from(["a", "a_b"]), "species": st.sampled_from(["C", "b_C"]),
+    "model": st.sampled_from(["ulmfit", "ulmfit_kmers", "ulmfit_scratch"]), "trained_on": st.sampled_from(["", "Mouse"]),
+    "label": st.sampled_from(["", "kmers", "scratch", "from_mouse", "settings_0a0a0a0a", "seed0"]), "settings": st.sampled_from(["", "0a0a0a0a"]),
+    "encoder_hash": st.sampled_from(["", "0a0a0a0a"]), "k": st.sampled_from([3, None]), "seed": st.sampled_from([0, 1])}), min_size=2, max_size=30))
+def test_two_runs_never_share_a_predictions_file(rows):
+    """Nor does a label make one model look like another."""
+    paths = {tuple(row[name] for name in sorted(row)): records.predictions_path("", enhancer_row(**row)) for row in rows}
+    assert len(set(paths.values())) == len(paths)
+
+
+def test_a_result_of_several_versions_names_the_first_and_the_last():
+    assert records.version_range("a") == records.version_range("a", "a") == "a"
+    assert records.version_range("a", "b") == records.version_range("a..b", "b") == "a..b"
+    assert records.version_range("a", "b-dirty", "c") == records.version_range("a..b-dirty", "c") == "a..c"
 
 
 def test_code_version_is_dirty_for_code_only(tmp_path):

@@ -11,7 +11,7 @@ from evaluation import delong_interval
 from genome import encode_bases
 from models import load_classifier, load_language_model, newest_classifier, save_model
 from naive import random_sequences
-from records import read_predictions
+from records import predictions_path, read_predictions
 from scoring import Scorer
 from tiny import tiny_scorer
 from utils import KmerTokenizer, new_language_model
@@ -46,8 +46,7 @@ def test_a_shipped_classifier_does_what_its_card_says(folder):
     p = scorer.probabilities([encode_bases(s) for s in [*random_sequences(2, 500, 0, gc=.35), *random_sequences(2, 500, 1, gc=.6)]])
     assert ((p > 0) & (p < 1)).all() and p[:2].max() < p[2:].min()  # the strongest clue of this task
     shown = scorer.config["test"]
-    path, = (ROOT / "results/predictions").glob(f"pilot_Human_ulmfit_kmers_k{scorer.tokenizer.k}_*_folds_seed0.parquet")
-    stored = read_predictions(path)
+    stored = read_predictions(predictions_path(ROOT, scorer.config))
     stored = stored[stored.fold == str(scorer.config["fold"])]
     assert shown["n_test"] == len(stored)
     expected = delong_interval(stored.label, stored.probability)
@@ -93,16 +92,17 @@ def test_weights_of_another_architecture_do_not_slip_in(tmp_path):
             load_classifier(tmp_path)
 
 
-def test_the_newest_classifier_of_a_species_is_found(tmp_path):
+def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
-    folders = ["ulmfit_kmers_3-mer_old/Dog_test", "ulmfit_kmers_4-mer_new/Dog_test", "ulmfit_kmers_trial_4-mer/Dog_test",
-               "ulmfit_scratch_4-mer/Cat_test"]
+    folders = ["ulmfit_3-mer_old/Dog_test", "ulmfit_4-mer_new/Dog_test", "ulmfit_trial-a_4-mer/Dog_test",
+               "ulmfit_kmers_4-mer/Dog_test", "ulmfit_scratch_4-mer/Cat_test"]
     for folder in folders:
         save_model(tmp_path / "classifiers" / folder, scorer.model)
     assert newest_classifier(tmp_path) == newest_classifier(tmp_path, "Dog") == tmp_path / "classifiers" / folders[1]
-    save_model(tmp_path / "classifiers/ulmfit_kmers_4-mer_new/Human_4", scorer.model)
+    save_model(tmp_path / "classifiers/ulmfit_4-mer_new/Human_4", scorer.model)
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")
+    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_4-mer_new/Human_4, the one trained last of 3"

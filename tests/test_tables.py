@@ -174,10 +174,106 @@ def test_show_prints_the_tables_of_a_profile(project, capsys):
     assert tables.main(["--root", str(project), "show", "pilot"]) == 0
     output = capsys.readouterr().out
     assert "0.734 (0.800–0.820)" in output and "Markov model" in output
-    assert tables.main(["--root", str(project), "show", "/somewhere/pilot/"]) == 0  # `make run PROFILE=<a folder>`: rows bear its name
-    assert capsys.readouterr().out == output
-    with pytest.raises(SystemExit, match="no results of profile 'mine'"):
-        tables.main(["--root", str(project), "show", "mine"])
+    mine = project / "data/mine"
+    mine.mkdir(parents=True)
+    assert tables.main(["--root", str(project), "show", str(mine)]) == 0  # an empty folder, or one of which nothing was trained
+    assert capsys.readouterr().out == "no results of profile mine yet\n"
+    record(project / "results/enhancers.csv", gc_row(profile="mine", auroc=.777))
+    assert tables.main(["--root", str(project), "show", str(mine)]) == 0
+    assert "0.777 (0.800–0.820)" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="PROFILE='nobodys'"):
+        tables.main(["--root", str(project), "show", "nobodys"])
+
+
+# ---- which rows are compared with which ----
+
+def results_of(tmp_path, *rows):
+    for row in rows:
+        record(tmp_path / "enhancers.csv", row)
+    return read_results(tmp_path / "enhancers.csv")
+
+
+def test_a_label_hides_no_model_and_makes_none_look_like_another(project):
+    results = project / "results/enhancers.csv"
+    for row in [enhancer_row(label="from_scratch", auroc=.811), enhancer_row(label="from_mouse", auroc=.822), enhancer_row(label="kmers", auroc=.833),
+                enhancer_row(model="ulmfit_kmers", auroc=.844), enhancer_row(trained_on="Mouse", auroc=.555)]:
+        record(results, row)
+    table = tables.auc_table(*frames(project), "pilot").set_index("Human").model
+    for auc, name in {"0.811": "ULMFiT 5-mer stride 2, from scratch", "0.822": "ULMFiT 5-mer stride 2, from mouse",
+                      "0.833": "ULMFiT 5-mer stride 2, kmers", "0.844": "ULMFiT from k-mer log-odds 5-mer stride 2"}.items():
+        assert table[f"{auc} (0.800–0.820)"] == f"{name}, contexts 3 6 9"
+    assert not table.index.str.startswith("0.555").any(), "what carries over from another species is another question"
+
+
+def test_settings_and_encoders_are_told_apart_where_they_differ(tmp_path):
+    rows = results_of(tmp_path, enhancer_row(contexts=""), enhancer_row(contexts="", settings="0a0a0a0a"),
+                      enhancer_row(contexts="", settings="0a0a0a0a", encoder_hash="0b0b0b0b"), enhancer_row(contexts="", scale="desktop"))
+    assert tables.setting_names(rows).tolist() == [
+        "ULMFiT 5-mer stride 2, desktop scale", "ULMFiT 5-mer stride 2", "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash not recorded",
+        "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash 0b0b0b0b"]
+    names = ["5-mer stride 2, scale laptop, settings of the notebook", *["5-mer stride 2, scale laptop, settings 0a0a0a0a"] * 2]
+    assert tables.token_names(rows).tolist() == ["5-mer stride 2, scale desktop", *names]
+    assert tables.token_names(rows.iloc[2:]).unique().tolist() == ["5-mer stride 2"]
+    trial = results_of(tmp_path, gc_row(), enhancer_row(label="trial", settings="0f0f0f0f", contexts=""))
+    assert set(tables.token_names(trial)) == {"", "5-mer stride 2", *names, "5-mer stride 2, scale desktop"}
+
+
+def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
+    new = {"contexts": "6 8", "encoder_hash": "0a0a0a0a"}
+    scratch = {"model": "ulmfit_scratch", "encoder": "", "contexts": "6 8"}
+    rows = results_of(
+        tmp_path, enhancer_row(**new), enhancer_row(contexts=""), enhancer_row(**new, scale="paper"), enhancer_row(**new, settings="0c0c0c0c"),
+        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1),
+        enhancer_row(**scratch, species="Dog"),
+        enhancer_row(**new, label="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
+        enhancer_row(model="ulmfit_no_finetuning", **new), enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}))
+
+    def found(with_it, without):
+        columns = ["contexts", "scale", "settings", "encoder_hash"]
+        return [tuple(rows.loc[i, columns]) for pair in tables.lever_pairs(rows, with_it, without) for i in pair]
+
+    main = ("6 8", "laptop", "", "0a0a0a0a")
+    assert found("ulmfit", "ulmfit_scratch") == [main, ("6 8", "laptop", "", "")]
+    assert found("ulmfit", "ulmfit one_strand") == [main, ("6 8", "laptop", "0d0d0d0d", "0a0a0a0a")] + [
+        ("6 8", "laptop", "0c0c0c0c", "0a0a0a0a"), ("6 8", "laptop", "0d0d0d0d", "0a0a0a0a")]
+    assert found("ulmfit", "ulmfit_no_finetuning") == [main, main]
+    assert len(tables.lever_pairs(rows, "ulmfit", "gc")) == 4 and len(tables.lever_pairs(rows, "gc", "gc")) == 2
+
+
+def test_of_several_candidates_one_is_taken_and_all_are_named(tmp_path, capsys):
+    rows = results_of(tmp_path, *(enhancer_row(fold=fold, **changes) for fold in ("oof", 0) for changes in (
+        {}, {"encoder_hash": "0a0a0a0a"}, {"encoder_hash": "0b0b0b0b", "settings": "0c0c0c0c"}, {"k": 3, "stride": 1})))
+    kept = tables.one_of_each(rows, ["species", "model", "k", "stride"])
+    assert kept[["k", "fold", "encoder_hash", "settings"]].to_numpy().tolist() == [
+        [3, "oof", "", ""], [3, "0", "", ""], [5, "oof", "0a0a0a0a", ""], [5, "0", "0a0a0a0a", ""]]
+    said, = capsys.readouterr().out.splitlines()
+    assert said.startswith("Human: 3 candidates, ") and said.endswith("Taken: ULMFiT 5-mer stride 2, contexts 3 6 9, encoder hash 0a0a0a0a")
+    assert "not recorded" in said and "settings 0c0c0c0c" in said
+    tables.one_of_each(kept, ["species", "model", "k", "stride"])
+    assert not capsys.readouterr().out
+
+
+def test_a_learning_curve_holds_one_recipe_at_several_sizes(tmp_path, capsys):
+    rows = results_of(tmp_path, *(enhancer_row(fold=fold, **changes) for fold in (0, 1) for changes in (
+        {}, {"settings": "0a0a0a0a"}, {"label": "n300", "n_train": 300, "settings": "0b0b0b0b"}, {"label": "trial"}, {"trained_on": "Mouse"})))
+    curve = tables.learning_curve_rows(rows)
+    assert curve[["n", "settings"]].drop_duplicates().to_numpy().tolist() == [[5560, ""], [300, "0b0b0b0b"]] and len(curve) == 4
+    assert curve.setting.nunique() == 1 and "Taken: ULMFiT 5-mer stride 2" in capsys.readouterr().out
+
+
+def test_pretraining_is_that_of_the_encoder_itself_or_unknown():
+    rows = [language_model_row(seconds=100.), language_model_row(settings="0a0a0a0a", weights_hash="0b0b0b0b", seconds=200.),
+            language_model_row(settings="0a0a0a0a", corpus_hash="0d0d0d0d", weights_hash="0c0c0c0c", seconds=300.)]
+    models = pd.DataFrame(rows)
+    seconds = [tables.pretraining_seconds(enhancer_row(**changes), models) for changes in (
+        {}, {"encoder_hash": "0b0b0b0b"}, {"encoder_hash": "0c0c0c0c"}, {"encoder": ""}, {"encoder_hash": "0f0f0f0f"}, {"seed": 7})]
+    assert seconds[:4] == [100, 200, 300, 0] and all(map(math.isnan, seconds[4:]))
+
+
+def test_an_ensemble_is_known_by_its_members(tmp_path):
+    rows = results_of(tmp_path, enhancer_row(), enhancer_row(k=3), enhancer_row(k=3, encoder_hash="0a0a0a0a"))
+    hashes = [tables.members_hash(rows.iloc[chosen]) for chosen in ([0, 1], [1, 0], [0, 2], [1, 2])]
+    assert hashes[0] == hashes[1] and len(set(hashes)) == 3
 
 
 def test_published_figures_agree_with_their_unrounded_values():

@@ -564,14 +564,14 @@ def test_run_facts_say_what_numbers_depend_on(capsys, monkeypatch):
     assert run_facts("pilot", "laptop", 7)["command"] == "in Jupyter"
 
 
-@pytest.mark.parametrize("gpu, scale", [(True, "paper"), (False, "laptop")])
+@pytest.mark.parametrize("gpu, scale", [(True, "desktop"), (False, "laptop")])
 def test_default_scale_follows_the_hardware(monkeypatch, gpu, scale):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert default_scale() == scale and sizes_of(scale) == SCALES[scale] and SCALES[scale]["layers"] == 3
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match="SCALE='huge': use one of laptop, paper"):
+    with pytest.raises(ValueError, match="SCALE='huge': use one of laptop, desktop, paper"):
         sizes_of("huge")
 
 
@@ -654,11 +654,11 @@ def test_a_classifier_learns_and_one_seed_trains_one_classifier():
 
 def test_drop_mult_multiplies_the_dropouts_of_either_stage():
     model = train_language_model(epochs=0)[0].model
-    assert model.encoder.weight_dropout == pytest.approx(.3 * DROPOUTS["language_model"]["weight"])
+    assert model.encoder.weight_dropout == pytest.approx(.3 * DROPOUTS["fastai"]["language_model"]["weight"])
     classifier = enhancer_learner(drop_mult=.5)[0].model
-    assert classifier.encoder.weight_dropout == pytest.approx(.5 * DROPOUTS["classifier"]["weight"])
+    assert classifier.encoder.weight_dropout == pytest.approx(.5 * DROPOUTS["fastai"]["classifier"]["weight"])
     dropouts = [m.p for m in classifier.head.modules() if isinstance(m, torch.nn.Dropout)]
-    assert dropouts[0] == pytest.approx(.5 * DROPOUTS["classifier"]["output"])
+    assert dropouts[0] == pytest.approx(.5 * DROPOUTS["fastai"]["classifier"]["output"])
 
 
 @pytest.mark.parametrize("frozen_to, trained", [(-1, [3]), (-2, [2, 3]), (0, [0, 1, 2, 3])])

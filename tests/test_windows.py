@@ -371,7 +371,7 @@ def test_real_sequences_lie_where_the_benchmark_says_letter_by_letter():
     marked = table.dropna(subset="region")
     assert len(table) == 6_948 and len(marked) == 98
     for row in marked.itertuples():
-        first = max((int(start) for start in pieces if int(start) <= row.start))
+        first = max(int(start) for start in pieces if int(start) <= row.start)
         text = pieces[str(first)][row.start - first:row.end - first]
         assert row.sequence == (text if row.strand == "+" else decode_bases(reverse_complement(encode_bases(text))))
     external, _ = read_species(MAMMALS / "external/Human", 30)

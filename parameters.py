@@ -1,0 +1,90 @@
+"""The parameters of a notebook: what they are, what a run changed, and what of them is part of a model's identity."""
+import hashlib
+import json
+from collections.abc import Mapping
+
+__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "baseline_hash", "changed_parameters", "changed_settings", "classifier_hash",
+           "collect_parameters", "language_model_hash", "settings_hash"]
+
+# The settings of each family of models that change its numbers and have no column of their own in results/, with the notebooks'
+# defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
+LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": .1, "ROWS": 32, "BPTT": 256}
+# KMERS and GAPPED_SPANS are those of a start from k-mer log-odds; plain ULMFiT, where both are [], has another name in `model`.
+CLASSIFIER = {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12], "KMERS_C": .15, "LM_EPOCHS": 1, "LM_LR": 3e-3,
+              "LM_DROP_MULT": .3, "STAGE_EPOCHS": [1, 1, 1, 3], "STAGE_LRS": [2e-2, 1e-2, 1e-2, 8e-3], "LAYER_RATIO": 2.6,
+              "DROP_MULT": .2, "DROPOUTS": "fastai", "BATCH_SIZE": 64, "RC_TRAIN": True, "RC_PREDICT": True, "N_TRAIN": None, "OVERRIDES": {}}
+BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
+    "gc": {"N_TRAIN": None},
+    "composition": {"N_TRAIN": None},
+    "kmer_logistic": {"C": 1., "N_TRAIN": None},
+    "multi_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "KMERS_C": .3, "N_TRAIN": None},
+    "gapped_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12], "GAPPED_C": .15, "N_TRAIN": None},
+    "kmer_boosting": {"N_TRAIN": None},
+    "cohn_cnn": {"CNN_EPOCHS": 100, "N_TRAIN": None},
+    "cohn_cnn_both_strands": {"CNN_EPOCHS": 100, "N_TRAIN": None}}
+_KMER_START = ("KMERS", "GAPPED_SPANS", "KMERS_C")
+_PLAIN = (int, float, str, bool, type(None), list, dict)
+
+
+def collect_parameters(namespace: Mapping) -> dict:
+    """The parameters among a notebook's global names: those in capitals with a plain value.
+
+    Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none, whenever it was assigned,
+    so that running a notebook a second time in one kernel collects the same.
+    """
+    return {name: value for name, value in namespace.items()
+            if name.isupper() and not name.startswith("_") and type(value) in _PLAIN}
+
+
+def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
+    """Which of `parameters` have other values than the cells that the reader sees: "changed: EPOCHS = 1", or "changed: nothing".
+
+    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place. A name that is not
+    there stands in no parameter cell.
+    """
+    changed = [f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value]
+    return f"changed: {', '.join(changed) or 'nothing'}"
+
+
+def changed_settings(parameters: Mapping, defaults: Mapping) -> dict:
+    """The settings of `defaults` that have another value in `parameters`; one that is not in `parameters` has its default."""
+    return {name: _plain(parameters[name]) for name, default in defaults.items()
+            if name in parameters and _plain(parameters[name]) != _plain(default)}
+
+
+def settings_hash(parameters: Mapping, defaults: Mapping) -> str:
+    """8 hex digits that stand for all settings that differ from `defaults`; "" when none does.
+
+    They are the first of SHA-256 over the differences as JSON with sorted names. Names that `defaults` lacks do not count. ValueError
+    for a value that JSON does not have (NaN, say).
+    """
+    changed = changed_settings(parameters, defaults)
+    if not changed:
+        return ""
+    return hashlib.sha256(json.dumps(changed, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
+
+
+def language_model_hash(parameters: Mapping) -> str:
+    """`settings_hash` of a language model."""
+    return settings_hash(parameters, LANGUAGE_MODEL)
+
+
+def baseline_hash(parameters: Mapping, model: str) -> str:
+    """`settings_hash` of a simple model: of the parameters that this one has."""
+    return settings_hash(parameters, BASELINES[model])
+
+
+def classifier_hash(parameters: Mapping) -> str:
+    """`settings_hash` of a ULMFiT classifier. Plain ULMFiT has no k-mer start: what would belong to one does not count."""
+    if not parameters.get("KMERS") and not parameters.get("GAPPED_SPANS"):
+        parameters = {name: value for name, value in parameters.items() if name not in _KMER_START}
+    return settings_hash(parameters, CLASSIFIER)
+
+
+def _plain(value):
+    """A value as every way of writing it gives it: 4.0 is 4, a tuple is a list."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
