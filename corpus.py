@@ -27,7 +27,8 @@ def write_corpus(folder: str | Path, segments: pd.DataFrame, **rules) -> None:
         raise ValueError("every stretch is held out: nothing is left to train on; make HELD_OUT match fewer contigs")
     (Path(folder) / MARKOV).unlink(missing_ok=True)
     with replacing(Path(folder) / "corpus.json") as path:
-        path.write_text(json.dumps(rules | {"corpus_hash": _content_hash(Path(folder), segments)}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(rules | {"corpus_hash": _content_hash(Path(folder), segments)}, indent=1) + "\n",
+                        encoding="utf-8")
         write_table(Path(folder) / "segments.parquet", segments)
 
 

@@ -15,11 +15,17 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from genome import decode_bases, encode_checked, gc_fraction, read_fasta
+from genome import MIN_SEARCHED, decode_bases, encode_checked, gc_fraction, read_fasta
 from profiles import sample_files, samples_in
 from textfiles import read_lines
 
+__all__ = ["CLASSES", "labelled_sequences", "list_species", "read_sequences", "read_species", "strand_free"]
+
+COLLECTIONS = ("enhancers", "matched", "external")  # folders of a profile with species and their sample files
 CLASSES = {"positive": 1, "negative": 0}
+# What a FASTA header may say of a sequence, as in `chrom=chr4`, and the type of its column.
+ATTRIBUTES = {"chrom": "string", "start": "Int64", "end": "Int64", "strand": "string", "region": "string",
+              "repeats": "Float64", "official": "string"}
 FORMAT = "it needs one sequence a line, or FASTA"
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 HOW_TO_MAKE = "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
@@ -66,7 +72,8 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
 
     The table has columns `id` (`Human_positive_000012_1a2b3c4d`: species, class, place in the file from zero, first digits of
     the sequence's SHA-256, so that no two versions of a file have ids in common where they differ), `sequence` (ACGT only)
-    and `label` (1 enhancer, 0 not), positives first, in file order. The report counts `positive` and
+    and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of
+    FASTA files say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The report counts `positive` and
     `negative` sequences read, dropped at each step, and kept. Dropped are: other letters than ACGT; shorter than
     `min_length` bases; duplicates within a class (the first stays); the same under both labels (both go). A sequence
     and its reverse complement are the same. Warns when labels look swapped. Raises FileNotFoundError for a missing
@@ -80,6 +87,7 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
         raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
     name = folder.resolve().name
     table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
+    table = table.dropna(axis="columns", how="all")
     table["strand_free"] = strand_free(table)
     steps = {"read": table}  # step -> what is left after it
     steps["other letters than ACGT"] = table = table[~table["sequence"].str.contains("[^ACGT]")]
@@ -92,6 +100,19 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     table = table.drop(columns="strand_free").reset_index(drop=True)
     _warn_if_swapped(folder, table)
     return table, _count_drops(steps)
+
+
+def labelled_sequences(data_folder: str | Path) -> pd.DataFrame:
+    """Every labelled sequence of a profile, once: columns species, collection, sequence (see `read_species`).
+
+    The collections are the folders of COLLECTIONS that there are: what is trained on, control sets, and external test
+    sets. A sequence that stands in several, on either strand, counts for the first. Empty without any.
+    """
+    tables = [read_species(path, MIN_SEARCHED)[0].assign(species=path.name, collection=collection)
+              for collection in COLLECTIONS for path in sorted((Path(data_folder) / collection).glob("*")) if len(samples_in(path)) == 2]
+    columns = ["species", "collection", "sequence"]
+    whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=str)
+    return whole.loc[~strand_free(whole).duplicated(), columns].reset_index(drop=True)
 
 
 def strand_free(table: pd.DataFrame) -> pd.Series:
@@ -109,10 +130,25 @@ def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
     files = samples_in(folder).get(word, [])
     if len(files) > 1:
         raise ValueError(f"{folder} has {files[0].name} and {files[1].name}: keep one")
-    sequences = read_sequences(files[0] if files else folder / f"{word}_samples")["sequence"]
+    path = files[0] if files else folder / f"{word}_samples"
+    read = read_sequences(path)
+    sequences = read["sequence"]
     digests = (hashlib.sha256(sequence.encode()).hexdigest()[:8] for sequence in sequences)
     ids = [f"{species}_{word}_{number:06d}_{digest}" for number, digest in enumerate(digests)]
-    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word]})
+    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word], **_attributes(read["name"], path)})
+
+
+def _attributes(names: pd.Series, path: Path) -> dict[str, pd.Series]:
+    """Column of each of ATTRIBUTES by the headers `names`; missing where a header does not say. ValueError for no number."""
+    said = [dict(word.split("=", 1) for word in name.split()[1:] if "=" in word) for name in names]
+    columns = {}
+    for key, kind in ATTRIBUTES.items():
+        values = pd.Series([words.get(key) for words in said], dtype="string")
+        try:
+            columns[key] = (values if kind == "string" else pd.to_numeric(values)).astype(kind)
+        except ValueError as error:
+            raise ValueError(f"{path}: {key}= in a header should be a number: {error}") from error
+    return columns
 
 
 def _require_both_classes(folder: Path, table: pd.DataFrame, which: str) -> None:

@@ -15,7 +15,7 @@ __all__ = ["BUILT_IN", "LABEL_FORM", "ROOT", "checked_label", "classifier_folder
 
 ROOT = Path(__file__).resolve().parent
 LABEL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
-BUILT_IN = ("simulated", "pilot", "mammals", "benchmark", "full")
+BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
 _GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
 _SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
 # What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.

@@ -1,10 +1,11 @@
-"""Download the `pilot` or the `full` data: verified, resumed when interrupted, offline where copies are at hand.
+"""Download the data of a profile: verified, resumed when interrupted, offline where copies are at hand.
 
-    python data/fetch.py pilot|full [--cache DIR] [--data DIR] [--verify]
+    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full [--cache DIR] [--data DIR] [--genome FASTA] [--verify]
 
 What is downloaded stands in `registry.tsv` beside this file; its origin and terms stand in `README.md`.
 Copies in `--cache DIR` (or the environment variable GENOMIC_DATA_CACHE) are verified and used instead of a download;
-DIR has the layout of the registry: DIR/<profile>/<path>. Running again only checks that everything is still there.
+DIR has the layout of the registry: DIR/<profile>/<path>, each file as it is or compressed (<path>.xz, <path>.gz).
+Running again only checks that everything is still there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import argparse
 import csv
 import errno
 import gzip
+import hashlib
 import json
+import lzma
 import os
 import re
 import shutil
@@ -32,6 +35,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
+from windows import install, make_benchmark, make_mammals, read_labelled
+
 __all__ = ["count_sequences", "extract_enhancers", "fetch", "read_registry", "resume_download", "split_table"]
 
 DATA_FOLDER = Path(__file__).resolve().parent
@@ -40,11 +45,31 @@ CACHE_VARIABLE = "GENOMIC_DATA_CACHE"
 # The only places that anything is downloaded from; a redirect to any other is refused.
 SOURCES = ("https://raw.githubusercontent.com/", "https://ftp.ncbi.nlm.nih.gov/", "https://www.cs.huji.ac.il/")
 SAMPLE_FILES = ("positive_samples", "negative_samples")
+# Profile -> what it is made of: (profile in the registry, how the paths begin).
+PARTS = {
+    "pilot": (("pilot", ""),),
+    "mammals": (("pilot", ""), ("mammals", ""), ("benchmark", "")),
+    "benchmark": (("benchmark", ""), ("pilot", "enhancers/"), ("full", "downloads/human."), ("full", "genomes/human.")),
+    "full": (("full", ""),),
+}
+MATCHED = "mammals_matched"  # is a part of what mammals makes
+MAKERS = (DATA_FOLDER / "windows.py", DATA_FOLDER.parent / "negatives.py")  # what is made is made again when they change
+COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
     "pilot": (
         "ENCODE pilot regions ENm001 and ENm002 of 18 mammals: ENCODE/NISC public data, via cactusTestData.",
         "Three 2-Mb human regions: public reference sequence, via the Augustus repository (Artistic License 2.0).",
         "Human sequences: Cohn, Zuk and Kaplan 2018, as packaged by Genomic Benchmarks; no data licence is stated.",
+    ),
+    "mammals": (
+        "The genomes and human sequences of pilot: see there.",
+        "Regions of 11 mammals: public reference sequence, via the Augustus repository (Artistic License 2.0).",
+        "Liver enhancers and promoters: Villar et al. 2015, as packaged by EnhancerCodeConservation (MIT).",
+        "Coordinates of human enhancers: Genomic Benchmarks (Apache-2.0).",
+    ),
+    "benchmark": (
+        "Coordinates of human_enhancers_cohn: Genomic Benchmarks (Apache-2.0), after Cohn, Zuk and Kaplan 2018.",
+        "GRCh38: NCBI places no restrictions on use or distribution.",
     ),
     "full": (
         "RefSeq assemblies: NCBI places no restrictions on use or distribution; submitters may hold rights.",
@@ -67,15 +92,17 @@ class Entry(NamedTuple):
     bytes: int | None
     sha256: str
     url: str
+    profile: str
 
     @property
     def local(self) -> str:
-        """Path below the profile's folder. Only genomes are used as downloaded; the rest is raw material."""
-        return self.path if self.path.startswith("genomes/") else f"downloads/{PurePosixPath(self.path).name}"
+        """Path below the profile's folder. Only whole genome files are used as downloaded; the rest is raw material."""
+        used = self.path.startswith("genomes/") and self.profile != "mammals"
+        return self.path if used else f"downloads/{PurePosixPath(self.path).name}"
 
 
 def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
-    """Rows of `registry` (tab-separated: profile, path, bytes, sha256, url) that belong to `profile`.
+    """Rows of `registry` (tab-separated: profile, path, bytes, sha256, url) that `profile` is made of; see PARTS.
 
     Raises ValueError for a profile that is not in the table, a path that leaves the folder, or a URL that is not one
     of SOURCES.
@@ -89,11 +116,12 @@ def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
                 raise ValueError(f"{registry}, line {line}: {path} is not a path inside the data folder")
             if not row["url"].startswith(SOURCES):
                 raise ValueError(f"{registry}, line {line}: {row['url']} is not from one of {', '.join(SOURCES)}")
-            if row["profile"] == profile:
+            if any(row["profile"] == part and row["path"].startswith(begin) for part, begin in PARTS.get(profile, ())):
                 size = int(row["bytes"]) if row["bytes"] else None
-                entries.append(Entry(row["path"], size, row["sha256"], row["url"]))
+                entries.append(Entry(row["path"], size, row["sha256"], row["url"], row["profile"]))
     if not entries:
-        raise ValueError(f"no profile {profile!r} to download: use pilot or full (data/simulate.py writes simulated)")
+        raise ValueError(f"no profile {profile!r} to download: use {', '.join(PARTS)}, {MATCHED} "
+                         "(data/simulate.py writes simulated)")
     return entries
 
 
@@ -309,14 +337,28 @@ def _install(new: Path, target: Path, entry: Entry, checksum: str | None) -> Non
                    downloader=lambda _url, output, _pooch: os.replace(new, output))
 
 
-def _cached(entry: Entry, cache: Path | None, profile: str) -> Path | None:
-    """Copy of an entry in `cache`, laid out like the registry or like a data folder; None if there is none."""
-    if cache is not None:
+def _cached(entry: Entry, caches: Iterable[Path]) -> Path | None:
+    """Copy of an entry in one of `caches`, laid out like the registry or like a data folder; None if there is none.
+
+    It may be compressed. The size of a plain one is right; what a compressed one holds is seen when it is unpacked.
+    """
+    for cache in caches:
         for path in (entry.path, entry.local):
-            file = cache / profile / path
-            if file.is_file() and entry.bytes in (None, file.stat().st_size):
-                return file
+            for suffix in COMPRESSED:
+                file = cache / entry.profile / f"{path}{suffix}"
+                if file.is_file() and (suffix or entry.bytes in (None, file.stat().st_size)):
+                    return file
     return None
+
+
+def _unpack(cached: Path, entry: Entry, copy: Path) -> None:
+    """Write the content of a file of a cache to `copy`. Raises OSError or ValueError, also for a damaged archive."""
+    suffix = "" if cached.name.endswith((PurePosixPath(entry.path).name, PurePosixPath(entry.local).name)) else cached.suffix
+    try:
+        with COMPRESSED[suffix](cached, "rb") as packed, open(copy, "wb") as file:
+            shutil.copyfileobj(packed, file)
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ValueError(f"damaged {suffix} file: {error}") from error
 
 
 def _need_disk(folder: Path, needed: int) -> int:
@@ -343,20 +385,12 @@ def split_table(table: Path, folder: Path) -> list[Path]:
     One sequence a line, in the order of the table. Returns the two paths. Raises ValueError, and writes nothing, if a
     line is not a sequence and a 0 or 1.
     """
-    samples: dict[str, list[str]] = {"1": [], "0": []}
-    with open(table, encoding="ascii") as lines:
-        if next(lines, "").rstrip("\r\n") != "seq\tlabel":
-            raise ValueError(f"{table}, line 1: the header should be seq<TAB>label")
-        for number, line in enumerate(lines, start=2):
-            sequence, _, label = line.rstrip("\r\n").partition("\t")
-            if not sequence or label not in samples:
-                raise ValueError(f"{table}, line {number}: expected a sequence, a tab, and 0 or 1, found {line!r:.80}")
-            samples[label].append(sequence)
+    samples = read_labelled(table)
     folder.mkdir(parents=True, exist_ok=True)
-    targets = [folder / name for name in SAMPLE_FILES]
-    for target, label in zip(targets, ("1", "0")):
+    targets = [folder / f"{word}_samples" for word in samples]
+    for target, sequences in zip(targets, samples.values()):
         temporary = target.with_name(target.name + ".new")
-        temporary.write_text("".join(f"{sequence}\n" for sequence in samples[label]), encoding="ascii")
+        temporary.write_text("".join(f"{sequence}\n" for sequence in sequences), encoding="ascii")
         os.replace(temporary, target)
     return targets
 
@@ -408,20 +442,67 @@ def extract_enhancers(archive: Path, folder: Path) -> list[Path]:
     return [folder / wanted for wanted in members]
 
 
-def _make_enhancers(entry: Entry, folder: Path, record: dict[str, dict[str, Any]], verify: bool) -> None:
-    """Write the sample files that come out of a downloaded table or archive, unless they are there and intact."""
-    source = record[entry.local]["checksum"]
-    made = [path for path, row in record.items() if row["source"] == source]
-    if made and all(_intact(folder, path, record[path], verify) for path in made):
+def _make_samples(profile: str, entries: Iterable[Entry], folder: Path, record: dict[str, dict[str, Any]],
+                  genome: Path | None, drawn: Path, verify: bool) -> None:
+    """Write what is made of the downloads (of a benchmark's, with `genome`), unless it is there and intact.
+
+    Files that an earlier version of the recipe made, and this one does not, are deleted. `drawn`: file of the windows
+    that `mammals` has to draw, if there is one.
+    """
+    entries = [entry for entry in entries if entry.local.startswith("downloads/")]
+    source = _recipe(profile, [record[entry.local]["checksum"] for entry in entries], genome)
+    before = [path for path, row in record.items() if row["source"]]
+    if before and all(record[path]["source"] == source and _intact(folder, path, record[path], verify) for path in before):
         return
-    download = folder / entry.local
-    if download.suffix == ".tsv":
-        paths = split_table(download, folder / "enhancers" / "Human")
-    else:
-        paths = extract_enhancers(download, folder / "enhancers")
-    for path in paths:
-        _note(folder, record, path.relative_to(folder).as_posix(), f"sha256:{pooch.file_hash(str(path))}", source)
-    print(f"  written from {entry.local}: {len(paths)} sample files")
+    downloads, staging = folder / "downloads", folder / "made.part"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        if profile == "pilot":
+            paths = split_table(_download_ending(".tsv", entries, folder), folder / "enhancers" / "Human")
+        elif profile == "full":
+            paths = extract_enhancers(_download_ending(".tgz", entries, folder), folder / "enhancers")
+        elif profile == "mammals":
+            print("  merging regions, cutting enhancers, drawing negatives ...")
+            made = make_mammals(downloads, staging)
+            _check_drawn(staging / "downloads" / drawn.name, drawn)
+            paths = install(staging, made, folder)
+        else:
+            print(f"  cutting sequences from {genome} ...")
+            paths = install(staging, make_benchmark(downloads, genome, staging), folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    for path in set(before) - set(names):
+        (folder / path).unlink(missing_ok=True)
+        del record[path]
+    for name in names:
+        _note(folder, record, name, f"sha256:{pooch.file_hash(str(folder / name))}", source)
+    print(f"  made of the downloads: {len(names)} files")
+
+
+def _download_ending(ending: str, entries: Iterable[Entry], folder: Path) -> Path:
+    return next(folder / entry.local for entry in entries if entry.local.endswith(ending))
+
+
+def _recipe(profile: str, checksums: Iterable[str], genome: Path | None) -> str:
+    """Hash of everything that the files made depend on: what they are made of, and the code that makes them."""
+    parts = [profile, *sorted(checksums)]
+    if profile in ("mammals", "benchmark"):
+        parts += [pooch.file_hash(str(maker)) for maker in MAKERS]
+    if genome:
+        parts += [str(genome.resolve()), str(genome.stat().st_size), str(genome.stat().st_mtime_ns)]
+    return f"sha256:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()}"
+
+
+def _check_drawn(new: Path, committed: Path) -> None:
+    """Raise ValueError if `new` is not `committed`, letter by letter; a made-up registry in a test has none."""
+    if not committed.exists():
+        return
+    found, wanted = (path.read_text(encoding="ascii").splitlines() for path in (new, committed))
+    if found != wanted:
+        line = next((n for n, pair in enumerate(zip(found, wanted), 1) if pair[0] != pair[1]), min(len(found), len(wanted)) + 1)
+        raise ValueError(f"the sequences cut and drawn are not those of {committed}, from line {line} on: this Python "
+                         "or one of its libraries draws in another way. Nothing was written; please report it")
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -448,19 +529,19 @@ def _state(entry: Entry, folder: Path, row: Mapping[str, Any] | None, cached: Pa
     return "copy" if cached else "download"
 
 
-def _plan(entries: Iterable[Entry], folder: Path, record: Mapping[str, Any], cache: Path | None, verify: bool,
+def _plan(entries: Iterable[Entry], folder: Path, record: Mapping[str, Any], caches: Iterable[Path], verify: bool,
           prefixes: Mapping[str, str], session: requests.Session) -> list[Step]:
     """A Step for each entry. Asks the server only for sizes that the registry does not have."""
     steps = []
     for entry in entries:
         source = next(source for source in prefixes if entry.url.startswith(source))
         address = prefixes[source] + entry.url.removeprefix(source)
-        cached = _cached(entry, cache, folder.name)
+        cached = _cached(entry, [place for place in caches if place / entry.profile != folder])
         state = _state(entry, folder, record.get(entry.local), cached, verify)
         if state in ("present", "check"):
             size = (folder / entry.local).stat().st_size
         elif cached:
-            size = cached.stat().st_size
+            size = entry.bytes or cached.stat().st_size
         else:
             size = _remote_size(address, session) if entry.bytes is None else entry.bytes
         steps.append(Step(entry, state, size, cached, address))
@@ -474,7 +555,8 @@ def _room(steps: Iterable[Step], folder: Path) -> int:
         if step.state in ("copy", "download"):
             target = folder / step.entry.local
             part = _part(target)
-            room += (step.size or 0) * ROOM.get(target.suffix, 1) - (part.stat().st_size if part.exists() else 0)
+            made_of = target.suffix == ".fa" and target.parent.name == "downloads"  # its sequence is kept once more
+            room += (step.size or 0) * (ROOM.get(target.suffix, 1) + made_of) - (part.stat().st_size if part.exists() else 0)
     return max(room, 0)
 
 
@@ -504,7 +586,7 @@ def _copy(step: Step, target: Path, checksum: str | None) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     copy = target.with_name(target.name + ".copy")
     try:
-        shutil.copyfile(step.cached, copy)
+        _unpack(step.cached, step.entry, copy)
         _install(copy, target, step.entry, checksum)
     except (OSError, ValueError) as error:
         print(f"  {step.cached}: not used, to be downloaded instead: {str(error).splitlines()[0]}")
@@ -561,6 +643,7 @@ def _summary(record: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         if parts[0] == "downloads":
             continue
         kind, species = ("genome", parts[1].split(".")[0]) if parts[0] == "genomes" else (parts[2], parts[1])
+        kind = f"{parts[0]} {kind}" if parts[0] in ("external", "matched") else kind
         row = rows.setdefault((kind, species), {"kind": kind, "species": species, "files": 0, "sequences": 0,
                                                 "bases": 0, "bytes": 0})
         row["files"] += 1
@@ -585,12 +668,14 @@ def _print_plan(folder: Path, steps: Iterable[Step]) -> None:
             print(line)
 
 
-def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None = None, verify: bool = False, *,
-          registry: Path | None = None, mirrors: Mapping[str, str] | None = None,
+def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None = None, verify: bool = False,
+          genome: Path | str | None = None, *, registry: Path | None = None, mirrors: Mapping[str, str] | None = None,
           backoff: float = 1.0) -> list[dict[str, Any]]:
-    """Bring everything of `profile` ("pilot" or "full") to `data`/`profile`; what is there and verified stays.
+    """Bring everything of `profile` (one of PARTS, or MATCHED) to `data`/`profile`; what is there and verified stays.
 
-    cache: folder to look in before downloading (default: the environment variable GENOMIC_DATA_CACHE).
+    cache: folder to look in before downloading (default: the environment variable GENOMIC_DATA_CACHE). What other
+    profiles in `data` have downloaded is used as well.
+    genome: FASTA file of GRCh38 for `benchmark` (default: that of `full` if it is in `data`, else it is downloaded).
     verify: hash again what an earlier run has verified, instead of comparing sizes and modification times.
     registry, mirrors ({one of SOURCES: address to use in its place}), backoff (seconds): for tests.
 
@@ -599,7 +684,11 @@ def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None
     ConnectionError (no route, broken off), OSError (disk too small). Files fetched before the failure are kept, and an
     interrupted one goes on from its `.part` the next time.
     """
-    entries = read_registry(profile, registry)
+    if profile == MATCHED:
+        return _fetch_matched(Path(data), fetch("mammals", data, cache, verify, genome, registry=registry, mirrors=mirrors,
+                                                backoff=backoff))
+    registry = registry or REGISTRY
+    entries, genome = _choose_genome(profile, read_registry(profile, registry), Path(data), genome)
     folder = Path(data) / profile
     cache = cache or os.environ.get(CACHE_VARIABLE)
     if cache and not Path(cache).is_dir():
@@ -608,18 +697,45 @@ def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None
     pooch.get_logger().setLevel("WARNING")  # its own lines would repeat ours
     prefixes = {source: (mirrors or {}).get(source, source) for source in SOURCES}
     with _session(prefixes.values(), backoff) as session:
-        steps = _plan(entries, folder, record, Path(cache) if cache else None, verify, prefixes, session)
+        caches = [Path(place) for place in (cache, data) if place]
+        steps = _plan(entries, folder, record, caches, verify, prefixes, session)
         _print_plan(folder, steps)
         if room := _room(steps, folder):
             free = _need_disk(folder, room)
             print(f"  disk: {_size(room)} needed with the files made from these, {_size(free)} free")
         _fetch_all(steps, folder, record, session, backoff)
-    for entry in entries:
-        if entry.local.endswith((".tsv", ".tgz")):
-            _make_enhancers(entry, folder, record, verify)
+    _make_samples(profile, entries, folder, record, genome, registry.with_name("windows.tsv"), verify)
     rows = _summary(record)
     _print_summary(profile, entries, rows)
     return rows
+
+
+def _fetch_matched(data: Path, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Copy what `mammals` holds under `matched/` to a profile of its own; its rows of `rows`."""
+    source, folder = data / "mammals" / "matched", data / MATCHED / "enhancers"
+    for path in sorted(source.glob("*/*_samples")):
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".new")
+        shutil.copyfile(path, temporary)
+        os.replace(temporary, target)
+    print(f"{MATCHED} -> {folder.parent}: copied from {source}")
+    return [row for row in rows if row["kind"].startswith("matched ")]
+
+
+def _choose_genome(profile: str, entries: list[Entry], data: Path, genome: Path | str | None,
+                   ) -> tuple[list[Entry], Path | None]:
+    """(entries to fetch, genome that `benchmark` is cut from): the one named, that of `full`, or its own download."""
+    if profile != "benchmark":
+        if genome:
+            raise ValueError(f"profile {profile} needs no genome of yours; --genome is for benchmark")
+        return entries, None
+    there = data / "full" / "genomes" / "human.fa.gz"
+    if not genome and not there.is_file():
+        return entries, data / profile / "genomes" / "human.fa.gz"
+    if genome and not Path(genome).is_file():
+        raise FileNotFoundError(errno.ENOENT, "no such genome (--genome)", str(genome))
+    return [entry for entry in entries if entry.profile != "full"], Path(genome or there)
 
 
 def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -630,22 +746,23 @@ def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mappin
     for entry in entries:
         if not entry.sha256 and entry.bytes is not None:
             print(f"  {entry.local}: no checksum is published; verified by its size only ({entry.bytes:,} bytes)")
-    print(f"{'kind':<17}{'species':<20}{'files':>5}{'sequences':>12}{'bases':>16}{'bytes':>16}")
+    print(f"{'kind':<26}{'species':<20}{'files':>5}{'sequences':>12}{'bases':>16}{'bytes':>16}")
     for row in rows:
-        print(f"{row['kind']:<17}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
+        print(f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
               f"{row['bytes']:>16,}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Download, verify and lay out the data of a profile.")
-    parser.add_argument("profile", choices=("pilot", "full"))
+    parser.add_argument("profile", choices=(*PARTS, MATCHED))
     parser.add_argument("--cache", type=Path, help=f"folder with copies (default: ${CACHE_VARIABLE})")
     parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="where to put them (default: %(default)s)")
+    parser.add_argument("--genome", type=Path, help="GRCh38 as FASTA, for benchmark (default: that of full, or a download)")
     parser.add_argument("--verify", action="store_true", help="hash again what an earlier run has verified")
     options = parser.parse_args(arguments)
     try:
-        fetch(options.profile, options.data, options.cache, options.verify)
+        fetch(options.profile, options.data, options.cache, options.verify, options.genome)
     except KeyboardInterrupt:
         print(f"\ninterrupted. {WAY_OUT}", file=sys.stderr)
         return 130

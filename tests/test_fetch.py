@@ -632,5 +632,5 @@ def test_committed_registry():
 
 
 def test_unknown_profile():
-    with pytest.raises(ValueError, match="pilot or full"):
+    with pytest.raises(ValueError, match="use pilot, mammals, benchmark, full"):
         fetch.read_registry("simulated")
