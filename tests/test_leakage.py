@@ -1,8 +1,8 @@
 """No score may come from what it is scored on: guards on the ways in which test sequences could leak into training.
 
 A profile in miniature whose labels mean nothing, the notebooks' own parameters, and the functions that the notebooks
-call. Bounds on an AUC are those of the Mann-Whitney statistic without any difference between the classes: its variance
-is (m + n + 1) / (12 m n).
+call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its variance is
+(m + n + 1) / (12 m n).
 """
 from pathlib import Path
 

@@ -21,14 +21,15 @@ SETTING = "3-mer_stride-1_forward_bases_laptop_seed-0"
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """The table of sequences and the folders that were written. GC tells the classes apart, but hardly in the last fold."""
+    """The table of sequences and the folders that were written. GC tells the classes, but in the last fold."""
     root, rng = tmp_path_factory.mktemp("project"), np.random.default_rng(0)
     artifacts = profiles.profile_paths("pilot", root)[2]
     label, fold = np.arange(200) % 2, np.arange(200) // 2 % ship.FOLDS
     rich = np.where((fold == ship.FOLDS - 1) & (rng.random(200) < .5), 1 - label, label)
     sequences = [random_sequences(1, 100, i, gc=.65 if gc else .35)[0] for i, gc in enumerate(rich)]
-    table = pd.DataFrame({"id": [f"s{i}" for i in range(200)], "sequence": sequences, "label": label, "split": "train",
-                          "fold": fold, "group": np.arange(200), "grouped_fold": fold, "matched": True})
+    ids = [f"s{i}" for i in range(200)]
+    table = pd.DataFrame({"id": ids, "sequence": sequences, "label": label, "split": "train", "fold": fold,
+                          "group": np.arange(200), "grouped_fold": fold, "matched": True})
     write_table(artifacts / "enhancers/Human.parquet", table)
     facts = dict(profile="pilot", direction="forward", scale="laptop", seed=0, version="1234567")
     language_model = new_language_model(KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2)
