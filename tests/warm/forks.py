@@ -19,8 +19,8 @@ LIBRARIES = ("captum.attr", "dnaio", "fastai.callback.fp16", "fastai.callback.sc
              "sklearn.calibration", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics",
              "sklearn.model_selection", "torch")
 # What looks on import whether it is in a notebook, or imports what does: each kernel imports it again.
-LOOK_AROUND = {"apswutils", "captum", "fastai", "fastcore", "fasthtml", "fastlite", "fastprogress", "ipywidgets",
-               "matplotlib_inline", "tqdm"}
+LOOK_AROUND = {"apswutils", "captum", "fastai", "fastcore", "fastdownload", "fasthtml", "fastlite", "fastprogress",
+               "fasttransform", "ipywidgets", "matplotlib_inline", "tqdm"}
 
 
 def kernel(path: str) -> None:
