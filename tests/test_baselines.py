@@ -117,7 +117,8 @@ def test_k_is_chosen_by_validation_auc(planted):
 
 @pytest.mark.parametrize("ks", [(2, 3, 1), (3, 1, 2)])
 def test_of_equally_good_k_the_first_is_chosen(ks):
-    sequences, labels = random_sequences(10, 60, 0, gc=.1) + random_sequences(10, 60, 1, gc=.9), [0] * 10 + [1] * 10
+    sequences = random_sequences(10, 60, 0, gc=.1) + random_sequences(10, 60, 1, gc=.9)
+    labels = [0] * 10 + [1] * 10
     k, aucs = choose_k(sequences, labels, sequences, labels, ks)
     assert set(aucs.values()) == {1.} and k == ks[0]
 

@@ -58,9 +58,10 @@ def test_a_motif_is_learnt():
 def test_the_best_epoch_is_kept_also_where_a_later_one_is_worse():
     """On sequences without a motif the validation AUC goes up and down: the last epoch is hardly ever the best."""
     sequences, labels = random_sequences(80, LENGTH, 15), [0, 1] * 40
-    trained = (CohnCNN(max_epochs=5, seed=seed).fit(sequences[:40], labels[:40], sequences[40:], labels[40:]) for seed in range(20))
+    train, valid = (sequences[:40], labels[:40]), (sequences[40:], labels[40:])
+    trained = (CohnCNN(max_epochs=5, seed=seed).fit(*train, *valid) for seed in range(20))
     model = next(model for model in trained if max(model.history_) > model.history_[-1])
-    assert roc_auc_score(labels[40:], model.predict_proba(sequences[40:])[:, 1]) == max(model.history_)
+    assert roc_auc_score(valid[1], model.predict_proba(valid[0])[:, 1]) == max(model.history_)
 
 
 def test_training_stops_without_progress():

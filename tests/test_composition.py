@@ -70,5 +70,6 @@ def test_cross_fitting_is_over_shuffled_folds_that_the_seed_draws():
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         for train, test in kind(5, shuffle=True, random_state=4).split(texts, labels, groups):
             assert (np.diff(test) > 1).any()
-            expected[test] = clone(whole["logistic"]).fit(features[train], labels[train]).decision_function(features[test])
+            fitted = clone(whole["logistic"]).fit(features[train], labels[train])
+            expected[test] = fitted.decision_function(features[test])
         np.testing.assert_allclose(crossed[0], expected, rtol=1e-5, atol=1e-5)

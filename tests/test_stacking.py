@@ -11,7 +11,7 @@ def made():
     """Log-odds of three models of different use on 200 sequences, their labels, their folds."""
     rng, index = np.random.default_rng(0), [f"s{i}" for i in range(200)]
     labels = pd.Series(rng.integers(0, 2, 200), index)
-    odds = pd.DataFrame({i: (2 * labels - 1) * use + rng.normal(size=200) for i, use in enumerate((1., .5, 0.))}, index)
+    odds = pd.DataFrame({use: (2 * labels - 1) * use + rng.normal(size=200) for use in (1., .5, 0.)}, index)
     return odds, labels, pd.Series(rng.integers(0, 4, 200).astype(str), index)
 
 
@@ -29,7 +29,8 @@ def test_what_a_fold_gets_depends_on_no_label_of_it(made, fold):
     odds, labels, folds = made
     other = labels.where(folds != fold, 1 - labels)
     before, after = stacked_log_odds(odds, labels, folds), stacked_log_odds(odds, other, folds)
-    assert (before[folds == fold] == after[folds == fold]).all() and (before[folds != fold] != after[folds != fold]).all()
+    same = before == after
+    assert same[folds == fold].all() and not same[folds != fold].any()
 
 
 def test_what_cannot_be_stacked_is_refused(made):

@@ -1,8 +1,8 @@
-"""`python forks.py SOCKET`: Jupyter kernels forked from a process that has imported torch, fastai and the like already.
+"""`python forks.py SOCKET`: Jupyter kernels forked from a process that has imported torch and the like already.
 
-A notebook's imports take several seconds of computing, and the tests execute some sixty notebooks. Every kernel still is a process of
-its own; only libraries are shared, nothing of the project. `kernel`, called in the process that a kernel manager has started
-(`sitecustomize.py`), asks for a fork, passes signals on to it and ends as it ends.
+A notebook's imports take four seconds of computing, and the tests execute some sixty notebooks. Every kernel still is
+a process of its own; only libraries are shared, nothing of the project. `kernel`, called in the process that a kernel
+manager has started (`sitecustomize.py`), asks for a fork, passes signals on to it and ends as it ends.
 """
 import importlib
 import json
@@ -13,16 +13,18 @@ import signal
 import socket
 import sys
 
-LIBRARIES = ("captum.attr", "dnaio", "fastai.callback.fp16", "fastai.callback.schedule", "fastai.metrics", "fastai.text.models.awdlstm",
-             "ipykernel.kernelapp", "logomaker", "matplotlib.pyplot", "pandas", "pyarrow.parquet",
-             "pyBigWig", "pysam", "safetensors.torch", "scipy.stats", "sklearn.calibration", "sklearn.ensemble", "sklearn.linear_model",
-             "sklearn.metrics", "sklearn.model_selection", "torch")
-# What looks on import whether it is in a notebook (or imports what does) is imported again by each kernel; what it needs is there.
-LOOK_AROUND = {"captum", "fastai", "fastcore", "fastprogress", "ipywidgets", "matplotlib_inline", "tqdm"}
+LIBRARIES = ("captum.attr", "dnaio", "fastai.callback.fp16", "fastai.callback.schedule", "fastai.metrics",
+             "fastai.text.models.awdlstm", "ipykernel.kernelapp", "logomaker", "matplotlib.pyplot",
+             "pandas", "pyarrow.parquet", "pyBigWig", "pysam", "safetensors.torch", "scipy.stats",
+             "sklearn.calibration", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics",
+             "sklearn.model_selection", "torch")
+# What looks on import whether it is in a notebook, or imports what does: each kernel imports it again.
+LOOK_AROUND = {"apswutils", "captum", "fastai", "fastcore", "fastdownload", "fasthtml", "fastlite", "fastprogress",
+               "fasttransform", "ipywidgets", "matplotlib_inline", "tqdm"}
 
 
 def kernel(path: str) -> None:
-    """Have the kernel that was asked for in this process run in a fork of the server at `path`; ends the process."""
+    """Run the kernel that this process was started for in a fork of the server at `path`; ends the process."""
     arguments = sys.orig_argv[sys.orig_argv.index("ipykernel_launcher"):]
     wanted = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as server:
@@ -38,7 +40,7 @@ def kernel(path: str) -> None:
 
 def serve(path: str) -> None:
     """Answer until killed; says "ready" when it listens."""
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it before its first import
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel sets it
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
     for name in LIBRARIES:
         importlib.import_module(name)
