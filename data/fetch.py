@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import errno
+import filecmp
 import gzip
 import hashlib
 import json
@@ -715,6 +716,8 @@ def _fetch_matched(data: Path, rows: Iterable[dict[str, Any]]) -> list[dict[str,
     source, folder = data / "mammals" / "matched", data / MATCHED / "enhancers"
     for path in sorted(source.glob("*/*_samples")):
         target = folder / path.relative_to(source)
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(target.name + ".new")
         shutil.copyfile(path, temporary)
