@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test lab bench tables verify newer clean
 
 run: .venv/installed
-	@$(BIN)/python run_series.py
+	@$(BIN)/python -m workflow.run_series
 
 test: .venv/installed
 	@$(BIN)/python -m pytest
@@ -31,19 +31,20 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/run.py
 
 tables: .venv/installed
-	@$(BIN)/python tables.py update
+	@$(BIN)/python -m workflow.show_tables update
 
 verify: .venv/installed
-	@$(BIN)/python manifest.py verify
+	@$(BIN)/python -m workflow.manifest verify
 
 newer: .venv/installed
-	@$(BIN)/python newer.py
+	@$(BIN)/python -m workflow.newer_pins
 
 clean:
 	rm -rf artifacts .snakemake
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

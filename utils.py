@@ -1,45 +1,21 @@
 """Shared by all notebooks: k-mer tokenizer, language-model and classifier data loaders, AWD-LSTM learners.
 
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
-Models on disk are the business of `models.py`.
+Models on disk are the business of `saved_models.py`.
 """
-import ctypes
 import hashlib
-import os
-import platform
 from dataclasses import dataclass
-from functools import cache, partial
 
-import fastai
 import numpy as np
 import pandas as pd
-import psutil
 import torch
-from fastai.callback.core import Callback, CancelEpochException
-from fastai.callback.rnn import rnn_cbs
-from fastai.callback.fp16 import MixedPrecision
-from fastai.data.core import DataLoaders
-from fastai.learner import Learner, Metric, Recorder
-from fastai.metrics import RocAucBinary, accuracy
-from fastai.optimizer import OptimWrapper
-from fastai.torch_core import get_model, set_seed
-from fastcore.xtras import join_path_file
-from torch import nn
 
-from awd_lstm import AWDLSTM, PAD, Classifier, LanguageModel, NextKmerLoss, dropouts_of, has_fast_bf16, layer_groups
-from composition import KmerLogOdds
-from distributed import DataParallel, only_one_process, rank, ranks, summed
-from genome import decode_bases, reverse_complement
-from profiles import ROOT
-from records import code_version
+from genomic_ulmfit.genome import decode_bases, reverse_complement
+from genomic_ulmfit.processes import rank, ranks
 
-__all__ = ["SCALES", "KmerTokenizer", "run_facts", "default_scale", "sizes_of", "seed_everything", "LanguageModelLoader", "SequenceLoader",
-           "sequence_corpus", "new_language_model", "new_classifier", "language_model_learner", "classifier_learner", "evaluate_language_model",
-           "predict_probabilities"]
+__all__ = ["PAD", "KmerTokenizer", "LanguageModelLoader", "SequenceLoader", "sequence_corpus"]
 
-# Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
-SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "desktop": dict(embedding=128, hidden=256, layers=3),
-          "paper": dict(embedding=400, hidden=1152, layers=3)}
+PAD = 0  # token 0: no k-mer
 CHUNK = 1 << 16  # tokens encoded at a time; what is computed on the way then stays in a processor's cache
 
 
@@ -97,36 +73,6 @@ class KmerTokenizer:
         return ["pad" if i == PAD else decode_bases(c.astype(np.uint8)) for i, c in zip(ids[:, 0], codes)]
 
 
-def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
-    """Print what a run's numbers depend on, in one line; return device, code version and command for result rows.
-
-    The command is the environment's NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
-    """
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    device = f"{ranks()} x {device}" if ranks() > 1 else device
-    version = code_version(ROOT)
-    print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
-          f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}")
-    return {"device": device, "version": version, "command": os.environ.get("NOTEBOOKS_COMMAND", "in Jupyter")}
-
-
-def default_scale() -> str:
-    """"desktop" where there is a GPU, else "laptop"."""
-    return "desktop" if torch.cuda.is_available() else "laptop"
-
-
-def sizes_of(scale: str) -> dict[str, int]:
-    """The network sizes of a scale. Raises ValueError for a name that `SCALES` lacks."""
-    if scale not in SCALES:
-        raise ValueError(f"SCALE={scale!r}: use one of {', '.join(SCALES)}, or None")
-    return SCALES[scale]
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch; on a CPU two runs with one seed then give the same numbers bit for bit."""
-    set_seed(seed, reproducible=True)
-
-
 class LanguageModelLoader:
     """Streams of k-mer tokens for a language model: an iterable of (x, y), both int64 [rows, tokens], y = x shifted by one.
 
@@ -140,7 +86,7 @@ class LanguageModelLoader:
     going on where the last one stopped when shuffled, else always the same blocks, spread evenly. An epoch counts when it
     was read to its end, so looking at a batch changes nothing. Memory: one batch, and 15 bytes for each block (63 while a pass is drawn).
 
-    Where several processes train together (`distributed.py`), `rows` are those of all: process `rank` of `ranks` serves every
+    Where several processes train together (`processes.py`), `rows` are those of all: process `rank` of `ranks` serves every
     `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so that all serve equally many.
     """
 
@@ -282,204 +228,3 @@ def sequence_corpus(sequences: list[np.ndarray], name: str = "sequences") -> tup
     return {name: np.concatenate(sequences)}, segments
 
 
-class TokenMetric(Metric):
-    """Exact mean over all scored tokens of an epoch, which fastai's mean over batches is not when rows end in pads."""
-
-    def __init__(self, name: str, per_token, loss: NextKmerLoss):
-        self._name, self.per_token, self.loss = name, per_token, loss
-
-    def reset(self):
-        self.total, self.count = 0., 0
-
-    def accumulate(self, learn):
-        classes = self.loss.classes(learn.y)
-        self.total += float(self.per_token(learn.pred, learn.y, self.loss))
-        self.count += int((classes >= 0).sum())
-
-    @property
-    def value(self):
-        total, count = summed(self.total, self.count)
-        return total / max(1, count)
-
-    @property
-    def name(self):
-        return self._name
-
-
-def _bits(logits, targets, loss):
-    return loss(logits, targets, reduction="sum") / (loss.stride * np.log(2))
-
-
-def _correct(logits, targets, loss):
-    return (logits.argmax(-1) == loss.classes(targets)).sum()
-
-
-def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int, layers: int, output: str = "bases",
-                       contexts: tuple[int, ...] = ()) -> LanguageModel:
-    """An untrained language model; everything needed to build it again stays on it as `.architecture`.
-
-    Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
-    """
-    rows = sum(4 ** k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
-    _check_memory(16 * embedding * rows, f"K={tokenizer.k} with contexts {list(contexts)}: embeddings and their optimizer state",
-                  "a smaller K, shorter contexts or a smaller scale")
-    architecture = dict(k=tokenizer.k, stride=tokenizer.stride, output=output, contexts=list(contexts),
-                        embedding=embedding, hidden=hidden, layers=layers)
-    encoder = AWDLSTM(tokenizer.k, tokenizer.stride, embedding, hidden, layers, tuple(contexts))
-    model = LanguageModel(encoder, output)
-    model.architecture = encoder.architecture = architecture
-    return model
-
-
-def _check_memory(needed: int, what: str, way_out: str) -> None:
-    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
-    if needed > free:
-        raise MemoryError(f"{what} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; choose {way_out}")
-
-
-class LossScaling(MixedPrecision):
-    """fastai's loss scaling for float16, without its autocast over the batch: the network has its own, which ends with each call."""
-
-    def before_batch(self):
-        pass
-
-    def after_loss(self):
-        pass
-
-
-class InterruptibleLearner(Learner):
-    """fastai's Learner, which can begin in the middle of a fit, and is as tidy after Ctrl-C as after the last epoch.
-
-    `first_epoch`, `first_batch`: what is left out of the next fit (of the first epoch's training batches), because an earlier
-    run has done it. After an interrupt callbacks end and half a step is forgotten. Of several processes each saves what the
-    learning-rate finder puts back afterwards; fastai has the first alone do so, and the others would go on from its trials.
-    """
-    first_epoch = first_batch = 0
-
-    def save(self, file, **_):
-        path = join_path_file(file, self.path / self.model_dir, ext=".pth")
-        torch.save({"model": get_model(self.model).state_dict(), "opt": self.opt.state_dict()}, path)
-        return path
-
-    def all_batches(self):
-        self.n_iter = len(self.dl)
-        for i, batch in enumerate(self.dl):
-            if not self.training or i >= self.first_batch:
-                self.one_batch(i, batch)
-
-    def _do_fit(self):
-        try:
-            for epoch in range(self.first_epoch, self.n_epoch):
-                self.epoch = epoch
-                self._with_events(self._do_epoch, "epoch", CancelEpochException)
-        except KeyboardInterrupt:
-            self.opt.zero_grad()
-            self("after_fit")
-            self._end_cleanup()
-            raise
-
-
-class PlainLosses(Callback):
-    """Keeps the recorded losses as numbers: a tensor each, scattered over the memory, would keep ever more of it from being used again."""
-    order = Recorder.order + 1
-
-    def after_batch(self):
-        if self.training:
-            self.recorder.losses[-1] = float(self.recorder.losses[-1])
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next tensors instead of handing it back to the system after every step.
-
-    By default it maps and unmaps each large tensor, and page faults then take a third of a laptop-scale step. Does nothing
-    where the C library is another one.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt:
-        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-        mallopt(mmap_threshold, 1 << 30)
-        mallopt(trim_threshold, (1 << 31) - 1)
-
-
-def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
-    keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    callbacks = [*callbacks, PlainLosses(), *([DataParallel()] if ranks() > 1 else [])]
-    adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
-    if device.type == "cuda" and not has_fast_bf16("cuda"):
-        callbacks = [*callbacks, LossScaling()]
-    return InterruptibleLearner(DataLoaders(train, valid), model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics,
-                                cbs=callbacks, wd=.01, path=ROOT / "artifacts")  # lr_find keeps the weights there meanwhile
-
-
-def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
-                           drop_mult: float, dropouts: str = "fastai", alpha: float = 2., beta: float = 1.) -> Learner:
-    """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
-
-    `drop_mult` multiplies the five dropouts that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the
-    penalties on large and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit
-    into free memory.
-    """
-    rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
-    # 14 bytes a score, measured: logits, their softmax and its gradient.
-    _check_memory(14 * rows * train.bptt * classes, f"{classes:,} scores for each of {rows} x {train.bptt} tokens",
-                  'a smaller K or STRIDE, fewer rows, a smaller BPTT or OUTPUT="bases"')
-    model.encoder.set_dropouts("language_model", drop_mult, dropouts)
-    loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
-    metrics = [TokenMetric("bits_per_base", _bits, loss), TokenMetric("accuracy", _correct, loss)]
-    return _learner(model, train, valid, loss, metrics, rnn_cbs(alpha, beta))
-
-
-def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceLoader, *, drop_mult: float,
-                       dropouts: str = "fastai", composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
-    """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
-
-    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the
-    log-odds that this model gives; the loaders must then serve log-odds.
-    """
-    only_one_process("training a classifier")
-    encoder.set_dropouts("classifier", drop_mult, dropouts)
-    model = new_classifier(encoder, composition, dropout=dropouts_of("classifier", drop_mult, dropouts)["output"])
-    return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
-
-
-def new_classifier(encoder: AWDLSTM, composition: KmerLogOdds | None = None, **dropout: float) -> Classifier:
-    """An untrained classifier on an encoder; everything needed to build it again stays on it as `.architecture`."""
-    model = Classifier(encoder, composition=composition, **dropout)
-    model.architecture = encoder.architecture | {"composition": list(composition.ks) if composition else []}
-    return model
-
-
-@torch.inference_mode()
-def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -> dict[str, float]:
-    """Exact scores over every target of `loader`: n_valid_tokens, valid_loss (nats a token), accuracy, perplexity, bits_per_base."""
-    device = next(model.parameters()).device
-    loss = NextKmerLoss(model.architecture["output"], model.architecture["stride"])
-    model.eval().reset()
-    total, correct, n = 0., 0, 0
-    for x, y in loader:
-        logits, y = model(x.to(device))[0], y.to(device)
-        total += float(loss(logits, y, reduction="sum"))
-        correct += int(_correct(logits, y, loss))
-        n += int((y != PAD).sum())
-    model.reset()
-    total, correct, n = summed(total, correct, n)
-    if not n:
-        raise ValueError("nothing to score: every segment is shorter than two k-mers or ambiguous")
-    nats = total / n
-    return dict(n_valid_tokens=int(n), valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
-                bits_per_base=nats / (loss.stride * np.log(2)))
-
-
-@torch.inference_mode()
-def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokenizer: KmerTokenizer, *,
-                          both_strands: bool = True, backwards: bool = False, batch_size: int = 256) -> np.ndarray:
-    """P(enhancer) of each sequence, float64 [sequences]; with `both_strands` the mean of the sequence's and its reverse complement's."""
-    device = next(model.parameters()).device
-    model.eval()
-    strands = [sequences, [reverse_complement(s) for s in sequences]] if both_strands else [sequences]
-    log_odds = model.composition(sequences) if model.composition else None
-    loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, log_odds=log_odds, batch_size=batch_size, backwards=backwards) for s in strands]
-    scores = [torch.cat([model(*(x.to(device) for x in inputs))[0].float().softmax(1)[:, 1] for *inputs, _ in loader]) for loader in loaders]
-    return torch.stack(scores).mean(0).double().cpu().numpy()

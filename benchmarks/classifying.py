@@ -9,11 +9,11 @@ from fastai.text.data import SortedDL, TensorText, pad_input_chunk
 from fastai.text.learner import TextLearner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config, awd_lstm_clas_split
 from fastai.text.models.core import get_text_classifier
-
-from awd_lstm import PAD
 from measure import Aim, Row, median_seconds
 from training import DEVICE, DROP_MULT, TOKENIZER, finished, one_epoch
-from utils import SCALES, SequenceLoader, classifier_learner, new_language_model, predict_probabilities
+
+from genomic_ulmfit.learners import SCALES, classifier_learner, new_language_model, predict_probabilities
+from utils import PAD, SequenceLoader
 
 __all__ = ["classifying_rows"]
 

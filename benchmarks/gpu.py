@@ -12,7 +12,6 @@ sys.path.insert(0, str(HERE.parent))
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-
 from measure import Aim, Row, median_seconds, table  # noqa: E402
 from run import machine  # noqa: E402
 from training import bare_epoch, batches_of, operations_per_token, our_epoch, product_speed  # noqa: E402

@@ -16,8 +16,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from genome import import_fasta  # noqa: E402
 from measure import Aim, Row, median_seconds  # noqa: E402
+
+from genomic_ulmfit.genome import import_fasta  # noqa: E402
 
 __all__ = ["importing_rows"]
 

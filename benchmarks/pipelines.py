@@ -20,7 +20,6 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import psutil  # noqa: E402
-
 from importing import PIECE, peak_megabytes, write_genome  # noqa: E402
 from measure import Aim, Row  # noqa: E402
 
@@ -64,7 +63,7 @@ def first_batch(rows: list[np.ndarray]) -> np.ndarray:
 
 def ours(fasta: Path, folder: Path) -> Iterator[int]:
     """Mapped bases, every token made once and dropped again; then the loader, which makes those of a batch when it is asked for one."""
-    from genome import acgt_runs, import_fasta, open_genome
+    from genomic_ulmfit.genome import acgt_runs, import_fasta, open_genome
     from utils import KmerTokenizer, LanguageModelLoader
     yield READY
     import_fasta(fasta, folder / "generated.bases")

@@ -16,15 +16,16 @@ sys.path.insert(0, str(HERE.parent))
 import fastai  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-
 from classifying import classifying_rows  # noqa: E402
 from importing import importing_rows  # noqa: E402
 from measure import table  # noqa: E402
 from pipelines import pipeline_rows  # noqa: E402
-from records import code_version, replacing  # noqa: E402
 from steps import step_rows  # noqa: E402
 from tokenizing import tokenizing_rows  # noqa: E402
 from training import training_rows  # noqa: E402
+
+from genomic_ulmfit.files import replacing
+from genomic_ulmfit.results import code_version  # noqa: E402
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 

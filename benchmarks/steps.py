@@ -5,10 +5,21 @@ import numpy as np
 import torch
 from fastai.callback.rnn import RNNRegularizer
 from fastai.callback.schedule import Learner
-
 from measure import Aim, Row, median_seconds
-from training import DEVICE, DROP_MULT, LR, TOKENIZER, bare_epoch, batches_of, finished, one_epoch, our_learner
-from utils import SCALES, LanguageModelLoader, SequenceLoader, classifier_learner, new_language_model
+from training import (
+    DEVICE,
+    DROP_MULT,
+    LR,
+    TOKENIZER,
+    bare_epoch,
+    batches_of,
+    finished,
+    one_epoch,
+    our_learner,
+)
+
+from genomic_ulmfit.learners import SCALES, classifier_learner, new_language_model
+from utils import LanguageModelLoader, SequenceLoader
 
 __all__ = ["step_rows"]
 

@@ -3,9 +3,9 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-
-from genome import decode_bases
 from measure import Aim, Row, median_seconds
+
+from genomic_ulmfit.genome import decode_bases
 from utils import KmerTokenizer
 
 __all__ = ["tokenizing_rows"]

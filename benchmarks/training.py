@@ -15,11 +15,12 @@ from fastai.text.data import LMDataLoader, TensorText
 from fastai.text.learner import LMLearner
 from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_lm_config, awd_lstm_lm_split
 from fastai.text.models.core import get_language_model
+from measure import Aim, Row, median_seconds
 from torch import nn
 
-from awd_lstm import PAD, NextKmerLoss, has_fast_bf16
-from measure import Aim, Row, median_seconds
-from utils import SCALES, KmerTokenizer, LanguageModelLoader, language_model_learner, new_language_model
+from genomic_ulmfit.awd_lstm import NextKmerLoss, has_fast_bf16
+from genomic_ulmfit.learners import SCALES, language_model_learner, new_language_model
+from utils import PAD, KmerTokenizer, LanguageModelLoader
 
 __all__ = ["DEVICE", "DROP_MULT", "LR", "TOKENIZER", "bare_epoch", "batches_of", "finished", "one_epoch", "operations_per_token", "our_epoch",
            "our_learner", "product_speed", "training_rows"]
@@ -88,8 +89,8 @@ def operations_per_token(scale: str) -> float:
     return 6 * (sum(4 * b * (a + b) for a, b in zip(sizes, sizes[1:])) + 4 * embedding)
 
 
-def our_learner(loader: LanguageModelLoader, scale: str, output: str = "bases", contexts: tuple[int, ...] = ()) -> Learner:
-    model = new_language_model(TOKENIZER, output=output, contexts=contexts, **SCALES[scale])
+def our_learner(loader: LanguageModelLoader, scale: str, predicts: str = "bases", contexts: tuple[int, ...] = ()) -> Learner:
+    model = new_language_model(TOKENIZER, predicts=predicts, contexts=contexts, **SCALES[scale])
     return language_model_learner(model, loader, loader, drop_mult=DROP_MULT)
 
 

@@ -35,7 +35,6 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
-
 from windows import install, make_benchmark, make_mammals, read_labelled
 
 __all__ = ["count_sequences", "extract_enhancers", "fetch", "read_registry", "resume_download", "split_table"]
@@ -266,7 +265,7 @@ def count_sequences(path: Path) -> tuple[int, int]:
 def _read_record(folder: Path) -> dict[str, dict[str, Any]]:
     """What earlier runs verified, by path below `folder`. An unreadable record counts as none: all is hashed again."""
     try:
-        record = json.loads((folder / "downloads" / "record.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / "downloads" / "checksums.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -280,8 +279,8 @@ def _note(folder: Path, record: dict[str, dict[str, Any]], path: str, checksum: 
     stat = file.stat()
     record[path] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": checksum, "source": source,
                     "sequences": sequences, "bases": bases}
-    target = folder / "downloads" / "record.json"
-    temporary = target.with_name("record.json.new")
+    target = folder / "downloads" / "checksums.json"
+    temporary = target.with_name("checksums.json.new")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
     os.replace(temporary, target)

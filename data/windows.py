@@ -23,7 +23,7 @@ from typing import NamedTuple
 import dnaio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from negatives import Window, matched_windows, random_windows  # noqa: E402
+from genomic_ulmfit.negatives import Window, matched_windows, random_windows  # noqa: E402
 
 __all__ = [
     "Coordinates",

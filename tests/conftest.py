@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session", autouse=True)
 def lookup_cache(tmp_path_factory):
     """Genomes that tests look bases up in are not copied into the project's folder."""
-    import lookup
+    from genomic_ulmfit import lookup
 
     folder = tmp_path_factory.mktemp("lookup")
     with pytest.MonkeyPatch.context() as patch:

@@ -13,17 +13,17 @@ from typing import NamedTuple
 import pandas as pd
 import pysam
 import torch
-
-from checkpoints import Checkpoints
-from enhancers import read_sequences
-from genome import import_fasta
-from models import load_classifier, save_model
 from naive import random_sequences
-from records import read_predictions, read_results, record, write_predictions
 from rows import enhancer_row
-from scoring import BadRecords, read_bed, read_records
 from tiny import tiny_scorer
-from variants import read_variants
+
+from genomic_ulmfit.checkpoints import Checkpoints
+from genomic_ulmfit.enhancers import read_sequences
+from genomic_ulmfit.genome import import_fasta
+from genomic_ulmfit.results import read_predictions, read_results, save_result, write_predictions
+from genomic_ulmfit.saved_models import load_classifier, save_model
+from genomic_ulmfit.scoring import BadRecords, read_bed, read_queries
+from genomic_ulmfit.variants import read_variants
 
 REFUSALS = (ValueError, FileNotFoundError, MemoryError)
 GENOME = ">chr1\n" + random_sequences(1, 1200, 0)[0] + "\n"
@@ -71,15 +71,15 @@ def targets(folder: Path) -> dict[str, Target]:
         described = json.loads(config) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
         _read_model(folder, json.dumps(described).encode(), content)
 
-    rows = _written(folder, "enhancers.csv", lambda path: record(path, enhancer_row()))
+    rows = _written(folder, "enhancers.csv", lambda path: save_result(path, enhancer_row()))
     predictions = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "fold": "0", "probability": [.2, .9]})
     return {
         "fasta of a genome": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")),
         "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA)], read_sequences),
-        "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_records(p))),
+        "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_queries(p))),
         "fasta to score, bad records left out": Target("x.fa", [FASTA, gzip.compress(FASTA)],
-                                                       lambda p: list(read_records(p, None, 5, BadRecords("skip")))),
-        "bed or fasta by its content": Target("x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_records(p, genome))),
+                                                       lambda p: list(read_queries(p, None, 5, BadRecords("skip")))),
+        "bed or fasta by its content": Target("x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_queries(p, genome))),
         "bed, bad lines left out": Target("x.bed", [BED, gzip.compress(BED)], lambda p: list(read_bed(p, genome, 5, BadRecords("skip")))),
         "bed": Target("x.bed", [BED], lambda p: list(read_bed(p, genome))),
         "vcf": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome))),

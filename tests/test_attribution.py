@@ -4,11 +4,17 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-
-from attribution import integrated_gradients, kmer_contributions, mean_of_kmers, mutagenesis, occlusion
-from genome import encode_bases, reverse_complement
 from naive import canonical, kmers, random_sequences
 from tiny import tiny_scorer
+
+from genomic_ulmfit.attribution import (
+    integrated_gradients,
+    kmer_contributions,
+    mean_of_kmers,
+    mutagenesis,
+    occlusion,
+)
+from genomic_ulmfit.genome import encode_bases, reverse_complement
 from utils import padded_ids
 
 SEQUENCE = encode_bases(random_sequences(1, 70, 8)[0])
@@ -82,7 +88,7 @@ def test_means_of_kmers_are_those_of_a_dictionary():
 
 
 def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
-    """Against gradients summed along the way by hand, token by token."""
+    """Against gradients all_reduce_sum along the way by hand, token by token."""
     k, stride, backwards = scorer.tokenizer.k, scorer.tokenizer.stride, scorer.config["direction"] == "backward"
     model = scorer.model
     model.encoder.bf16 = False

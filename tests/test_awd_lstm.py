@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from awd_lstm import AWDLSTM, DROPOUTS, Classifier, KmerEmbedding, LanguageModel, NextKmerLoss, drop_weights, has_fast_bf16, layer_groups
+from genomic_ulmfit.awd_lstm import (
+    AWDLSTM,
+    DROPOUTS,
+    Classifier,
+    KmerEmbedding,
+    LanguageModel,
+    NextKmerLoss,
+    drop_weights,
+    has_fast_bf16,
+    layer_groups,
+)
 
 few = settings(deadline=None, max_examples=15)
 
@@ -32,8 +42,8 @@ def make_encoder(k=3, stride=1, contexts=(), layers=3, seed=0) -> AWDLSTM:
     return encoder.eval()
 
 
-def make_model(k=3, stride=1, contexts=(), output="bases", seed=0) -> LanguageModel:
-    return LanguageModel(make_encoder(k, stride, contexts, seed=seed), output).eval()
+def make_model(k=3, stride=1, contexts=(), predicts="bases", seed=0) -> LanguageModel:
+    return LanguageModel(make_encoder(k, stride, contexts, seed=seed), predicts).eval()
 
 
 def random_bases(rows: int, n_bases: int, seed=0) -> np.ndarray:
@@ -282,9 +292,9 @@ def test_bfloat16_stays_close_and_carries_its_state():
 
 @few
 @given(st.sampled_from(SETTINGS), st.sampled_from(["bases", "kmer"]), st.integers(1, 30), st.lists(st.integers(0, 2 * 30 - 1), max_size=4))
-def test_windows_add_up_to_one_long_window(setting, output, bptt, pads):
+def test_windows_add_up_to_one_long_window(setting, predicts, bptt, pads):
     k, stride, contexts = setting
-    model, ids = make_model(k, stride, contexts, output), make_ids(2, 30, k, stride)
+    model, ids = make_model(k, stride, contexts, predicts), make_ids(2, 30, k, stride)
     for position in pads:
         if position % 30 % bptt:  # a pad at the start of a window means a new sequence
             ids.view(-1)[position] = 0
@@ -328,7 +338,7 @@ def test_the_carried_state_holds_no_graph():
 
 
 def test_kmer_output_shares_its_weights_with_the_embedding():
-    model, ids = make_model(output="kmer"), make_ids(2, 6)
+    model, ids = make_model(predicts="kmer"), make_ids(2, 6)
     logits, raw, dropped = model(ids)
     assert model.decoder.weight is model.encoder.embedding.kmers.weight
     assert logits.shape == (2, 6, 65) and raw.shape == dropped.shape == (2, 6, 8)
@@ -343,20 +353,20 @@ def test_bases_output_has_a_class_for_every_string_of_new_bases(k, stride):
 
 def test_unknown_output_is_refused():
     with pytest.raises(ValueError, match='"bases" or "kmer"'):
-        make_model(output="codons")
+        make_model(predicts="codons")
 
 
 # --- Loss ------------------------------------------------------------------------------------------------------------
 
 @few
 @given(st.sampled_from([(3, 1), (4, 2), (5, 2), (3, 3)]), st.sampled_from(["bases", "kmer"]), st.integers(0, 9999))
-def test_loss_is_the_mean_over_targets_that_are_no_pads(setting, output, seed):
+def test_loss_is_the_mean_over_targets_that_are_no_pads(setting, predicts, seed):
     k, stride = setting
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, 4 ** k + 1, (3, 7))
     targets[0, 0], targets[1] = 1, 0
-    logits = rng.normal(size=(3, 7, 4 ** stride if output == "bases" else 4 ** k + 1))
-    loss, terms = NextKmerLoss(output, stride), []
+    logits = rng.normal(size=(3, 7, 4 ** stride if predicts == "bases" else 4 ** k + 1))
+    loss, terms = NextKmerLoss(predicts, stride), []
     classes = loss.classes(torch.tensor(targets))
     for row, column in np.ndindex(targets.shape):
         target = int(targets[row, column])
@@ -364,13 +374,13 @@ def test_loss_is_the_mean_over_targets_that_are_no_pads(setting, output, seed):
             assert classes[row, column] < 0
             continue
         new_bases = np.base_repr(target - 1, 4).zfill(k)[-stride:]
-        wanted = target if output == "kmer" else int(new_bases, 4)
+        wanted = target if predicts == "kmer" else int(new_bases, 4)
         assert classes[row, column] == wanted
         terms.append(math.log(sum(math.exp(v) for v in logits[row, column])) - logits[row, column, wanted])
     arguments = torch.tensor(logits), torch.tensor(targets)
     assert float(loss(*arguments)) == pytest.approx(np.mean(terms), rel=1e-5)
     assert float(loss(*arguments, reduction="sum")) == pytest.approx(np.sum(terms), rel=1e-5)
-    if output == "kmer":
+    if predicts == "kmer":
         stock = F.cross_entropy(arguments[0].flatten(0, 1).float(), arguments[1].flatten(), ignore_index=0)
         torch.testing.assert_close(loss(*arguments), stock)
 

@@ -10,20 +10,26 @@ import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
-
-import models
-import utils
-from enhancers import read_species
-from genome import acgt_runs, encode_bases, import_fasta, open_genome
-from models import load_language_model, save_model
-from records import ENHANCER_COLUMNS, record, write_predictions, write_table
-from scoring import score_file
 from tiny import tiny_scorer
-from utils import (
-    KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, evaluate_language_model, language_model_learner,
-    new_language_model, predict_probabilities, seed_everything, sequence_corpus,
+
+import utils
+from genomic_ulmfit import saved_models as models
+from genomic_ulmfit.enhancers import read_species
+from genomic_ulmfit.files import write_table
+from genomic_ulmfit.genome import acgt_runs, encode_bases, import_fasta, open_genome
+from genomic_ulmfit.learners import (
+    classifier_learner,
+    evaluate_language_model,
+    language_model_learner,
+    new_language_model,
+    predict_probabilities,
+    seed_everything,
 )
-from variants import Allele, score_alleles, write_variants
+from genomic_ulmfit.results import ENHANCER_COLUMNS, save_result, write_predictions
+from genomic_ulmfit.saved_models import load_language_model, save_model
+from genomic_ulmfit.scoring import score_file
+from genomic_ulmfit.variants import Allele, score_alleles, write_variants
+from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 TOKENIZER = KmerTokenizer(3, 1)
 RNG = np.random.default_rng(0)
@@ -80,7 +86,7 @@ def write_model(folder: Path, seed: int) -> None:
 def write_rows(folder: Path, seed: int) -> None:
     words = dict.fromkeys(ENHANCER_COLUMNS, "")
     words |= dict(profile="mine", species="Cat", model="gc", split="original", fold="test", version="1")
-    record(folder / "enhancers.csv", words | dict(seed=seed, n_test=10, auroc=.5, auroc_low=.4, auroc_high=.6))
+    save_result(folder / "enhancers.csv", words | dict(seed=seed, n_test=10, auroc=.5, auroc_low=.4, auroc_high=.6))
 
 
 def random_predictions(seed: int) -> pd.DataFrame:

@@ -1,9 +1,12 @@
 from collections import Counter
 from itertools import product
 
+import naive
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
+from naive import kmers, random_sequences, reverse_complement
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -11,10 +14,17 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-import naive
-from baselines import (ClassChains, choose_k, composition_baseline, gc_baseline, gc_fractions, kmer_boosting, kmer_frequencies,
-                       kmer_logistic, markov_baseline)
-from naive import kmers, random_sequences, reverse_complement
+from genomic_ulmfit.baselines import (
+    ClassChains,
+    choose_k,
+    composition_baseline,
+    gc_baseline,
+    gc_fractions,
+    kmer_boosting,
+    kmer_frequencies,
+    kmer_logistic,
+    markov_baseline,
+)
 
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
 

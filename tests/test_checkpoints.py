@@ -12,12 +12,17 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import Learner  # noqa: F401  (adds fit_one_cycle)
-
-from checkpoints import Checkpoints, once
-from genome import encode_bases
 from naive import random_sequences
-from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, language_model_learner, new_language_model,
-                   seed_everything, sequence_corpus)
+
+from genomic_ulmfit.checkpoints import Checkpoints, cached
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.learners import (
+    classifier_learner,
+    language_model_learner,
+    new_language_model,
+    seed_everything,
+)
+from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 tokenizer = KmerTokenizer(3, 1)
@@ -86,7 +91,7 @@ def test_a_run_that_a_newer_version_ends_bears_both_versions(tmp_path):
             pass
         versions.append(keeper.version)
     assert versions == ["a", "a..b", "a..c"]
-    keeper.forget()
+    keeper.delete()
     fit(language_model(), again := Checkpoints(path, version="c"), epochs=1)
     assert again.version == "c"
 
@@ -109,7 +114,7 @@ def test_a_finished_fit_is_loaded_instead_of_run(tmp_path, uninterrupted):
     fit(language_model(), Checkpoints(path))
     again = fit(language_model(seed=5), keeper := Checkpoints(path), Stop(1))  # which would stop at the first step
     assert outcome(again) == uninterrupted[0]
-    keeper.forget()
+    keeper.delete()
     assert not path.exists()
     with pytest.raises(KeyboardInterrupt):
         fit(language_model(), Checkpoints(path), Stop(1))
@@ -147,7 +152,7 @@ def test_a_language_model_that_reads_other_dna_starts_from_the_beginning(tmp_pat
 def test_forgetting_takes_what_a_kill_while_writing_has_left(tmp_path):
     for name in ("run.ckpt", "run.ckpt.before", ".run.ckpt.123.tmp", "other.ckpt"):
         (tmp_path / name).touch()
-    Checkpoints(tmp_path / "run.ckpt").forget()
+    Checkpoints(tmp_path / "run.ckpt").delete()
     assert [path.name for path in tmp_path.iterdir()] == ["other.ckpt"]
 
 
@@ -184,7 +189,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, unin
     with pytest.warns(UserWarning, match="run.ckpt is no checkpoint, or damaged .*: going on from the one before"):
         learn = fit(language_model(seed=8), keeper := Checkpoints(path))
     assert outcome(learn) == uninterrupted[0]
-    keeper.forget()
+    keeper.delete()
     assert not list(tmp_path.iterdir())
 
 
@@ -238,9 +243,9 @@ def test_what_is_finished_is_not_done_again(tmp_path):
         calls.append(fold)
         return pd.DataFrame({"id": ["a", "b"], "probability": [.1, .9]}), {"fold": fold, "seconds": 1.5}
 
-    one, other = {"LR": .1, "KMERS": [1, 2], "LABEL": None}, {"LR": .2}
+    one, other = {"LR": .1, "KMERS": [1, 2], "TRIAL": None}, {"LR": .2}
     for identity, expected in ((one, 1), (one, 1), (other, 2), (other, 2)):
-        table, facts = once(path, identity, make, 3)
+        table, facts = cached(path, identity, make, 3)
         pd.testing.assert_frame_equal(table, make(3)[0])
         assert facts == {"fold": 3, "seconds": 1.5} and not table.attrs
         calls.pop()

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive import random_sequences, reverse_complement
 from sklearn.metrics import roc_auc_score
 
-from cohn_cnn import LENGTH, CohnCNN, network
-from naive import random_sequences, reverse_complement
+from genomic_ulmfit.cohn_cnn import LENGTH, CohnCNN, network
 
 MOTIF = "TGACTCAGCAT"
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare
-
-from controls import control_sequences, score_controls, shuffled_dinucleotides
-from genome import encode_bases
 from naive import random_sequences, text
+from scipy.stats import chisquare
 from tiny import tiny_scorer
+
+from genomic_ulmfit.controls import control_sequences, score_controls, shuffled_dinucleotides
+from genomic_ulmfit.genome import encode_bases
 
 CODES = st.lists(st.integers(0, 4), max_size=60).map(lambda codes: np.array(codes, np.uint8))
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from corpus import COLUMNS, read_corpus, read_markov, write_corpus, write_markov
+from genomic_ulmfit.corpus import COLUMNS, read_corpus, read_markov, write_corpus, write_markov
 
 SEGMENTS = pd.DataFrame([("dog", "a", 0, 500, "train"), ("dog", "b", 500, 900, "valid")], columns=COLUMNS)
 

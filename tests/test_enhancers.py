@@ -7,9 +7,9 @@ import warnings
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from enhancers import list_species, read_sequences, read_species
 from naive import random_sequences, reverse_complement
+
+from genomic_ulmfit.enhancers import list_species, read_sequences, read_species
 
 letters = st.sampled_from("ACGTacgtNnRyUu-")
 AS_READ = str.maketrans("RYU-", "NNTN")  # of upper-case letters

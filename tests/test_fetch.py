@@ -161,7 +161,7 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-COMPLETE = {"genomes/cow.ENm001.fa", "downloads/test.tsv", "downloads/record.json",
+COMPLETE = {"genomes/cow.ENm001.fa", "downloads/test.tsv", "downloads/checksums.json",
             "enhancers/Human/positive_samples", "enhancers/Human/negative_samples"}
 
 
@@ -308,7 +308,7 @@ def test_missing_file_keeps_what_came_before(pilot, site):
     content = site.files.pop("/raw.githubusercontent.com/a/test.tsv")
     with pytest.raises(FileNotFoundError, match="404"):
         pilot.run()
-    assert files_below(pilot.folder) == {"genomes/cow.ENm001.fa", "downloads/record.json"}
+    assert files_below(pilot.folder) == {"genomes/cow.ENm001.fa", "downloads/checksums.json"}
     site.files["/raw.githubusercontent.com/a/test.tsv"] = content
     pilot.run()
     assert files_below(pilot.folder) == COMPLETE
@@ -387,11 +387,11 @@ def test_verify_finds_what_size_and_time_hide(pilot, site):
 
 def test_lost_record_means_hashing_not_downloading(pilot, site):
     pilot.run()
-    (pilot.folder / "downloads/record.json").write_text('{"genomes/')
+    (pilot.folder / "downloads/checksums.json").write_text('{"genomes/')
     site.asked.clear()
     pilot.run()
     assert site.asked == []
-    assert set(json.loads((pilot.folder / "downloads/record.json").read_text())) == COMPLETE - {"downloads/record.json"}
+    assert set(json.loads((pilot.folder / "downloads/checksums.json").read_text())) == COMPLETE - {"downloads/checksums.json"}
 
 
 def test_missing_sample_file_is_written_again(pilot, site):
@@ -545,7 +545,7 @@ def test_assembly_with_another_md5_is_deleted(full, site):
     site.files["/ftp.ncbi.nlm.nih.gov/GCF_1_genomic.fna.gz"] = FNA[:-1] + b"x"
     with pytest.raises(ValueError, match=r"GCF_1_genomic.fna.gz is not the published file and was deleted: (?i:md5)"):
         full.run()
-    assert files_below(full.folder) == {"downloads/record.json"}
+    assert files_below(full.folder) == {"downloads/checksums.json"}
 
 
 def test_assembly_that_the_md5_list_does_not_name(full, site):

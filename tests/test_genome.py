@@ -12,16 +12,25 @@ import dnaio
 import numpy as np
 import pandas as pd
 import pytest
+from fasta_texts import fasta_files, naive_codes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-import genome
-import textfiles
-from fasta_texts import fasta_files, naive_codes
-from genome import (
-    acgt_runs, clean_blocks, decode_bases, encode_bases, encode_checked, find_sequences, gc_fraction, import_fasta,
-    open_genome, read_fasta, reverse_complement, subtract,
+from genomic_ulmfit import genome, textfiles
+from genomic_ulmfit.genome import (
+    acgt_runs,
+    clean_blocks,
+    decode_bases,
+    encode_bases,
+    encode_checked,
+    find_sequences,
+    gc_fraction,
+    import_fasta,
+    open_genome,
+    read_fasta,
+    reverse_complement,
+    subtract,
 )
 
 settings.register_profile("genome", deadline=None, max_examples=60,

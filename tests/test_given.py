@@ -1,11 +1,12 @@
 """PARAMS as people type them."""
 import nbformat
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from given import as_typed, checked, notebook_parameters, parse_parameters
+from workflow.given import as_typed, checked, notebook_parameters, parse_parameters
 
-KNOWN = {"K": 4, "LR": 1e-2, "RC_TRAIN": True, "KMERS": [1, 2], "OVERRIDES": {}, "LABEL": "", "N_TRAIN": None, "SPECIES": None,
+KNOWN = {"K": 4, "LR": 1e-2, "RC_TRAIN": True, "KMERS": [1, 2], "OVERRIDES": {}, "TRIAL": "", "N_TRAIN": None, "SPECIES": None,
          "SCALE": None, "INPUT": None, "GENOME": None, "REGION": None, "STAGE_LRS": [2e-2]}
 
 
@@ -26,7 +27,7 @@ KNOWN = {"K": 4, "LR": 1e-2, "RC_TRAIN": True, "KMERS": [1, 2], "OVERRIDES": {},
     ("KMERS: 6", {"KMERS": [6]}),
     ("KMERS: [], STAGE_LRS: [1e-3, .5]", {"KMERS": [], "STAGE_LRS": [1e-3, .5]}),
     ('OVERRIDES: {"Mouse": {"LM_LR": 3e-3}}, RC_TRAIN: false', {"OVERRIDES": {"Mouse": {"LM_LR": 3e-3}}, "RC_TRAIN": False}),
-    ("LABEL: 12, N_TRAIN: 300", {"LABEL": "12", "N_TRAIN": 300}),
+    ("TRIAL: 12, N_TRAIN: 300", {"TRIAL": "12", "N_TRAIN": 300}),
     ("  K : 3 ,", {"K": 3}),
     ("", {}),
 ])
@@ -37,7 +38,7 @@ def test_values_are_taken_as_typed(typed, expected):
 
 @pytest.mark.parametrize("typed, message", [
     ("EPOCH: 3", "no notebook has a parameter EPOCH"),
-    ("RESULT: x, GENOM: y", "GENOM, RESULT; put a text that holds ', NAME:' in quotes"),
+    ("WRITE_TO: x, GENOM: y", "GENOM, WRITE_TO; put a text that holds ', NAME:' in quotes"),
     ("K: many", "K: 'many' is not a whole number"),
     ("K: 2.5", "K: 2.5 is not a whole number"),
     ("N_TRAIN: some", "N_TRAIN: 'some' is not a whole number"),

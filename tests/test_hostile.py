@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile import feed, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from hostile import feed, targets
 
 NAMES = ["fasta of a genome", "samples", "fasta to score", "fasta to score, bad records left out", "bed or fasta by its content",
          "bed, bad lines left out", "bed", "vcf", "vcf, bad lines left out", "bcf", "genome to look up", "model description", "model weights",

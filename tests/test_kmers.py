@@ -1,14 +1,23 @@
 from collections import Counter
 from itertools import product
 
+import naive
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import naive
-from genome import encode_bases
-from kmers import MAX_K, canonical_kmers, encode_sequences, gapped_patterns, kmer_index, kmer_matrix, n_kmers
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.kmers import (
+    MAX_K,
+    canonical_kmers,
+    encode_sequences,
+    gapped_patterns,
+    kmer_index,
+    kmer_matrix,
+    n_kmers,
+)
 
 CODES = arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4]))
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))

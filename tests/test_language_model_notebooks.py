@@ -6,13 +6,14 @@ import nbformat
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-
-import profiles
-from checkpoints import Checkpoints
-from models import load_language_model
 from naive import random_sequences
-from records import read_results, select
-from utils import SCALES, KmerTokenizer
+
+from genomic_ulmfit import profiles
+from genomic_ulmfit.checkpoints import Checkpoints
+from genomic_ulmfit.learners import SCALES
+from genomic_ulmfit.results import read_results, select
+from genomic_ulmfit.saved_models import load_language_model
+from utils import KmerTokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.name[8:12]: path for path in ROOT.glob("Genomic Language Models/*.ipynb")}
@@ -52,7 +53,7 @@ def run_all(shell, notebook, **values):
 
 
 def rows(folder):
-    return select(read_results(folder / "results/language_models.csv"), output="bases")
+    return select(read_results(folder / "results/language_models.csv"), predicts="bases")
 
 
 def test_run_all_twice_and_after_an_interrupt_in_one_kernel(project, monkeypatch, capsys):
@@ -88,5 +89,5 @@ def test_a_trial_replaces_neither_model_nor_row_and_says_how_it_differs(project,
         model, = folder.glob(f"artifacts/language_models/*_settings-{row['settings']}_corpus-{row['corpus_hash']}")
         config = load_language_model(model, KmerTokenizer(4, 2))[1]
         assert config["weights_sha256"].startswith(row["weights_hash"]) and config["settings"] == row["settings"]
-    markov = select(read_results(folder / "results/language_models.csv"), output="markov")
+    markov = select(read_results(folder / "results/language_models.csv"), predicts="markov")
     assert set(markov.corpus_hash) == set(table.corpus_hash), "each corpus has its own reference"

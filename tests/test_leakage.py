@@ -11,21 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from naive import random_sequences, reverse_complement
 from scipy.special import logit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-import ulmfit
-from baselines import composition_baseline, gc_baseline, kmer_boosting, kmer_logistic
-from cohn_cnn import CohnCNN
-from splits import assign_splits
-from experiments import VARIATIONS
-from genome import decode_bases
-from models import save_model
-from naive import random_sequences, reverse_complement
-from records import write_table
-from stacking import stacked_log_odds
-from utils import SCALES, KmerTokenizer, new_language_model
+from genomic_ulmfit import fine_tuning as ulmfit
+from genomic_ulmfit.baselines import composition_baseline, gc_baseline, kmer_boosting, kmer_logistic
+from genomic_ulmfit.cohn_cnn import CohnCNN
+from genomic_ulmfit.files import write_table
+from genomic_ulmfit.genome import decode_bases
+from genomic_ulmfit.learners import SCALES, new_language_model
+from genomic_ulmfit.saved_models import save_model
+from genomic_ulmfit.splits import assign_splits
+from genomic_ulmfit.stacking import stacked_log_odds
+from utils import KmerTokenizer
+from workflow.experiments import VARIATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "Enhancer Classification/Mammals Enhancers 1 4-mer Stride 2.ipynb"
@@ -71,7 +72,7 @@ def experiment(tmp_path, monkeypatch, table):
     monkeypatch.setattr(ulmfit, "run_facts", lambda *_: facts)
     torch.manual_seed(7)
     encoder = new_language_model(KmerTokenizer(3, 1), **SCALES["tiny"])
-    save_model(tmp_path / "encoder", encoder, profile="genomes", direction="forward", output="bases", contexts="",
+    save_model(tmp_path / "encoder", encoder, profile="genomes", direction="forward", predicts="bases", contexts="",
                scale="tiny")
     given, made = defaults() | TINY | {"ENCODER": str(tmp_path / "encoder")}, []
 

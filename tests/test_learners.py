@@ -3,11 +3,16 @@ import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback
-
-from genome import encode_bases
 from naive import random_sequences
-from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, language_model_learner,
-                   new_language_model, seed_everything, sequence_corpus)
+
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.learners import (
+    classifier_learner,
+    language_model_learner,
+    new_language_model,
+    seed_everything,
+)
+from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 TOKENIZER = KmerTokenizer(3, 1)
 SEQUENCES = [encode_bases(text) for text in random_sequences(16, 40, 0)]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
+from fasta_texts import fasta_files, naive_codes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from fasta_texts import fasta_files, naive_codes
-from genome import decode_bases
-from lookup import fetch, open_fasta
 from naive import random_sequences
+
+from genomic_ulmfit.genome import decode_bases
+from genomic_ulmfit.lookup import fetch, open_fasta
 
 CONTIGS = dict(zip(["chr1", "chr2", "chr10"], random_sequences(3, 2000, 1)))
 

@@ -4,11 +4,11 @@ import hashlib
 import json
 
 import pytest
-
-from manifest import TOLERANCE, compare_manifests, manifest
-from newer import with_newest
-from records import record
 from rows import enhancer_row, language_model_row
+
+from genomic_ulmfit.results import save_result
+from workflow.manifest import TOLERANCE, compare_manifests, manifest
+from workflow.newer_pins import with_newest
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def root(tmp_path):
     (tmp_path / "requirements.txt").write_text("# pins\ntorch==1\npyarrow==2\n")
     (tmp_path / "data/simulated/genomes").mkdir(parents=True)
     (tmp_path / "data/simulated/genomes/x.fa").write_text(">a\nACGT\n")
-    record(tmp_path / "results/enhancers.csv", enhancer_row(profile="simulated", version="abc", auroc=.81234))
-    record(tmp_path / "results/enhancers.csv", enhancer_row(profile="pilot"))
-    record(tmp_path / "results/language_models.csv", language_model_row(profile="simulated"))
+    save_result(tmp_path / "results/enhancers.csv", enhancer_row(profile="simulated", version="abc", auroc=.81234))
+    save_result(tmp_path / "results/enhancers.csv", enhancer_row(profile="pilot"))
+    save_result(tmp_path / "results/language_models.csv", language_model_row(profile="simulated"))
     return tmp_path
 
 
@@ -76,7 +76,7 @@ def test_newer_releases_take_the_place_of_pins():
 
 def test_data_that_were_downloaded_again_are_the_same_data(root):
     """The record of what was verified has the files' times, which are other ones."""
-    record_file = root / "data/pilot/downloads/record.json"
+    record_file = root / "data/pilot/downloads/checksums.json"
     record_file.parent.mkdir(parents=True)
     seen = []
     for time in (1, 2):

@@ -2,16 +2,17 @@ from collections import Counter
 from itertools import product
 from math import log2
 
+import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import markov
-import naive
-from genome import encode_bases
-from kmers import MAX_K, kmer_index
-from markov import kmer_counts, markov_bits, markov_bits_per_base, transition_log_probabilities
+from genomic_ulmfit import markov
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.kmers import MAX_K, kmer_index
+from genomic_ulmfit.markov import kmer_counts, markov_bits, markov_bits_per_base, transition_log_probabilities
 
 SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
                     min_size=1, max_size=4)
@@ -23,7 +24,7 @@ def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
 
 
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
-    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are summed over their first bases."""
+    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are all_reduce_sum over their first bases."""
     n = len(context)
     seen = Counter()
     for kmer, count in counts.items():

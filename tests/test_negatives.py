@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import negatives
-from negatives import Window, matched_windows, random_windows
+from genomic_ulmfit import negatives
+from genomic_ulmfit.negatives import Window, matched_windows, random_windows
 
 LENGTH = 20
 

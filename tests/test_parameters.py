@@ -6,12 +6,21 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from parameters import (BASELINES, CLASSIFIER, LANGUAGE_MODEL, baseline_hash, changed_parameters, classifier_hash, collect_parameters,
-                        language_model_hash, settings_hash)
+from genomic_ulmfit.parameters import (
+    BASELINES,
+    CLASSIFIER,
+    LANGUAGE_MODEL,
+    baseline_hash,
+    changed_parameters,
+    classifier_hash,
+    collect_parameters,
+    language_model_hash,
+    settings_hash,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 # Parameters with a column of their own in the rows, or that no number of the model depends on.
-IN_COLUMNS = {"PROFILE", "SPECIES", "K", "STRIDE", "DIRECTION", "OUTPUT", "CONTEXTS", "SCALE", "SEED", "ENCODER", "SPLIT", "LABEL",
+IN_COLUMNS = {"PROFILE", "SPECIES", "K", "STRIDE", "DIRECTION", "PREDICTS", "CONTEXTS", "SCALE", "SEED", "ENCODER", "SPLIT", "TRIAL",
               "PRETRAINED", "FINE_TUNED", "KMER"}
 CHANGE_NOTHING = {"VALID_BASES", "CNN_RUNS"}
 FAMILIES = {"LM 1": LANGUAGE_MODEL, "LM 2": LANGUAGE_MODEL, "LM 3": LANGUAGE_MODEL, "Enhancers 1 ": CLASSIFIER, "Enhancers 2": CLASSIFIER,

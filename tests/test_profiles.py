@@ -8,8 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from profiles import (checked_label, classifier_folder, classifier_name, data_files, encoder_folder, genome_file, genome_files, model_name,
-                      profile_paths, project_path, recipe_name, results_folder, sample_files)
+from genomic_ulmfit.profiles import (
+    checked_trial,
+    classifier_folder,
+    classifier_name,
+    data_files,
+    encoder_folder,
+    genome_file,
+    genome_files,
+    model_name,
+    profile_paths,
+    project_path,
+    recipe_name,
+    results_folder,
+    sample_files,
+)
 
 
 @pytest.mark.parametrize("profile", ["simulated", "pilot", "full"])
@@ -222,6 +235,6 @@ def test_every_recipe_has_its_own_name():
 
 
 def test_labels_fit_into_tables_and_names_of_files():
-    assert checked_label("") == "" and checked_label("trial_2") == "trial_2"
-    with pytest.raises(ValueError, match="LABEL='A b': use lower-case"):
-        checked_label("A b")
+    assert checked_trial("") == "" and checked_trial("trial_2") == "trial_2"
+    with pytest.raises(ValueError, match="TRIAL='A b': use lower-case"):
+        checked_trial("A b")

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import yaml
 
-from tables import update_tables
+from workflow.show_tables import update_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob("Genomic Language Models/*.ipynb")) + sorted(ROOT.glob("Enhancer Classification/*.ipynb"))
@@ -18,10 +18,10 @@ FAMILIES = {"LM": [n for n in NOTEBOOKS if re.search(r"LM [123] ", n.name)],
 REWRITTEN = {"Mammals Enhancers 0 Data Processing",
              "Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2", "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1",
              "Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1",
-             "Mammals Enhancers 4 Baselines", "Mammals Enhancers 5 Results and Comparisons", "Mammals Enhancers 6 Improving the Model",
-             "Mammals Enhancers 10 Across Species", "Mammals Enhancers 0 Data Processing",
-             "Mammals Enhancers 7 Score Your Own Sequences", "Mammals Enhancers 8 Scan a Genome Region",
-             "Mammals Enhancers 9 What the Model Looks At", "Mammals Enhancers 11 Score Variants"}
+             "Mammals Enhancers 4 Baselines", "Mammals Enhancers 6 Results and Comparisons", "Mammals Enhancers 5 Improving the Model",
+             "Mammals Enhancers 7 Across Species", "Mammals Enhancers 0 Data Processing",
+             "1 Score Your Own Sequences", "2 Scan a Genome Region",
+             "4 What the Model Looks At", "3 Score Variants"}
 
 
 
@@ -84,10 +84,10 @@ def test_tables_in_the_readmes_are_those_of_the_results():
 
 
 def test_the_plan_for_large_runs_is_what_its_script_prints():
-    printed = subprocess.run([sys.executable, ROOT / "cluster/plan.py"], capture_output=True, text=True, check=True).stdout.strip()
-    assert printed in (ROOT / "cluster/README.md").read_text()
+    printed = subprocess.run([sys.executable, ROOT / "workflow/plan.py"], capture_output=True, text=True, check=True).stdout.strip()
+    assert printed in (ROOT / "workflow/README.md").read_text()
 
 
 def test_the_slurm_profile_names_rules_of_the_workflow():
-    profile = yaml.safe_load((ROOT / "cluster/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "workflow/slurm/config.yaml").read_text())
     assert set(profile["set-resources"]) <= {re.sub(r"\W+", "_", n.stem) for n in NOTEBOOKS}

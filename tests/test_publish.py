@@ -3,7 +3,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from publish import publish, with_outputs
+from workflow.publish import publish, with_outputs
 
 
 def notebook(code: str = "print(1)") -> nbformat.NotebookNode:

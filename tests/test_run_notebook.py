@@ -6,7 +6,7 @@ import textwrap
 import nbformat
 import pytest
 
-from run_notebook import run_notebook
+from workflow.run_notebook import run_notebook
 
 
 @pytest.fixture

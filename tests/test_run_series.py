@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from run_series import home_of_its_own, written_by
+from workflow.run_series import home_of_its_own, written_by
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +33,7 @@ def test_a_user_without_an_entry_in_passwd_has_a_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("asked, message", [
     ({"PROFILE": "nowhere"}, "PROFILE='nowhere': use simulated"),
-    ({"PARAMS": "RESULT: $x, GENOM: y"}, "no notebook has a parameter GENOM"),
+    ({"PARAMS": "WRITE_TO: $x, GENOM: y"}, "no notebook has a parameter GENOM"),
     ({"JOBS": "two"}, "JOBS=two: give a whole number"),
     ({"ONLY": "Score Your", "PARAMS": "INPUT: /d/it's $HOME [1]: x.fa"}, "INPUT: /d/it's $HOME [1]: x.fa is not there"),
     ({"GENOMIC_ARTIFACTS": "Makefile/x"}, "Makefile cannot be written: let GENOMIC_ARTIFACTS name a folder that can"),

@@ -1,11 +1,11 @@
 """What a classifier says of single sequences: the precision of its log-odds, and what has no score."""
 import numpy as np
 import pytest
-
-from genome import encode_bases
 from naive import random_sequences
 from tiny import tiny_scorer
-from utils import predict_probabilities
+
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.learners import predict_probabilities
 
 
 @pytest.fixture(scope="module")

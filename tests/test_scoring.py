@@ -12,14 +12,25 @@ import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import scoring
-from genome import encode_bases, reverse_complement
-from lookup import open_fasta
 from naive import random_sequences, text
-from scoring import (SCORE_COLUMNS, Record, Scorer, full_precision, output_of, read_bed, read_records, score_file,
-                     score_records, windows_of, write_scores)
 from tiny import tiny_scorer
+
+from genomic_ulmfit import scoring
+from genomic_ulmfit.genome import encode_bases, reverse_complement
+from genomic_ulmfit.lookup import open_fasta
+from genomic_ulmfit.scoring import (
+    SCORE_COLUMNS,
+    Query,
+    Scorer,
+    full_precision,
+    output_of,
+    read_bed,
+    read_queries,
+    score_file,
+    score_queries,
+    windows_of,
+    write_scores,
+)
 
 SEQUENCES = st.text("ACGTNacgtnRYu", min_size=1, max_size=300)
 NAMES = st.text("abcXYZ019_.:|-", min_size=1, max_size=12)
@@ -51,7 +62,7 @@ def test_windows_cover_every_base_and_end_where_the_sequence_ends(length, size, 
 def test_fasta_is_read_as_it_was_written(tmp_path_factory, records, width, zipped):
     path = tmp_path_factory.mktemp("f") / ("x.fa.gz" if zipped else "x.fa")
     fasta(path, records, width, gzip.open if zipped else open)
-    found = [(r.name, text(r.codes), r.chrom, r.start) for r in read_records(path)]
+    found = [(r.name, text(r.codes), r.chrom, r.start) for r in read_queries(path)]
     assert found == [(n, "".join(b if b in "ACGT" else "N" for b in s.upper().replace("U", "T")), n, 0) for n, s in records]
 
 
@@ -61,11 +72,11 @@ def test_fasta_is_read_as_it_was_written(tmp_path_factory, records, width, zippe
 def test_what_is_no_fasta_is_refused_by_name(tmp_path, content, message):
     (tmp_path / "x.fa").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        list(read_records(tmp_path / "x.fa"))
+        list(read_queries(tmp_path / "x.fa"))
 
 
 def test_missing_files_are_named(tmp_path):
-    for read in (lambda p: list(read_records(p)), lambda p: list(read_bed(p, p)), open_fasta):
+    for read in (lambda p: list(read_queries(p)), lambda p: list(read_bed(p, p)), open_fasta):
         with pytest.raises(FileNotFoundError, match="none.fa is not there"):
             read(tmp_path / "none.fa")
 
@@ -79,7 +90,7 @@ def test_intervals_are_cut_out_of_the_genome(tmp_path, compressed):
         genome = tmp_path / "g.fa.gz"
     bed = tmp_path / "x.bed"
     bed.write_text('track name="x"\n# a comment\nchr2\t0\t500\tfirst\t7\t-\n\nchr1\t2500\t3000\n')
-    found = [(r.name, text(r.codes), r.chrom, r.start) for r in read_records(bed, genome)]
+    found = [(r.name, text(r.codes), r.chrom, r.start) for r in read_queries(bed, genome)]
     assert found == [("first", contigs["chr2"][:500], "chr2", 0), ("chr1:2500-3000", contigs["chr1"][2500:], "chr1", 2500)]
 
 
@@ -91,31 +102,31 @@ def test_an_interval_that_cannot_be_read_is_named_by_its_line(tmp_path, line, me
     genome = fasta(tmp_path / "g.fa", [("chr1", random_sequences(1, 2000, 0)[0])])
     (tmp_path / "x.bed").write_text(f"chr1\t0\t500\n{line}\n")
     with pytest.raises(ValueError, match=f"x.bed, {message}"):
-        list(read_records(tmp_path / "x.bed", genome))
+        list(read_queries(tmp_path / "x.bed", genome))
 
 
 def test_names_of_records_to_score(tmp_path):
     (tmp_path / "x.fa").write_bytes("\ufeff> é one\r\nACGU\r\n>\r\nacgu\r\n".encode())
-    assert [(r.name, r.codes.tolist()) for r in read_records(tmp_path / "x.fa")] == [("é", [0, 1, 2, 3]), ("record_2", [0, 1, 2, 3])]
+    assert [(r.name, r.codes.tolist()) for r in read_queries(tmp_path / "x.fa")] == [("é", [0, 1, 2, 3]), ("record_2", [0, 1, 2, 3])]
 
 
 def test_bed_lines_of_any_end_on_contigs_of_any_name(tmp_path):
     genome = fasta(tmp_path / "g.fa", [("browser_ctg", "ACGT" * 9), ("track1", "CCGT" * 9), ("chré", "GGGT" * 9)])
     bed = tmp_path / "x.bed"
     bed.write_bytes("\ufefftrack name=x\rbrowser_ctg\t0\t3\tone\rtrack1\t1\t4\ttwo\r\nchré\t2\t5\tthrée\n".encode())
-    found = [(r.name, text(r.codes)) for r in read_records(bed, genome)]
+    found = [(r.name, text(r.codes)) for r in read_queries(bed, genome)]
     assert found == [("one", "ACG"), ("two", "CGT"), ("thrée", "GTG")]
 
 
 def test_bed_needs_a_genome_and_takes_any(tmp_path):
     (tmp_path / "x.bed").write_text("chr1\t0\t5\n")
     with pytest.raises(ValueError, match="needs the FASTA file of its genome"):
-        read_records(tmp_path / "x.bed")
+        read_queries(tmp_path / "x.bed")
     plain_gzip = fasta(tmp_path / "g.fa.gz", [("chr1", "ACGT" * 50)], opener=gzip.open)
-    assert [text(r.codes) for r in read_records(tmp_path / "x.bed", plain_gzip)] == ["ACGTA"]
+    assert [text(r.codes) for r in read_queries(tmp_path / "x.bed", plain_gzip)] == ["ACGTA"]
     (tmp_path / "x.bed").write_text("# nothing\n")
     with pytest.raises(ValueError, match="there is no interval"):
-        list(read_records(tmp_path / "x.bed", fasta(tmp_path / "h.fa", [("chr1", "ACGT")])))
+        list(read_queries(tmp_path / "x.bed", fasta(tmp_path / "h.fa", [("chr1", "ACGT")])))
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
@@ -142,13 +153,13 @@ def test_a_sequence_shorter_than_the_model_reads_is_refused_by_name(scorer):
     with pytest.raises(ValueError, match="sequence 1 .counted from 0. has 4 bases"):
         scorer.probabilities([np.zeros(5, np.uint8), np.zeros(4, np.uint8)])
     with pytest.raises(ValueError, match="tiny_one: 4 bases are too few"):
-        list(score_records(scorer, [Record("tiny_one", np.zeros(4, np.uint8), "c", 0)]))
+        list(score_queries(scorer, [Query("tiny_one", np.zeros(4, np.uint8), "c", 0)]))
 
 
 def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, monkeypatch):
     rng = np.random.default_rng(0)
-    records = [Record(f"r{i}", rng.integers(0, 4, n).astype(np.uint8), "c", 1000 * i) for i, n in enumerate([1240, 60, 500, 501, 3000, 700])]
-    records.append(Record("gap", np.full(800, 4, np.uint8), "c", 0))
+    records = [Query(f"r{i}", rng.integers(0, 4, n).astype(np.uint8), "c", 1000 * i) for i, n in enumerate([1240, 60, 500, 501, 3000, 700])]
+    records.append(Query("gap", np.full(800, 4, np.uint8), "c", 0))
     expected = []
     for r in records[:-1]:
         starts = windows_of(len(r.codes))
@@ -159,16 +170,16 @@ def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, m
     expected.append(("gap", "c", 0, 800, ".", 3, np.nan, np.nan, -1, -1))
     for at_once in (1, 4, 2048):
         monkeypatch.setattr(scoring, "AT_ONCE", at_once)
-        tables = list(score_records(scorer, iter(records)))
+        tables = list(score_queries(scorer, iter(records)))
         assert (len(tables) > 1) == (at_once < 2048)
         pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), pd.DataFrame(expected, columns=list(SCORE_COLUMNS)), rtol=1e-5)
 
 
 def test_other_programs_read_what_is_written(scorer, tmp_path):
-    records = [Record(n, encode_bases(s), n, 0) for n, s in zip(['a"b#', "a", "NA", "x"], [*random_sequences(3, 520, 2), "N" * 40])]
+    records = [Query(n, encode_bases(s), n, 0) for n, s in zip(['a"b#', "a", "NA", "x"], [*random_sequences(3, 520, 2), "N" * 40])]
     made_by = scorer.made_by(input="x.fa")
     paths = {kind: tmp_path / "folder" / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}
-    assert write_scores(score_records(scorer, records), paths, made_by) == 4
+    assert write_scores(score_queries(scorer, records), paths, made_by) == 4
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["out.bed", "out.parquet", "out.tsv"]
     facts = json.loads(made_by)
     assert facts["model"] == "tiny" and facts["input"] == "x.fa" and facts["code"]
@@ -187,14 +198,14 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
 
 
 def test_an_error_on_the_way_leaves_nothing_half_written(scorer, tmp_path):
-    records = [Record("a", encode_bases("ACGT" * 30), "a", 0), Record("b", encode_bases("AC"), "b", 0)]
+    records = [Query("a", encode_bases("ACGT" * 30), "a", 0), Query("b", encode_bases("AC"), "b", 0)]
     with pytest.raises(ValueError, match="b: 2 bases are too few"):
-        write_scores(score_records(scorer, records), {kind: tmp_path / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}, "m")
+        write_scores(score_queries(scorer, records), {kind: tmp_path / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}, "m")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_scorer_is_what_was_saved(scorer, tmp_path):
-    from models import save_model
+    from genomic_ulmfit.saved_models import save_model
     save_model(tmp_path / "m", scorer.model, direction="forward")
     loaded = Scorer.load(tmp_path / "m")
     assert (loaded.name, loaded.tokenizer, loaded.shortest) == ("m", scorer.tokenizer, 5)
@@ -222,7 +233,7 @@ def test_a_file_is_scored_as_its_records_are(scorer, genome, tmp_path, form):
     else:
         path = fasta(tmp_path / "peaks.fa", zip("abc", random_sequences(3, 600, 8)))
     written = score_file(path, scorer, genome if form == "bed" else None, folder=tmp_path / "scores")
-    expected = pd.concat(score_records(scorer, read_records(path, genome)), ignore_index=True)
+    expected = pd.concat(score_queries(scorer, read_queries(path, genome)), ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(written.paths["parquet"]), expected)
     assert written.n == 3 and sorted(contents(tmp_path / "scores")) == sorted(path.name for path in written.paths.values())
     assert written.report("sequences").splitlines()[-3:] == [f"written: {path}" for path in written.paths.values()]
@@ -328,7 +339,7 @@ def test_no_interval_is_lost_whatever_the_line_ends_and_the_name_of_the_file(
     content = ("\ufeff" * bom + end.join(lines) + end * last_end).encode()
     path = folder / name
     path.write_bytes(gzip.compress(content) if zipped else content)
-    found = [(r.chrom, r.start, text(r.codes), r.name, r.strand) for r in read_records(path, genome)]
+    found = [(r.chrom, r.start, text(r.codes), r.name, r.strand) for r in read_queries(path, genome)]
     assert found == [(chrom, start, contigs[chrom][start:start + length], label, strand) for chrom, start, length, label, strand in intervals]
 
 
@@ -341,9 +352,9 @@ def test_a_stray_carriage_return_ends_a_line(genome, tmp_path):
 @pytest.mark.parametrize("both", [True, False])
 def test_a_record_on_the_minus_strand_is_scored_on_its_own(scorer, length, both):
     codes = encode_bases(random_sequences(1, length, 9)[0])
-    found, = score_records(scorer, [Record("r", codes, "c", 1000, "-"), Record("r", codes, "c", 1000, "+")], both)
-    plus, = score_records(scorer, [Record("r", codes, "c", 0)], both)
-    minus, = score_records(scorer, [Record("r", reverse_complement(codes), "c", 0)], both)
+    found, = score_queries(scorer, [Query("r", codes, "c", 1000, "-"), Query("r", codes, "c", 1000, "+")], both)
+    plus, = score_queries(scorer, [Query("r", codes, "c", 0)], both)
+    minus, = score_queries(scorer, [Query("r", reverse_complement(codes), "c", 0)], both)
     assert found.probability[1] == pytest.approx(plus.probability[0], rel=1e-5)
     expected = plus if both else minus
     assert found.probability[0] == pytest.approx(expected.probability[0], rel=1e-5)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import series
-from experiments import LANGUAGE_MODELS, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
-from given import MAY_BE_NONE
-from run_notebook import with_values
-from series import Series
+from workflow import series
+from workflow.experiments import LANGUAGE_MODELS, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
+from workflow.given import MAY_BE_NONE
+from workflow.run_notebook import with_values
+from workflow.series import Series
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORE, SCAN, VARIANTS = (name for name in USES if USES[name])
@@ -122,7 +122,7 @@ def test_the_language_models_of_another_profile_are_looked_at_too(mine, tmp_path
     with pytest.raises(ValueError, match="ENCODER: pilot is neither .* nor a profile that has one for Mammals Enhancers 1"):
         Series(str(mine), "Enhancers 1", "ENCODER: pilot")
     known = series.defaults()[SETTINGS[0]]
-    name = series.model_name(known["K"], known["STRIDE"], known["DIRECTION"], known["OUTPUT"], known["CONTEXTS"], "laptop", 0)
+    name = series.model_name(known["K"], known["STRIDE"], known["DIRECTION"], known["PREDICTS"], known["CONTEXTS"], "laptop", 0)
     for folder in (name, name.replace(f"{known['K']}-mer", "9-mer")):
         encoder(tmp_path / "artifacts/pilot/language_models" / folder, folder)
     Series(str(mine), "LM 1", "ENCODER: nowhere").files(SETTINGS[0], "")  # asked for something else

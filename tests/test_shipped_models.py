@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
-
-from evaluation import delong_interval
-from genome import encode_bases
-from models import load_classifier, load_language_model, newest_classifier, save_model
 from naive import random_sequences
-from records import predictions_path, read_predictions
-from scoring import Scorer
-from ship import card_of
+from safetensors.torch import load_file
 from tiny import tiny_scorer
-from utils import KmerTokenizer, new_language_model
+
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.learners import new_language_model
+from genomic_ulmfit.metrics import delong_interval
+from genomic_ulmfit.results import predictions_path, read_predictions
+from genomic_ulmfit.saved_models import load_classifier, load_language_model, newest_classifier, save_model
+from genomic_ulmfit.scoring import Scorer
+from utils import KmerTokenizer
+from workflow.ship_models import card_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/config.json"))
@@ -33,7 +34,7 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert (folder / "model.safetensors").stat().st_size < 10e6
     config, card = json.loads((folder / "config.json").read_text()), (folder / "README.md").read_text()
-    assert card == card_of(folder), "run `python ship.py cards`"
+    assert card == card_of(folder), "run `python ship_models.py cards`"
     architecture = config["architecture"]
     assert config["version"] in card and "-dirty" not in config["version"] and not {"command", "device"} & set(config)
     if folder in CLASSIFIERS:
@@ -91,7 +92,7 @@ def test_a_compact_model_is_a_quarter_the_size_and_nearly_the_same(tmp_path):
 
 @pytest.mark.parametrize("output", ["bases", "kmer"])
 def test_a_compact_language_model_keeps_its_ties(tmp_path, output):
-    model = new_language_model(KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2, output=output, contexts=(5,))
+    model = new_language_model(KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2, predicts=output, contexts=(5,))
     save_model(tmp_path, model, compact=True)
     loaded, _ = load_language_model(tmp_path, KmerTokenizer(3, 1))
     assert (loaded.decoder.weight is loaded.encoder.embedding.kmers.weight) == (output == "kmer")

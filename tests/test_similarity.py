@@ -2,16 +2,16 @@
 
 import random
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import naive
-import similarity
-from genome import encode_bases
 from naive import random_sequences, reverse_complement
-from similarity import kmer_containment, kmer_presence, similar_groups
+
+from genomic_ulmfit import similarity
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.similarity import kmer_containment, kmer_presence, similar_groups
 
 
 def mutated(sequence, share, seed):

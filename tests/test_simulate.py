@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import simulate
+from naive import reverse_complement
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from enhancers import list_species, read_species
-from markov import markov_bits
-from naive import reverse_complement
+from genomic_ulmfit.enhancers import list_species, read_species
+from genomic_ulmfit.markov import markov_bits
 
 TINY = {"genome_bases": 20_000, "sequences": 60}
 
@@ -120,7 +120,7 @@ def test_composition_decides_nothing(profile, species):
 
 @pytest.mark.parametrize("species", simulate.SPECIES)
 def test_grammar_decides(profile, species):
-    """A scan with the true motifs, summed over positions and strands, tells the classes apart."""
+    """A scan with the true motifs, all_reduce_sum over positions and strands, tells the classes apart."""
     out, _ = profile
     table, _ = read_species(out / "enhancers" / species, min_length=500)
     bases = base_numbers(table["sequence"])

@@ -8,11 +8,20 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from naive import random_sequences, reverse_complement
-from similarity import similar_groups
-from splits import (
-    assign_splits, fold_parts, folds_of, grouped_folds, parts, read_tables, region_folds, sample_of_each_class, split_parts, together,
+
+from genomic_ulmfit.similarity import similar_groups
+from genomic_ulmfit.splits import (
+    assign_splits,
+    fold_parts,
+    folds_of,
+    grouped_folds,
+    parts,
+    read_tables,
+    region_folds,
+    sample_of_each_class,
+    split_parts,
+    together,
 )
 
 

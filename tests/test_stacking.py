@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from stacking import stacked_log_odds
+from genomic_ulmfit.stacking import stacked_log_odds
 
 
 @pytest.fixture

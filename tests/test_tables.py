@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rows import enhancer_row, gc_row, language_model_row
 from scipy.stats import norm
 
-import tables
-from records import read_published, read_results, record
-from rows import enhancer_row, gc_row, language_model_row
+from genomic_ulmfit import tables
+from genomic_ulmfit.results import read_published, read_results, save_result
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,11 +23,11 @@ def project(tmp_path):
                 enhancer_row(species="Mouse", auroc=0.87, n_test=2800, version="89abcde"), gc_row(auroc=0.734),
                 enhancer_row(split="grouped", fold="test", auroc=0.79), enhancer_row(profile="full", auroc=0.6),
                 enhancer_row(model="ulmfit_scratch", k=3, stride=1, split="original", fold="test", auroc=0.71,
-                             output="kmer")]:
-        record(results / "enhancers.csv", row)
-    record(results / "language_models.csv", language_model_row())
-    record(results / "language_models.csv", language_model_row(
-        k=None, stride=1, output="markov", contexts="10", scale=None, bits_per_base=1.872, accuracy=None))
+                             predicts="kmer")]:
+        save_result(results / "enhancers.csv", row)
+    save_result(results / "language_models.csv", language_model_row())
+    save_result(results / "language_models.csv", language_model_row(
+        k=None, stride=1, predicts="markov", contexts="10", scale=None, bits_per_base=1.872, accuracy=None))
     (results / "published.csv").write_bytes((ROOT / "results" / "published.csv").read_bytes())
     for name in ["README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -61,8 +61,8 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
 
 
 def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
-    for label in ("", "trial"):
-        record(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", label=label, seconds=90.0))
+    for trial in ("", "trial"):
+        save_result(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", trial=trial, seconds=90.0))
     headline, whole = (make(*frames(project), "pilot") for make in (tables.headline_table, tables.auc_table))
     ours = headline[~headline["model"].str.endswith("rerun)")]
     assert ours["model"].str.split(",").str[0].tolist() == ["GC content", "ULMFiT 5-mer stride 2", "ULMFiT from k-mer log-odds 5-mer stride 2"]
@@ -71,17 +71,17 @@ def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(projec
 
 def test_rows_of_fewer_sequences_stand_in_no_table(project):
     before = tables.auc_table(*frames(project), "pilot")
-    record(project / "results/enhancers.csv", enhancer_row(label="n300", n_train=300))
-    record(project / "results/enhancers.csv", enhancer_row(label="n400", n_train=5558))  # a label like any other
+    save_result(project / "results/enhancers.csv", enhancer_row(trial="n300", n_train=300))
+    save_result(project / "results/enhancers.csv", enhancer_row(trial="n400", n_train=5558))  # a trial like any other
     results, published = frames(project)
-    assert results.loc[tables.on_fewer_sequences(results), "label"].tolist() == ["n300"]
+    assert results.loc[tables.on_fewer_sequences(results), "trial"].tolist() == ["n300"]
     assert len(tables.auc_table(results, published, "pilot")) == len(before) + 1
 
 
 @pytest.mark.parametrize(("changes", "name"), [
     ({}, "ULMFiT 5-mer stride 2, contexts 3 6 9"),
-    ({"label": "one_strand", "contexts": "", "direction": "backward"}, "ULMFiT 5-mer stride 2, one strand, backward"),
-    ({"scale": "paper", "output": "kmer", "encoder": "full"}, "ULMFiT 5-mer stride 2, output kmer, contexts 3 6 9, paper scale, encoder of full"),
+    ({"trial": "one_strand", "contexts": "", "direction": "backward"}, "ULMFiT 5-mer stride 2, one strand, backward"),
+    ({"scale": "paper", "predicts": "kmer", "encoder": "full"}, "ULMFiT 5-mer stride 2, output kmer, contexts 3 6 9, paper scale, encoder of full"),
     ({"model": "new_one", "k": pd.NA, "stride": pd.NA, "contexts": "", "encoder": ""}, "new one"),
 ])
 def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
@@ -90,7 +90,7 @@ def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
 
 def test_new_models_stand_among_baselines_or_ulmfit(project):
     for model in ("ulmfit_tta", "svm_gapped"):
-        record(project / "results" / "enhancers.csv", gc_row(model=model))
+        save_result(project / "results" / "enhancers.csv", gc_row(model=model))
     models = tables.auc_table(*frames(project), "pilot")["model"].tolist()[5:]
     assert models.index("GC content") < models.index("svm gapped") < len(models) - 2 and models[-1] == "ulmfit tta"
 
@@ -143,12 +143,12 @@ def test_update_tables_writes_what_check_then_accepts(project, capsys):
     assert text.startswith("# Title\n<!-- table: auc pilot -->\n") and text.endswith("<!-- /table -->\nend\n")
     assert "Profile `pilot`. ROC-AUC with its 95 % interval" in text and "\nbetween\n" in text
     assert tables.update_tables(project) == [] and tables.main(["--root", str(project), "update", "--check"]) == 0
-    record(project / "results" / "enhancers.csv", gc_row(auroc=0.735))
+    save_result(project / "results" / "enhancers.csv", gc_row(auroc=0.735))
     assert tables.update_tables(project, check=True) == [readme]
 
 
 def test_pipes_do_not_break_the_markdown(project):
-    record(project / "results" / "enhancers.csv", gc_row(scale="a|b"))
+    save_result(project / "results" / "enhancers.csv", gc_row(scale="a|b"))
     (project / "README.md").write_text("<!-- table: auc pilot -->\n<!-- /table -->\n")
     tables.update_tables(project)
     assert r"| a\|b |" in (project / "README.md").read_text()
@@ -178,7 +178,7 @@ def test_show_prints_the_tables_of_a_profile(project, capsys):
     mine.mkdir(parents=True)
     assert tables.main(["--root", str(project), "show", str(mine)]) == 0  # an empty folder, or one of which nothing was trained
     assert capsys.readouterr().out == "no results of profile mine yet\n"
-    record(project / "results/enhancers.csv", gc_row(profile="mine", auroc=.777))
+    save_result(project / "results/enhancers.csv", gc_row(profile="mine", auroc=.777))
     assert tables.main(["--root", str(project), "show", str(mine)]) == 0
     assert "0.777 (0.800–0.820)" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="PROFILE='nobodys'"):
@@ -189,15 +189,15 @@ def test_show_prints_the_tables_of_a_profile(project, capsys):
 
 def results_of(tmp_path, *rows):
     for row in rows:
-        record(tmp_path / "enhancers.csv", row)
+        save_result(tmp_path / "enhancers.csv", row)
     return read_results(tmp_path / "enhancers.csv")
 
 
 def test_a_label_hides_no_model_and_makes_none_look_like_another(project):
     results = project / "results/enhancers.csv"
-    for row in [enhancer_row(label="from_scratch", auroc=.811), enhancer_row(label="from_mouse", auroc=.822), enhancer_row(label="kmers", auroc=.833),
+    for row in [enhancer_row(trial="from_scratch", auroc=.811), enhancer_row(trial="from_mouse", auroc=.822), enhancer_row(trial="kmers", auroc=.833),
                 enhancer_row(model="ulmfit_kmers", auroc=.844), enhancer_row(trained_on="Mouse", auroc=.555)]:
-        record(results, row)
+        save_result(results, row)
     table = tables.auc_table(*frames(project), "pilot").set_index("Human").model
     for auc, name in {"0.811": "ULMFiT 5-mer stride 2, from scratch", "0.822": "ULMFiT 5-mer stride 2, from mouse",
                       "0.833": "ULMFiT 5-mer stride 2, kmers", "0.844": "ULMFiT from k-mer log-odds 5-mer stride 2"}.items():
@@ -214,7 +214,7 @@ def test_settings_and_encoders_are_told_apart_where_they_differ(tmp_path):
     names = ["5-mer stride 2, scale laptop, settings of the notebook", *["5-mer stride 2, scale laptop, settings 0a0a0a0a"] * 2]
     assert tables.token_names(rows).tolist() == ["5-mer stride 2, scale desktop", *names]
     assert tables.token_names(rows.iloc[2:]).unique().tolist() == ["5-mer stride 2"]
-    trial = results_of(tmp_path, gc_row(), enhancer_row(label="trial", settings="0f0f0f0f", contexts=""))
+    trial = results_of(tmp_path, gc_row(), enhancer_row(trial="trial", settings="0f0f0f0f", contexts=""))
     assert set(tables.token_names(trial)) == {"", "5-mer stride 2", *names, "5-mer stride 2, scale desktop"}
 
 
@@ -225,7 +225,7 @@ def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
         tmp_path, enhancer_row(**new), enhancer_row(contexts=""), enhancer_row(**new, scale="paper"), enhancer_row(**new, settings="0c0c0c0c"),
         enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1),
         enhancer_row(**scratch, species="Dog"),
-        enhancer_row(**new, label="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
+        enhancer_row(**new, trial="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
         enhancer_row(model="ulmfit_no_finetuning", **new), enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}))
 
     def found(with_it, without):
@@ -255,7 +255,7 @@ def test_of_several_candidates_one_is_taken_and_all_are_named(tmp_path, capsys):
 
 def test_a_learning_curve_holds_one_recipe_at_several_sizes(tmp_path, capsys):
     rows = results_of(tmp_path, *(enhancer_row(fold=fold, **changes) for fold in (0, 1) for changes in (
-        {}, {"settings": "0a0a0a0a"}, {"label": "n300", "n_train": 300, "settings": "0b0b0b0b"}, {"label": "trial"}, {"trained_on": "Mouse"})))
+        {}, {"settings": "0a0a0a0a"}, {"trial": "n300", "n_train": 300, "settings": "0b0b0b0b"}, {"trial": "trial"}, {"trained_on": "Mouse"})))
     curve = tables.learning_curve_rows(rows)
     assert curve[["n", "settings"]].drop_duplicates().to_numpy().tolist() == [[5560, ""], [300, "0b0b0b0b"]] and len(curve) == 4
     assert curve.setting.nunique() == 1 and "Taken: ULMFiT 5-mer stride 2" in capsys.readouterr().out
@@ -305,10 +305,10 @@ def test_every_cell_is_of_its_own_row(project):
             if (model, species) == ("cohn_cnn", "Cow"):
                 continue
             aucs[name, species] = auc = .6 + .1 * i + .011 * j
-            record(path, gc_row(model=model, species=species, auroc=auc, auroc_low=auc - .01, auroc_high=auc + .01,
+            save_result(path, gc_row(model=model, species=species, auroc=auc, auroc_low=auc - .01, auroc_high=auc + .01,
                                 accuracy=auc - .05, n_test=1000 + 100 * i + j, seconds=60. * 10 ** j))
-            record(path, gc_row(model=model, species=species, auroc=.5, seed=1))
-            record(path, gc_row(model=model, species=species, auroc=.55, profile="full"))
+            save_result(path, gc_row(model=model, species=species, auroc=.5, seed=1))
+            save_result(path, gc_row(model=model, species=species, auroc=.55, profile="full"))
     table = tables.auc_table(*frames(project), "pilot")
     ours = table[~table.model.str.endswith("rerun)") & (table.seed == "0")]
     cells = {(row.model, species): row[species] for _, row in ours.iterrows()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textfiles import BOM, read_blocks, read_lines
+from genomic_ulmfit.textfiles import BOM, read_blocks, read_lines
 
 LINE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12).filter(lambda s: not s.startswith("\ufeff"))
 

@@ -9,16 +9,27 @@ import pysam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import tracks
-from bigwig import bigwig_from_bedgraph
-from genome import encode_bases
-from lookup import open_fasta
 from naive import random_sequences
 from test_bad_input import full_disk
 from tiny import tiny_scorer
-from tracks import (call_peaks, on_a_genome, operating_points, parse_region, read_track, regions_of, scan, scan_region, wilson_interval,
-                    write_peaks, write_tracks)
+
+from genomic_ulmfit import tracks
+from genomic_ulmfit.bigwig import bigwig_from_bedgraph
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.lookup import open_fasta
+from genomic_ulmfit.tracks import (
+    call_peaks,
+    calls_on_genome,
+    operating_points,
+    parse_region,
+    read_track,
+    regions_of,
+    scan,
+    scan_region,
+    wilson_interval,
+    write_peaks,
+    write_tracks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +232,7 @@ def test_what_calls_are_worth_is_counted_as_one_would_by_hand():
     assert points.recall.tolist() == [.6, .4] and points.false_positive_rate.tolist() == [.3, 0]
     assert points.enhancers_called.tolist() == [6, 4] and points.others_called.tolist() == [3, 0]
     track = pd.DataFrame({"chrom": "c", "start": range(0, 1000, 10), "end": range(10, 1010, 10), "probability": [.5, .1] * 50})
-    worth = on_a_genome(points, track, .1)
+    worth = calls_on_genome(points, track, .1)
     np.testing.assert_allclose(worth.precision, [.06 / (.06 + .27), 1])
     assert worth.share_called.tolist() == [.5, 0] and worth.precision_ceiling[0] == .12 and np.isnan(worth.precision_ceiling[1])
     assert worth.calls_per_megabase.tolist() == [50 / 1e-3, 0]

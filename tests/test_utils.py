@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import fastai.callback.schedule  # noqa: F401  (adds fit_one_cycle)
+import naive
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,18 +18,27 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-import models
-import naive
 import utils
-from awd_lstm import DROPOUTS, layer_groups
-from baselines import kmer_logistic
-from composition import KmerLogOdds
-from genome import encode_bases, reverse_complement
-from models import load_classifier, load_language_model, save_model
-from utils import (
-    SCALES, KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, default_scale, evaluate_language_model,
-    language_model_learner, new_classifier, new_language_model, predict_probabilities, run_facts, seed_everything, sequence_corpus, sizes_of,
+from genomic_ulmfit import saved_models as models
+from genomic_ulmfit.awd_lstm import DROPOUTS, layer_groups
+from genomic_ulmfit.baselines import kmer_logistic
+from genomic_ulmfit.genome import encode_bases, reverse_complement
+from genomic_ulmfit.kmer_start import KmerLogOdds
+from genomic_ulmfit.learners import (
+    SCALES,
+    classifier_learner,
+    default_scale,
+    evaluate_language_model,
+    language_model_learner,
+    new_classifier,
+    new_language_model,
+    predict_probabilities,
+    run_facts,
+    seed_everything,
+    sizes_of,
 )
+from genomic_ulmfit.saved_models import load_classifier, load_language_model, save_model
+from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 usual = settings(deadline=None, max_examples=60)
 few = settings(deadline=None, max_examples=25)
@@ -55,10 +65,10 @@ def tokenizers(draw, largest=8):
     return KmerTokenizer(k, draw(st.integers(1, k)))
 
 
-def tiny_model(tokenizer, output="bases", contexts=(), seed=0):
+def tiny_model(tokenizer, predicts="bases", contexts=(), seed=0):
     """An untrained float32 model with contexts that already say something."""
     seed_everything(seed)
-    model = new_language_model(tokenizer, output=output, contexts=contexts, **TINY)
+    model = new_language_model(tokenizer, predicts=predicts, contexts=contexts, **TINY)
     model.encoder.bf16 = False
     for table in model.encoder.embedding.contexts.values():
         torch.nn.init.normal_(table.weight, 0, .3)
@@ -456,10 +466,10 @@ def test_a_sequence_without_a_clean_kmer_gets_a_probability():
 
 # --- Language models: building and scoring ---------------------------------------------------------------------------
 
-@pytest.mark.parametrize("k, stride, output, contexts", [(3, 1, "bases", ()), (4, 2, "bases", (6, 10)), (3, 2, "kmer", ()), (3, 3, "kmer", (6,))])
-def test_evaluation_scores_every_target_exactly(k, stride, output, contexts):
+@pytest.mark.parametrize("k, stride, predicts, contexts", [(3, 1, "bases", ()), (4, 2, "bases", (6, 10)), (3, 2, "kmer", ()), (3, 3, "kmer", (6,))])
+def test_evaluation_scores_every_target_exactly(k, stride, predicts, contexts):
     tokenizer = KmerTokenizer(k, stride)
-    model = tiny_model(tokenizer, output, contexts)
+    model = tiny_model(tokenizer, predicts, contexts)
     texts = [random_text(n, n, "ACGT" * 8 + "N") for n in (700, 5, 33, 2, 150)]
     bases, segments = sequence_corpus([encode_bases(t) for t in texts])
     loader = LanguageModelLoader(bases, segments, tokenizer, rows=3, bptt=10_000, windows=1)
@@ -475,7 +485,7 @@ def test_evaluation_scores_every_target_exactly(k, stride, output, contexts):
         model.reset()
         for target, scores in zip(ids[1:], logits):
             if target:
-                wanted = target if output == "kmer" else (target - 1) % 4 ** stride
+                wanted = target if predicts == "kmer" else (target - 1) % 4 ** stride
                 nats.append(math.log(np.exp(scores).sum()) - scores[wanted])
                 hits += scores.argmax() == wanted
     assert found["n_valid_tokens"] == len(nats)
@@ -540,9 +550,9 @@ def test_batches_whose_scores_outgrow_memory_are_refused(monkeypatch):
     tokenizer = KmerTokenizer(6, 1)
     bases, segments = sequence_corpus([encode_bases(random_text(100, 0))])
     loader = LanguageModelLoader(bases, segments, tokenizer, rows=32, bptt=256)
-    for output, refused in (("bases", False), ("kmer", True)):
-        with pytest.raises(MemoryError, match=r"4,097 scores for each of 32 x 256 tokens take 0.5 GB.*OUTPUT") if refused else nullcontext():
-            language_model_learner(new_language_model(tokenizer, output=output, **TINY), loader, loader, drop_mult=.1)
+    for predicts, refused in (("bases", False), ("kmer", True)):
+        with pytest.raises(MemoryError, match=r"4,097 scores for each of 32 x 256 tokens take 0.5 GB.*PREDICTS") if refused else nullcontext():
+            language_model_learner(new_language_model(tokenizer, predicts=predicts, **TINY), loader, loader, drop_mult=.1)
 
 
 def test_seed_everything_seeds_every_generator():
@@ -582,10 +592,10 @@ def quiet_fit(learn, *arguments) -> None:
         learn.fit_one_cycle(*arguments)
 
 
-def train_language_model(seed=0, epochs=1, text=TEXTS["human"], output="bases", contexts=(6,), k=3, stride=1, **sizes):
+def train_language_model(seed=0, epochs=1, text=TEXTS["human"], predicts="bases", contexts=(6,), k=3, stride=1, **sizes):
     tokenizer = KmerTokenizer(k, stride)
     seed_everything(seed)
-    model = new_language_model(tokenizer, output=output, contexts=contexts, **TINY)
+    model = new_language_model(tokenizer, predicts=predicts, contexts=contexts, **TINY)
     bases, segments = {"human": encode_bases(text)}, segment_table(("human", 0, len(text)))
     sizes = dict(rows=8, bptt=25, windows=2) | sizes
     loaders = [LanguageModelLoader(bases, segments, tokenizer, shuffle=shuffle, seed=seed, **sizes) for shuffle in (True, False)]
@@ -598,9 +608,9 @@ def all_equal(one, two) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values()))
 
 
-@pytest.mark.parametrize("output", ["bases", "kmer"])
-def test_one_seed_trains_one_language_model_bit_for_bit(output):
-    first, second, other = (train_language_model(seed, output=output)[0] for seed in (3, 3, 4))
+@pytest.mark.parametrize("predicts", ["bases", "kmer"])
+def test_one_seed_trains_one_language_model_bit_for_bit(predicts):
+    first, second, other = (train_language_model(seed, predicts=predicts)[0] for seed in (3, 3, 4))
     assert all_equal(first.model, second.model) and first.recorder.values == second.recorder.values
     assert not all_equal(first.model, other.model)
 
@@ -673,17 +683,17 @@ def test_freezing_trains_only_the_upper_layer_groups(frozen_to, trained):
 
 # --- Models on disk --------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("output, contexts", [("bases", ()), ("kmer", ()), ("bases", (6, 10))])
-def test_a_saved_language_model_gives_the_same_outputs(tmp_path, output, contexts):
+@pytest.mark.parametrize("predicts, contexts", [("bases", ()), ("kmer", ()), ("bases", (6, 10))])
+def test_a_saved_language_model_gives_the_same_outputs(tmp_path, predicts, contexts):
     tokenizer = KmerTokenizer(4, 2)
-    model = tiny_model(tokenizer, output, contexts)
+    model = tiny_model(tokenizer, predicts, contexts)
     save_model(tmp_path / "new" / "folder", model, profile="simulated", bits_per_base=1.9)
     loaded, config = load_language_model(tmp_path / "new" / "folder", tokenizer)
     assert config["profile"] == "simulated" and config["bits_per_base"] == 1.9 and not loaded.training
     loaded.encoder.bf16 = False
     ids = torch.tensor([tokenizer.encode(BASES["human"][:100]).tolist()])
     assert torch.equal(loaded(ids)[0], model(ids)[0])
-    if output == "kmer":
+    if predicts == "kmer":
         assert loaded.decoder.weight is loaded.encoder.embedding.kmers.weight
     assert loaded.architecture == model.architecture
     found = sorted(p.name for p in (tmp_path / "new" / "folder").iterdir())

@@ -8,13 +8,13 @@ import pysam
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-
-import variants
-from genome import encode_bases
 from naive import random_sequences, text
-from scoring import BadRecords
 from tiny import tiny_scorer
-from variants import VARIANT_COLUMNS, read_variants, score_alleles, score_variants
+
+from genomic_ulmfit import variants
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.scoring import BadRecords
+from genomic_ulmfit.variants import VARIANT_COLUMNS, read_variants, score_alleles, score_variants
 
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 SEQUENCE = random_sequences(1, 1500, 9)[0]

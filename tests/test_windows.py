@@ -12,13 +12,13 @@ import shutil
 from pathlib import Path
 
 import dnaio
+import fetch
 import numpy as np
 import pytest
-
-import fetch
 import windows
-from enhancers import read_species
-from genome import decode_bases, encode_bases, reverse_complement
+
+from genomic_ulmfit.enhancers import read_species
+from genomic_ulmfit.genome import decode_bases, encode_bases, reverse_complement
 
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = fetch.SOURCES[0]
@@ -158,7 +158,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "record.json"
+        if path.is_file() and path.name != "checksums.json"
     }
 
 
@@ -337,7 +337,7 @@ def test_a_second_run_touches_nothing_and_a_lost_file_is_made_again(mammals, tmp
     lost.unlink()
     fetch.fetch("mammals", **options)
     changed = {path for path, time in before.items() if path.is_file() and path.stat().st_mtime_ns != time}
-    assert changed == {lost, tmp_path / "data/mammals/downloads/record.json"}, "nothing else has to be read again"
+    assert changed == {lost, tmp_path / "data/mammals/downloads/checksums.json"}, "nothing else has to be read again"
     assert hashes(tmp_path / "data/mammals") == hashes(mammals)
 
 

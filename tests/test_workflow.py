@@ -11,21 +11,21 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
-
-from corpus import read_corpus
-from evaluation import classification_metrics
-from genome import decode_bases, open_genome
 from naive import random_sequences, reverse_complement
-from records import read_predictions, read_results
-from run_notebook import done_file
+from scipy.stats import norm
 from simulate import simulate
+
+from genomic_ulmfit.corpus import read_corpus
+from genomic_ulmfit.genome import decode_bases, open_genome
+from genomic_ulmfit.metrics import classification_metrics
+from genomic_ulmfit.results import read_predictions, read_results
+from workflow.run_notebook import done_file
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
 SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 16, "BPTT": 32, "VALID_BASES": 5000, "LM_EPOCHS": 1,
          "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1,
-         "MARKED": 1, "GATHERED": 3, "HOSTS": 4, "MADE_UP": 20}
+         "N_MARKED": 1, "N_GATHERED": 3, "N_HOSTS": 4, "N_MADE_UP": 20}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +99,7 @@ def test_executed_notebooks_are_clean(tree, first_run):
 
 
 def test_one_row_per_species_and_model(results):
-    pooled = results[(results.fold == "test") & (results.label == "")]
+    pooled = results[(results.fold == "test") & (results.trial == "")]
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
     assert sorted(zip(human.model, human.k, human.stride)) == [
@@ -185,7 +185,7 @@ def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_
     both = tree.parent / "both"
     for species in ("Dog", "Opossum"):
         shutil.copytree(tree.parent / "tiny/enhancers" / species, both / "enhancers" / species)
-    done = snakemake(tree, f"profile={both}", "only=Enhancers 10", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": "null", "TOGETHER": True})
+    done = snakemake(tree, f"profile={both}", "only=Across Species", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": "null", "TOGETHER": True})
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("both-") & (rows.fold == "test")]
@@ -205,9 +205,9 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     given = {"CLASSIFIER": "models/human_4-mer_stride-2", "GENOME": str(tmp_path / "g.fa")}
-    runs = {"7 Score": {"INPUT": str(tmp_path / "x.bed"), "RESULT": str(tmp_path / "bed")},
-            "8 Scan": {"REGION": "'chr1:1-2,000'", "RESULT": str(tmp_path / "scan")},
-            "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "RESULT": str(tmp_path / "vcf")}}
+    runs = {"7 Score": {"INPUT": str(tmp_path / "x.bed"), "WRITE_TO": str(tmp_path / "bed")},
+            "8 Scan": {"REGION": "'chr1:1-2,000'", "WRITE_TO": str(tmp_path / "scan")},
+            "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "WRITE_TO": str(tmp_path / "vcf")}}
     for notebook, params in runs.items():
         done = snakemake(tree, f"only=Enhancers {notebook}", params=given | params)
         assert done.returncode == 0 and done.stdout.count(" ...") == 1, done.stdout
@@ -249,7 +249,7 @@ def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
         shutil.copytree(tree.parent / "tiny/enhancers" / species, pair / "enhancers" / species)
     params = {"SPECIES": "null", "SPLIT": "folds", "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "KMERS": [2], "GAPPED_SPANS": [],
               "MODEL": "ulmfit_scratch_kmers", "TOGETHER": True}
-    done = snakemake(tree, f"profile={pair}", "only=Enhancers 10", "fan_out=folds", params=params)
+    done = snakemake(tree, f"profile={pair}", "only=Across Species", "fan_out=folds", params=params)
     assert done.returncode == 0 and done.stdout.count("(Human, fold ") == done.stdout.count("(All, fold ") == 10, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("pair-") & (rows.k == 4)]
@@ -286,7 +286,7 @@ def test_an_unknown_parameter_is_refused(tree):
 def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, first_run):
     """A rule that makes the data again must not keep the notebooks that read them from being run."""
     notebook = "Genomic Language Models/Mammals LM 0 Genomic Data Processing.ipynb"
-    ages = {"data/pilot/downloads/record.json": 300, f"artifacts/pilot/notebooks/{notebook}": 200, notebook: 100, "data/fetch.py": 50}
+    ages = {"data/pilot/downloads/checksums.json": 300, f"artifacts/pilot/notebooks/{notebook}": 200, notebook: 100, "data/fetch.py": 50}
     copy = tree / f"artifacts/pilot/notebooks/{notebook}"
     ages[done_file(copy).relative_to(tree)] = ages[copy.relative_to(tree).as_posix()]
     for path, age in ages.items():
@@ -305,7 +305,7 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(tree, first_run):
     for word, part in zip(("positive", "negative"), np.array_split(sequences, 2)):
         (folder / f"{word}_samples").write_text("\n".join(part) + "\n")
     params = {"SPECIES": ["Human"], "SPLIT": "folds", "ENCODER": str(tree.parent / "tiny"), "CNN_EPOCHS": 1}
-    done = snakemake(tree, f"profile={tree.parent / 'nonsense'}", "only=Enhancers 6", params=params)
+    done = snakemake(tree, f"profile={tree.parent / 'nonsense'}", "only=Improving the Model", params=params)
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[(rows.profile == "nonsense") & (rows.fold == "oof")]

@@ -1,11 +1,12 @@
 """A small classifier with a k-mer start, trained on nothing: what the tests of its uses score with."""
 import torch
-
-from baselines import kmer_logistic
-from composition import KmerLogOdds
 from naive import random_sequences
-from scoring import Scorer
-from utils import KmerTokenizer, new_classifier, new_language_model
+
+from genomic_ulmfit.baselines import kmer_logistic
+from genomic_ulmfit.kmer_start import KmerLogOdds
+from genomic_ulmfit.learners import new_classifier, new_language_model
+from genomic_ulmfit.scoring import Scorer
+from utils import KmerTokenizer
 
 
 def tiny_scorer(k=3, stride=1, direction="forward") -> Scorer:

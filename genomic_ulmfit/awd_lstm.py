@@ -1,0 +1,271 @@
+"""AWD-LSTM (Merity, Keskar & Socher 2017) over k-mer tokens: encoder, language model and ULMFiT classifier.
+
+Every network here maps token ids of shape [batch, tokens] (int64, 0 = pad) and treats a pad at the start of a row as
+"a new sequence begins": the state of that row is zeroed, so rows never see what came before them.
+"""
+import math
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
+from torch import Tensor, nn
+
+from utils import PAD
+
+__all__ = ["DROPOUTS", "has_fast_bf16", "KmerEmbedding", "AWDLSTM", "LanguageModel", "NextKmerLoss", "Classifier", "dropouts_of",
+           "layer_groups"]
+
+HASHED_ROWS = 4 ** 8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
+# The five dropouts at a multiplier of 1, by whose they are and by stage: the defaults of fastai v1, and what the notebooks of
+# Genomic-ULMFiT set instead (with multipliers of .25 to .3 for language models, .45 to .55 for classifiers).
+DROPOUTS = {
+    "fastai": {"language_model": dict(output=.1, hidden=.15, input=.25, embedding=.02, weight=.2),
+               "classifier": dict(output=.4, hidden=.3, input=.4, embedding=.05, weight=.5)},
+    "genomic_ulmfit": {"language_model": dict(output=.25, hidden=.1, input=.2, embedding=.02, weight=.15),
+                       "classifier": dict(output=.4, hidden=.2, input=.6, embedding=.1, weight=.5)}}
+
+
+def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[str, float]:
+    """The five dropouts of a stage ("language_model" or "classifier") times `multiplier`; 0 turns them off.
+
+    `source`: whose values, a key of `DROPOUTS`. Raises ValueError for another one, and for a multiplier that makes one of them
+    negative, or 1 and above.
+    """
+    if source not in DROPOUTS:
+        raise ValueError(f"DROPOUTS={source!r}: use one of {', '.join(DROPOUTS)}")
+    dropouts = {name: value * multiplier for name, value in DROPOUTS[source][stage].items()}
+    for name, p in dropouts.items():
+        if not 0 <= p < 1:
+            raise ValueError(f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; it must be at "
+                             f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})")
+    return dropouts
+
+
+@cache
+def has_fast_bf16(device_type: str) -> bool:
+    """Whether bf16 products run in hardware there: GPUs from compute capability 8.0, CPUs with AVX512-BF16 or AMX."""
+    if device_type == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    return device_type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def drop_weights(weight: Tensor, p: float) -> Tensor:
+    """DropConnect: every weight is 0 with probability p (below 1), the others are scaled by 1 / (1 - p).
+
+    Positions are drawn with replacement, so many that each one is hit with probability p. At the p of language models that
+    is several times cheaper than a random number for every weight of the matrix, as `F.dropout` draws.
+    """
+    draws = round(-math.log1p(-p) * weight.numel())
+    hit = torch.randint(weight.numel(), (draws,), device=weight.device)
+    return (weight / (1 - p)).flatten().index_fill(0, hit, 0.).view_as(weight)
+
+
+class KmerEmbedding(nn.Module):
+    """Embedding of a k-mer token, plus embeddings of longer contexts that end at the same base, all_reduce_sum.
+
+    A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the token stream
+    stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative hash; a context that
+    would reach across a pad is left out of the sum.
+    """
+
+    def __init__(self, k: int, stride: int, size: int, contexts: tuple[int, ...] = ()):
+        super().__init__()
+        for c in contexts:
+            if c <= k or (c - k) % stride:
+                raise ValueError(f"context of {c} bases: with k={k}, stride={stride} choose from "
+                                 f"{list(range(k + stride, k + 4 * stride + 1, stride))} and so on")
+            if c > 31:
+                raise ValueError(f"context of {c} bases: at most 31 fit into the integer that indexes them")
+        self.stride, self.steps = stride, {(c - k) // stride: c for c in contexts}
+        self.history = max(self.steps, default=0)
+        self.kmers = nn.Embedding(4 ** k + 1, size, padding_idx=PAD)
+        self.kmers.weight.data.uniform_(-.1, .1)
+        self.dropped = EmbeddingDropout(self.kmers, 0.)
+        self.contexts = nn.ModuleDict()
+        for c in contexts:
+            rows = nn.Embedding(min(4 ** c, HASHED_ROWS) + 1, size, padding_idx=PAD)
+            nn.init.zeros_(rows.weight)
+            self.contexts[str(c)] = rows
+
+    def forward(self, ids: Tensor, history: Tensor | None = None) -> Tensor:
+        """ids [batch, tokens] and the `self.history` ids before them (pads if None) -> [batch, tokens, size]."""
+        embedded = self.dropped(ids)
+        if not self.steps:
+            return embedded
+        before = ids.new_full((len(ids), self.history), PAD) if history is None else history
+        for step, rows in self._context_rows(torch.cat([before, ids], 1)):
+            embedded = embedded + self.contexts[str(self.steps[step])](rows[:, -ids.shape[1]:])
+        return embedded
+
+    def _context_rows(self, ids: Tensor):
+        new_bases = (ids - 1) % 4 ** self.stride
+        code, valid = ids - 1, ids != PAD
+        for step in range(1, self.history + 1):
+            code = F.pad(code[:, :-1], (1, 0)) * 4 ** self.stride + new_bases
+            valid = F.pad(valid[:, :-1], (1, 0)) & (ids != PAD)
+            if step in self.steps:
+                rows = code if 4 ** self.steps[step] <= HASHED_ROWS else self._hashed(code)
+                yield step, torch.where(valid, rows + 1, PAD)
+
+    @staticmethod
+    def _hashed(code: Tensor) -> Tensor:
+        folded = code ^ (code >> 31)
+        return ((folded * 2654435761) & 0xFFFFFFFF) >> (32 - HASHED_ROWS.bit_length() + 1)
+
+
+class AWDLSTM(nn.Module):
+    """Stack of LSTM layers with the five dropouts; the last layer has the embedding's size, as in the original.
+
+    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
+    [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
+    run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
+    """
+
+    def __init__(self, k: int, stride: int, embedding: int, hidden: int, layers: int,
+                 contexts: tuple[int, ...] = ()):
+        super().__init__()
+        self.bf16 = True
+        sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
+        self.embedding = KmerEmbedding(k, stride, embedding, contexts)
+        self.rnns = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
+        self.input_dropout, self.hidden_dropout, self.output_dropout = RNNDropout(), RNNDropout(), RNNDropout()
+        self.set_dropouts("language_model", 0.)
+
+    def set_dropouts(self, stage: str, multiplier: float, source: str = "fastai") -> None:
+        """Set the five dropouts to those of `dropouts_of(stage, multiplier, source)`."""
+        p = dropouts_of(stage, multiplier, source)
+        self.embedding.dropped.embed_p, self.weight_dropout = p["embedding"], p["weight"]
+        self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = p["input"], p["hidden"], p["output"]
+
+    def autocast(self, device_type: str) -> torch.autocast:
+        """The context that products run in. It ends with each call, so that an interrupt leaves nothing switched on."""
+        fast, gpu = has_fast_bf16(device_type), device_type == "cuda"
+        return torch.autocast(device_type, torch.float16 if gpu and not fast else torch.bfloat16, enabled=self.bf16 and (fast or gpu))
+
+    def forward(self, ids: Tensor, state=None):
+        history, hidden = state or (None, [None] * len(self.rnns))
+        with self.autocast(ids.device.type):
+            x, carried = self.input_dropout(self.embedding(ids, history)), []
+            for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
+                raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
+                x = self.hidden_dropout(raw) if i + 1 < len(self.rnns) else self.output_dropout(raw)
+                carried.append(tuple(s.detach() for s in after))
+        return raw, x, (self._next_history(history, ids), carried)
+
+    def _step(self, rnn: nn.LSTM, x: Tensor, state):
+        """One layer; in training its hidden-to-hidden weights lose a random part (DropConnect)."""
+        if not self.training or not self.weight_dropout:
+            return rnn(x, state)
+        dropped = {"weight_hh_l0": drop_weights(rnn.weight_hh_l0, self.weight_dropout)}
+        return torch.func.functional_call(rnn, dropped, (x, state))
+
+    @staticmethod
+    def _fresh(state, ids: Tensor, x: Tensor):
+        keep = (ids[:, :1] != PAD).to(state[0].dtype).unsqueeze(0)
+        return tuple((s * keep).to(x.dtype) for s in state)
+
+    def _next_history(self, history: Tensor | None, ids: Tensor) -> Tensor:
+        n = self.embedding.history
+        before = ids.new_full((len(ids), n), PAD) if history is None else history
+        seen = torch.cat([before, ids], 1)
+        return seen[:, seen.shape[1] - n:]
+
+
+class LanguageModel(nn.Module):
+    """Encoder and decoder: what comes next?
+
+    `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the original).
+    `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of it is known.
+    `forward` carries its state from window to window (`reset()` forgets it) and returns the triple that fastai's
+    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer.
+    """
+
+    def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
+        super().__init__()
+        if predicts not in ("bases", "kmer"):
+            raise ValueError(f'PREDICTS must be "bases" or "kmer", not {predicts!r}')
+        kmers = encoder.embedding.kmers
+        self.encoder, self.state = encoder, None
+        self.decoder = nn.Linear(kmers.embedding_dim, kmers.num_embeddings if predicts == "kmer" else
+                                 4 ** encoder.embedding.stride)
+        nn.init.zeros_(self.decoder.bias)
+        if predicts == "kmer":
+            self.decoder.weight = kmers.weight
+
+    def forward(self, ids: Tensor):
+        if self.state is not None and len(self.state[0]) != len(ids):
+            self.reset()
+        raw, dropped, self.state = self.encoder(ids, self.state)
+        with self.encoder.autocast(ids.device.type):
+            return self.decoder(dropped), raw, dropped
+
+    def reset(self):
+        self.state = None
+
+
+class NextKmerLoss(nn.Module):
+    """Mean cross-entropy in nats per token; targets are token ids [batch, tokens], pads among them are not scored.
+
+    `reduction="sum"` gives the sum. A window without any target, as short rows leave at their end, counts 0, not NaN.
+    """
+
+    def __init__(self, predicts: str, stride: int):
+        super().__init__()
+        self.predicts, self.stride = predicts, stride
+
+    def classes(self, targets: Tensor) -> Tensor:
+        """Class index of each target, -100 for pads (what `cross_entropy` leaves out)."""
+        wanted = targets if self.predicts == "kmer" else (targets - 1) % 4 ** self.stride
+        return wanted.masked_fill(targets == PAD, -100)
+
+    def forward(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        classes = self.classes(targets).flatten()
+        total = F.cross_entropy(logits.flatten(0, 1).float(), classes, reduction="sum")
+        return total if reduction == "sum" else total / (classes >= 0).sum().clamp(min=1)
+
+
+class Classifier(nn.Module):
+    """ULMFiT's classifier: last, maximum and mean of the encoder's outputs over a sequence, then a two-layer head.
+
+    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads alone (a
+    sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch, 2] and the encoder's
+    raw and dropped outputs for fastai's RNN callbacks.
+
+    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what is missing to
+    another model. `composition`, a module that gives the log-odds of sequences, is kept for prediction.
+    """
+
+    def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1, composition: nn.Module | None = None):
+        super().__init__()
+        size = encoder.embedding.kmers.embedding_dim
+        self.encoder, self.composition = encoder, composition
+        # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
+        self.head = nn.Sequential(nn.Sequential(nn.BatchNorm1d(3 * size), nn.Dropout(dropout), nn.Linear(3 * size, hidden, bias=False), nn.ReLU()),
+                                  nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(head_dropout), nn.Linear(hidden, 2, bias=False)))
+
+    def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
+        """outputs [batch, tokens, size] -> last, maximum, mean over tokens that are not pads: [batch, 3 * size]."""
+        real = (ids != PAD).unsqueeze(-1)
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        last = torch.where(ids != PAD, positions, 0).amax(1)
+        mean = (outputs * real).sum(1) / real.sum(1).clamp(min=1)
+        top = outputs.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0.)
+        return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
+
+    def forward(self, ids: Tensor, log_odds: Tensor | None = None):
+        raw, dropped, _ = self.encoder(ids)
+        logits = self.head(self.pool(dropped.float(), ids))
+        if log_odds is not None:
+            logits = logits + torch.stack([-log_odds, log_odds], 1) / 2
+        return logits, raw, dropped
+
+    def reset(self):
+        """Nothing to forget: every batch starts afresh. fastai's `ModelResetter` asks for it."""
+
+
+def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Parameters from the input to the output: embedding, each LSTM layer, then decoder or head (fastai `splitter`)."""
+    encoder = model.encoder
+    top = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
+    return [list(m.parameters()) for m in (encoder.embedding, *encoder.rnns)] + [top]

@@ -1,0 +1,54 @@
+"""Files that are whole or not there: what is written takes its place in one step."""
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+__all__ = ["read_table", "replacing", "write_table"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well.
+
+    An error, a full disk for instance, gets a note that names `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
+        os.replace(temporary, path)
+    except Exception as error:
+        error.add_note(f"{path} was not written; what was there before is as it was")
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and not in a cache alone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_table(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet without its index, whole or not at all; its folder is made if need be."""
+    with replacing(Path(path)) as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """What `write_table` wrote. Raises FileNotFoundError, or ValueError naming the file when it is damaged or no Parquet."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise ValueError(f"{path}: damaged, or no Parquet file ({error}); make it again, or restore it from git") from error

@@ -1,0 +1,241 @@
+"""Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+from genomic_ulmfit.files import replacing
+
+__all__ = ["BUILT_IN", "TRIAL_FORM", "ROOT", "checked_trial", "classifier_folder", "classifier_name", "data_files", "encoder_folder",
+           "genome_file", "genome_files", "model_name", "profile_paths", "project_path", "recipe_name", "results_folder",
+           "sample_files", "samples_in"]
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIAL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
+BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
+_GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
+_SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
+# What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
+_COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
+
+
+def project_path(path: str | Path, root: Path = ROOT) -> Path:
+    """A path that a parameter names: `~` is the home folder, and a relative path starts at the project's folder.
+
+    The same in the workflow and in a notebook run by hand, whose own folder is another one.
+    Raises ValueError for `~` where the system knows no home folder.
+    """
+    try:
+        return Path(root) / Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: this system has no home folder for '~'; write the whole path") from error
+
+
+def results_folder(root: Path = ROOT) -> Path:
+    """Folder of the result rows and predictions: `results/`, or the one that the environment variable GENOMIC_RESULTS names."""
+    return _place("GENOMIC_RESULTS", Path(root) / "results")
+
+
+def _place(variable: str, default: Path) -> Path:
+    """What an environment variable names, as an absolute path: a checkout that cannot be written keeps nothing."""
+    return project_path(os.environ[variable], ROOT) if os.environ.get(variable) else default
+
+
+def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
+    """Profile name or the path of a folder -> (name, data folder, artifacts folder).
+
+    A folder of one's own in the project's `data/` is called by its name, one elsewhere `<name>-<hash of where it lies>`; artifacts always
+    bear that hash: two folders of one name never share artifacts or rows.
+    Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that is called
+    like a known profile: its results would pass for that profile's. The environment variables GENOMIC_DATA and
+    GENOMIC_ARTIFACTS name other folders than the project's `data/` and `artifacts/`.
+    """
+    data, artifacts = _place("GENOMIC_DATA", root / "data"), _place("GENOMIC_ARTIFACTS", root / "artifacts")
+    if profile in BUILT_IN:
+        return profile, data / profile, artifacts / profile
+    folder = project_path(profile, root).resolve()
+    if not folder.is_dir():
+        raise ValueError(f"PROFILE={profile!r}: use {', '.join(BUILT_IN)} or the path of an existing folder "
+                         f"(a relative path starts at {root})")
+    if (known := folder.name.lower()) in BUILT_IN:
+        raise ValueError(f'PROFILE={profile!r}: "{known}" is a profile of this project. For that one write its name without a path '
+                         f"(its data are in {data / known}, which may be a link); for data of your own rename the folder")
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    unique = f"{folder.name}-{place}"
+    return folder.name if folder.parent == data.resolve() else unique, folder, artifacts / unique
+
+
+def genome_files(data: Path) -> dict[str, list[Path]]:
+    """FASTA files of `data/genomes` by species, sorted: `<species>[.<part>].fa[.gz]`.
+
+    The ending may also be .fas, .fasta, .ffn, .fna or .mfa, then .masked, .rm or .sm, then .bgz, all in either case. Warns
+    of files in the folder that are called otherwise and so not read. Raises FileNotFoundError when there are none.
+    """
+    folder, files = Path(data) / "genomes", _genome_files(data)
+    if not files:
+        raise FileNotFoundError(f"{folder}: no <species>[.<part>].fa[.gz] there; "
+                                "`make run` or data/README.md tell how to get it")
+    read = [path for paths in files.values() for path in paths]
+    _warn_of_unread(folder, read, "a genome is called <species>[.<part>].fa[.gz]")
+    return files
+
+
+def sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
+    """Sample files of `data/enhancers`: by species, the files found for "positive" and for "negative", sorted.
+
+    A species is a folder with both. A file is called `positive_samples` or `negative_samples`, without an ending or with
+    those of a genome, .txt or .seq. Warns of files in the folder that are called otherwise and so not read.
+    """
+    files = _sample_files(data)
+    read = [path for words in files.values() for paths in words.values() for path in paths]
+    _warn_of_unread(Path(data) / "enhancers", read, "a species is a folder with positive_samples and negative_samples")
+    return files
+
+
+def data_files(data: Path) -> list[Path]:
+    """All genomes and sample files of a profile, sorted: what its results depend on."""
+    samples = [path for words in _sample_files(data).values() for paths in words.values() for path in paths]
+    return sorted([*samples, *(path for paths in _genome_files(data).values() for path in paths)])
+
+
+def _genome_files(data: Path) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for path in sorted((Path(data) / "genomes").glob("*")):
+        if path.is_file() and (match := _GENOME_NAME.fullmatch(path.name)):
+            files.setdefault(match["species"], []).append(path)
+    return files
+
+
+def samples_in(folder: Path) -> dict[str, list[Path]]:
+    """The sample files in the folder of one species by "positive" and "negative", sorted; no key for what is not there."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(Path(folder).glob("*")):
+        if path.is_file() and (match := _SAMPLE_NAME.fullmatch(path.name)):
+            files.setdefault(match["word"].lower(), []).append(path)
+    return files
+
+
+def _sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
+    species = {folder.name: samples_in(folder) for folder in sorted((Path(data) / "enhancers").glob("*"))}
+    return {name: files for name, files in species.items() if len(files) == 2}
+
+
+def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
+    """Name the files below a folder that are neither read nor companions of those."""
+    there = {path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)}
+    unread = sorted(there - set(read))
+    if unread:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (len(unread) > 10)
+        warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)
+
+
+def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
+    """The FASTA file of a species in `data/genomes`; "Human" and "human" are the same.
+
+    Of a species in several files all are read: a copy of them, one after the other, is kept in the folder `lookup`, under a name that
+    changes with them. Raises FileNotFoundError where there is no genome of that species, and ValueError for several files without
+    `lookup`; both say which there are.
+    """
+    files = genome_files(data)
+    found = next((paths for name, paths in files.items() if name.lower() == species.lower()), None)
+    if found is None:
+        raise FileNotFoundError(f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): name a FASTA file in GENOME")
+    if len(found) == 1:
+        return found[0]
+    if lookup is None:
+        raise ValueError(f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): name one of them in GENOME")
+    return _joined(found, species, lookup)
+
+
+def _joined(paths: list[Path], species: str, folder: Path) -> Path:
+    """FASTA files as one, uncompressed; made once for the same files."""
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    whole = folder / f"{species.lower()}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}.fa"
+    if not whole.exists():
+        with replacing(whole) as temporary, open(temporary, "wb") as target:
+            for path in paths:
+                with gzip.open(path) if path.suffix.lower() in (".gz", ".bgz") else open(path, "rb") as source:
+                    shutil.copyfileobj(source, target)
+                target.write(b"\n")  # a file that does not end its last line
+    return whole
+
+
+def model_name(k: int, stride: int, direction: str, predicts: str, contexts, scale: str, seed: int, settings: str = "", corpus: str = "") -> str:
+    """Folder name of a language model: no two settings share one, so a changed parameter never picks up a stale file.
+
+    `settings` is `settings_hash` of its parameters, `corpus` the hash of what it reads (`corpus.read_corpus`). Without them the name is
+    that of the setting, by which `encoder_folder` finds every model of it.
+    """
+    if direction not in ("forward", "backward"):
+        raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
+    joined = f"contexts-{'-'.join(map(str, contexts))}" if contexts else ""
+    return "_".join(filter(None, [f"{k}-mer_stride-{stride}_{direction}_{predicts}", joined, f"{scale}_seed-{seed}",
+                                  settings and f"settings-{settings}", corpus and f"corpus-{corpus}"]))
+
+
+def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
+    """Name of a classifier's recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
+    left_out = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining", (False, False): "_scratch"}
+    return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}"
+
+
+def classifier_name(recipe: str, trial: str, setting: str, split: str, settings: str = "", encoder_hash: str = "") -> str:
+    """Folder name of the classifiers of a recipe, one folder for each species and fold in it.
+
+    `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of the parameters and
+    `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a pretrained one. A trial says that it is one.
+    """
+    return "_".join(filter(None, [recipe, checked_trial(trial) and f"trial-{trial}", setting, split,
+                                  settings and f"settings-{settings}", encoder_hash and f"encoder-{encoder_hash}"]))
+
+
+def checked_trial(trial: str) -> str:
+    """The trial of a trial as it stands in results and in names of files.
+
+    Raises ValueError for anything but lower-case letters, digits and underscores.
+    """
+    if trial and not re.fullmatch(TRIAL_FORM, trial):
+        raise ValueError(f"TRIAL={trial!r}: use lower-case letters, digits and underscores")
+    return trial
+
+
+def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, split: str) -> Path:
+    """Folder of the classifiers of a recipe and a trial, as `classifier_name` calls it, whatever their settings and encoder.
+
+    Of several the one that was trained last is taken, and a line says which. Raises FileNotFoundError when there is none.
+    """
+    name = classifier_name(recipe, trial, setting, split)
+    return _newest(Path(artifacts) / "classifiers", name, "*/config.json",
+                   "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE, SPLIT, SEED and TRIAL")
+
+
+def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
+    """Folder of the language model to start from: `encoder` is None (this profile's), another profile, or a model's folder.
+
+    `name` is `model_name` of the setting. Of several models of a setting, of other settings or another corpus, the one that was trained
+    last is taken, and a line says which; to take another, give its folder. A folder is relative to the project's.
+    """
+    if encoder and (project_path(encoder, root) / "config.json").exists():
+        return project_path(encoder, root)
+    return _newest(profile_paths(encoder or profile, root)[2] / "language_models", name, "config.json",
+                   "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE and SEED, "
+                   'or name a model in ENCODER (a profile such as "pilot", or a folder)')
+
+
+def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
+    """The folder called `name`, or that and hashes, in which the newest file `proof` lies; ties are broken by name."""
+    hashes = r"(_(settings|corpus|encoder)-[0-9a-f]{8})*"
+    dates = {}
+    for path in sorted(folder.glob(f"{name}*")):
+        files = list(path.glob(proof))
+        if files and re.fullmatch(re.escape(name) + hashes, path.name):
+            dates[path] = max(file.stat().st_mtime_ns for file in files)
+    if not dates:
+        raise FileNotFoundError(f"{folder / name} is missing: {way_out}")
+    newest = max(dates, key=dates.get)
+    if len(dates) > 1:
+        print(f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: {newest.name}, trained last")
+    return newest

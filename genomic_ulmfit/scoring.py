@@ -1,0 +1,451 @@
+"""A trained classifier applied to a user's DNA: sequences of any length, from FASTA, or from BED and a genome, to tables.
+
+Intervals are half-open and counted from 0, as in BED.
+"""
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
+from tqdm import tqdm
+
+from genomic_ulmfit.awd_lstm import Classifier
+from genomic_ulmfit.files import replacing
+from genomic_ulmfit.genome import read_fasta, reverse_complement
+from genomic_ulmfit.kmers import span_of
+from genomic_ulmfit.learners import predict_probabilities
+from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
+from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.results import code_version
+from genomic_ulmfit.saved_models import load_classifier
+from genomic_ulmfit.textfiles import read_lines
+from utils import KmerTokenizer
+
+__all__ = ["SCORE_COLUMNS", "BadRecords", "Output", "Query", "Scorer", "Written", "full_precision", "output_of", "progress",
+           "read_bed", "read_queries", "refuse_nothing_left", "score_file", "score_queries", "stem_of", "windows_of",
+           "write_bed", "write_scores", "write_skipped"]
+
+WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
+AT_ONCE = 2048  # windows predicted together
+MAKER = "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
+SCORE_COLUMNS = {
+    "name": pa.string(), "chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "strand": pa.string(),
+    "windows": pa.int64(), "probability": pa.float64(), "mean_probability": pa.float64(), "best_start": pa.int64(),
+    "best_end": pa.int64()}
+_BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.I)
+
+
+@dataclass
+class Scorer:
+    """A classifier ready to score DNA; `name` and `config` say which one it is."""
+    name: str
+    model: Classifier
+    tokenizer: KmerTokenizer
+    config: dict
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Scorer":
+        """The classifier that a notebook saved in `folder`, or one of `models/`; a relative path starts at the project's folder.
+
+        Raises FileNotFoundError and ValueError as `models.load_classifier`.
+        """
+        folder = project_path(folder)
+        model, config = load_classifier(folder)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        architecture = config["architecture"]
+        return cls(folder.name, model, KmerTokenizer(architecture["k"], architecture["stride"]), config)
+
+    @property
+    def identity(self) -> str:
+        """Its name and the first digits of its weights' checksum: trained classifiers of two recipes share a name."""
+        return f"{self.name}-{self.config['weights_sha256'][:8]}"
+
+    @property
+    def shortest(self) -> int:
+        """Bases that a sequence must have: those of the longest k-mer or pattern that the model reads."""
+        return max([self.tokenizer.k, *map(span_of, self.model.composition.ks if self.model.composition else ())])
+
+    def probabilities(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
+        """P(enhancer) of base codes (uint8 arrays of `shortest` bases or more), float64 [sequences].
+
+        The mean of both strands, or with `both_strands=False` of the strand as given. NaN where more than half of the bases
+        are not A, C, G or T or no `shortest` of them stand side by side. The number depends on how many sequences are given
+        together by rounding only. Raises ValueError, naming the index, for a sequence that is too short.
+        """
+        short = next((i for i, s in enumerate(sequences) if len(s) < self.shortest), None)
+        if short is not None:
+            raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases; this model needs {self.shortest}")
+        scores = np.full(len(sequences), np.nan)
+        clean = [i for i, s in enumerate(sequences) if self._is_clean(s)]
+        for chosen in (clean[i:i + AT_ONCE] for i in range(0, len(clean), AT_ONCE)):
+            scores[chosen] = predict_probabilities(self.model, [sequences[i] for i in chosen], self.tokenizer, both_strands=both_strands,
+                                                         backwards=self.config.get("direction") == "backward")
+        return scores
+
+    def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
+        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16; in float32, as they are for small differences."""
+        with full_precision(self.model):
+            p = self.probabilities(sequences, both_strands).clip(1e-7, 1 - 1e-7)
+        return np.log(p / (1 - p))
+
+    def _is_clean(self, codes: np.ndarray) -> bool:
+        ambiguous = np.flatnonzero(codes > 3)
+        if 2 * len(ambiguous) > len(codes):
+            return False
+        return np.diff(ambiguous, prepend=-1, append=len(codes)).max() > self.shortest
+
+    def made_by(self, **parameters) -> str:
+        """One line of JSON that says what made an output: the model, its weights' checksum, the code version, the parameters."""
+        return json.dumps({"made_by": MAKER, "model": self.name, "weights_sha256": self.config["weights_sha256"],
+                           "code": code_version(ROOT), **parameters})
+
+
+@contextmanager
+def full_precision(model: Classifier) -> Iterator[None]:
+    """No bfloat16 or float16 products meanwhile: their rounding is a tenth of what a single base changes."""
+    before, model.encoder.bf16 = model.encoder.bf16, False
+    try:
+        yield
+    finally:
+        model.encoder.bf16 = before
+
+
+# --- Inputs and outputs ----------------------------------------------------------------------------------------------
+
+def _identity(path: Path) -> dict:
+    """Which file it is: path, size in bytes, SHA-256 of the content. Raises FileNotFoundError."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there" if not path.is_dir() else f"{path} is a folder, not a file")
+    with open(path, "rb") as file:
+        return {"path": str(path.resolve()), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+class Output(NamedTuple):
+    """Where results go, by kind, and one line of JSON that says what made them."""
+    paths: dict[str, Path]
+    made_by: str
+
+
+def output_of(scorer: Scorer, inputs: dict[str, Path], kinds: Sequence[str], write_to: Path | None, folder: Path,
+              **parameters) -> Output:
+    """The files `<write_to>.<kind>` that a run writes, and what made them: model, inputs (path, size, SHA-256), parameters.
+
+    Without `write_to` the files lie in `folder`; their name has the first input's, the model's, and eight digits that
+    follow from the model, the content of the inputs and the parameters, so that two runs share one only if they agree in
+    all three. Raises FileNotFoundError for a missing input, and ValueError when an output would replace an input, through
+    links too, or a file that was not written by this project.
+    """
+    files = {name: _identity(path) for name, path in inputs.items()}
+    content = {name: file["sha256"] for name, file in files.items()} | parameters
+    digest = hashlib.sha256(json.dumps([scorer.config["weights_sha256"], content], sort_keys=True).encode()).hexdigest()[:8]
+    stem = write_to or folder / f"{stem_of(next(iter(inputs.values())))}_{scorer.identity}_{digest}"
+    paths = {kind: Path(f"{stem}.{kind}") for kind in kinds}
+    for path in paths.values():
+        _refuse_to_replace(path, inputs.values())
+    return Output(paths, scorer.made_by(inputs=files, **parameters))
+
+
+def _refuse_to_replace(output: Path, inputs: Iterable[Path]) -> None:
+    for path in inputs:
+        beside = [Path(f"{path}{ending}") for ending in ("", ".fai", ".gzi", ".tbi", ".csi")]
+        if any(output.resolve() == one.resolve() or (output.exists() and one.exists() and output.samefile(one)) for one in beside):
+            raise ValueError(f"{output} would replace the input {path}. Nothing was written: name another WRITE_TO")
+    if output.is_dir() or (output.is_file() and not _written_by_us(output)):
+        raise ValueError(f"{output} is there already and was not written by this project. Nothing was written: name another "
+                         "WRITE_TO, or move that file")
+
+
+def _written_by_us(path: Path) -> bool:
+    """Whether a result says that this project made it, at its beginning or (Parquet) its end; for a bigWig, the JSON beside it."""
+    path = path.with_suffix(".json") if path.suffix == ".bw" else path
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+        file.seek(max(0, path.stat().st_size - (1 << 16)))
+        return MAKER.encode() in head or MAKER.encode() in file.read()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run has written: files by kind, the number of scored records, and those left out, each with its reason."""
+    paths: dict[str, Path]
+    n: int
+    skipped: Sequence[str] = ()
+
+    def report(self, what: str) -> str:
+        """Lines to print: the number of `what`, what was left out, and at the end the path of every file."""
+        lines = [f"{self.n:,} {what} scored; left out: {len(self.skipped):,}", *(f"  {line}" for line in self.skipped[:5])]
+        if len(self.skipped) > 5:
+            lines.append(f"  and {len(self.skipped) - 5:,} more, all in {self.paths['skipped.txt'].name}")
+        return "\n".join([*lines, *(f"written: {_shown(path)}" for path in self.paths.values())])
+
+
+def _shown(path: Path) -> Path:
+    """A path from the project's folder where it lies in it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
+    """The items, with a bar (in a notebook or a terminal) that shows how far they are read and goes when they end."""
+    if IN_NOTEBOOK:
+        return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
+    return tqdm(items, total=total, unit=f" {unit}", leave=False, disable=None)
+
+
+@dataclass
+class BadRecords:
+    """What happens to records that cannot be scored: the first stops the run ("stop"), or each is left out and named ("skip")."""
+    on_bad: str = "stop"
+    skipped: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        if self.on_bad not in ("stop", "skip"):
+            raise ValueError(f'ON_BAD={self.on_bad!r}: use "stop" or "skip"')
+
+    def refuse(self, message: str) -> None:
+        """Raise ValueError, or remember the message."""
+        if self.on_bad == "stop":
+            raise ValueError(f'{message}. Nothing was written. To leave such records out: ON_BAD = "skip"')
+        self.skipped.append(message)
+
+
+def write_skipped(output: Output, bad: BadRecords) -> dict[str, Path]:
+    """The list of records that were left out, one a line, as `skipped.txt`; without any, a list of an earlier run goes."""
+    path = output.paths["skipped.txt"]
+    if not bad.skipped:
+        path.unlink(missing_ok=True)
+        return {}
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join([f"# {output.made_by}", *bad.skipped]) + "\n", encoding="utf-8")
+    return {"skipped.txt": path}
+
+
+# --- What there is to score ------------------------------------------------------------------------------------------
+
+class Query(NamedTuple):
+    """A sequence to score: its name, base codes of the plus strand, where it lies (for FASTA: in itself), its strand."""
+    name: str
+    codes: np.ndarray
+    chrom: str
+    start: int
+    strand: str = "."
+
+
+def read_queries(path: str | Path, genome: str | Path | None = None, shortest: int = 1,
+                 bad: BadRecords | None = None) -> Iterator[Query]:
+    """The sequences of a FASTA file, or of the intervals of a BED file and a genome; the content tells which it is.
+
+    Records with fewer than `shortest` bases, and others that cannot be read, go to `bad`. Raises as `genome.read_fasta` and
+    `read_bed`; ValueError for a BED file without a genome.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not there")
+    if not _is_bed(path):
+        return _fasta_records(path, shortest, bad or BadRecords())
+    if genome is None:
+        raise ValueError(f"{path}: a BED file needs the FASTA file of its genome: set GENOME")
+    return read_bed(path, genome, shortest, bad)
+
+
+def _is_bed(path: str | Path) -> bool:
+    """Whether the first line that says anything has an interval; an empty or damaged file is what its name says."""
+    for _, line in read_lines(path):
+        if cells := _bed_cells(line):
+            return not line.startswith(">") and (_BED_NAME.search(str(path)) is not None or _place(cells) is not None)
+    return _BED_NAME.search(str(path)) is not None
+
+
+def _bed_cells(line: str) -> list[str]:
+    """The columns of a BED line; none for blank lines, comments and the lines by which browsers are set up."""
+    words = line.split()
+    if not words or line.startswith("#") or words[0] in ("track", "browser"):
+        return []
+    return line.split("\t") if "\t" in line else words
+
+
+def _place(cells: list[str]) -> tuple[str, int, int] | None:
+    """Contig, start and end, if there are such."""
+    if len(cells) < 3 or not cells[0] or not all(re.fullmatch("[0-9]{1,18}", cell) for cell in cells[1:3]):
+        return None
+    return cells[0], int(cells[1]), int(cells[2])
+
+
+def _too_short(length: int, shortest: int) -> str:
+    return f"{length} bases are too few, this model needs {shortest}" if length < shortest else ""
+
+
+def _fasta_records(path: str | Path, shortest: int, bad: BadRecords) -> Iterator[Query]:
+    """Records of a FASTA file one at a time, see `genome.read_fasta`; one without a name is called by its number."""
+    for number, record in enumerate(read_fasta(path, bad.refuse), 1):
+        name = record.name or f"record_{number}"
+        if short := _too_short(len(record.codes), shortest):
+            bad.refuse(f"{path}, line {record.line:,}: record {name!r}: {short}")
+        else:
+            yield Query(name, record.codes, name, 0)
+
+
+def stem_of(path: Path) -> str:
+    """The name of a file without the ending of its format and compression: `peaks.1.bed.gz` is `peaks.1`."""
+    return re.sub(r"\.b?gz$", "", path.name).rsplit(".", 1)[0]
+
+
+def read_bed(path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRecords | None = None) -> Iterator[Query]:
+    """The sequences of the intervals of a BED file (plain or compressed), one at a time, from a genome's FASTA file.
+
+    The name is the fourth column, or `chrom:start-end`, the strand the sixth. Intervals that are malformed, not in the genome,
+    or shorter than `shortest` go to `bad`. Raises FileNotFoundError, or ValueError for a file without an interval.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not there")
+    found, bad = False, bad or BadRecords()
+    with open_fasta(genome) as bases:
+        for number, line in read_lines(path):
+            if not (cells := _bed_cells(line)):
+                continue
+            found = True
+            try:
+                record = _interval(cells, bases, shortest, Path(genome).name)
+            except ValueError as error:
+                bad.refuse(f"{path}, line {number:,}: {error}")
+                continue
+            yield record
+    if not found:
+        raise ValueError(f"{path}: there is no interval in it")
+
+
+def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: str) -> Query:
+    if (place := _place(cells)) is None:
+        raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
+    chrom, start, end = place
+    if chrom in bases and start < bases.get_reference_length(chrom) < end:
+        raise ValueError(f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. Is the genome "
+                         f"({genome}) the assembly of these intervals?")
+    codes = fetch(bases, chrom, start, end)
+    if short := _too_short(len(codes), shortest):
+        raise ValueError(short)
+    name, strand = "".join(cells[3:4]) or f"{chrom}:{start}-{end}", "".join(cells[5:6])
+    return Query(name, codes, chrom, start, strand if strand in ("+", "-") else ".")
+
+
+# --- Scores ----------------------------------------------------------------------------------------------------------
+
+def windows_of(length: int, size: int = WINDOW, step: int = WINDOW // 2) -> list[int]:
+    """Starts of the windows by which a sequence is covered: every `step` bases, and one that ends where the sequence ends.
+
+    A sequence of at most `size` bases is one window, as long as it is.
+    """
+    if length <= size:
+        return [0]
+    starts = list(range(0, length - size + 1, step))
+    return starts if starts[-1] + size == length else [*starts, length - size]
+
+
+def score_queries(scorer: Scorer, records: Iterable[Query], both_strands: bool = True) -> Iterator[pd.DataFrame]:
+    """Tables with `SCORE_COLUMNS`, one row a record, in order; memory stays that of some thousand windows and one record.
+
+    With `both_strands=False` a record is scored on its own strand, the plus strand unless it says `-`. A record longer than
+    500 bases is covered by windows of 500, one every 250: `probability` is that of the best window (`best_start`, `best_end`),
+    `mean_probability` the mean of all that can be scored. The best of many is high by chance alone, so compare sequences of
+    one length, or their means. NaN, and -1 for the window, where none can be scored. ValueError names a record that is
+    shorter than the model needs.
+    """
+    waiting, n_windows = [], 0
+    for record in records:
+        if short := _too_short(len(record.codes), scorer.shortest):
+            raise ValueError(f"{record.name}: {short}; leave it out")
+        waiting.append(record)
+        n_windows += len(windows_of(len(record.codes)))
+        if n_windows >= AT_ONCE:
+            yield _score(scorer, waiting, both_strands)
+            waiting, n_windows = [], 0
+    if waiting:
+        yield _score(scorer, waiting, both_strands)
+
+
+def _score(scorer: Scorer, records: list[Query], both_strands: bool) -> pd.DataFrame:
+    starts = [np.array(windows_of(len(record.codes))) for record in records]
+    minus = [record.strand == "-" and not both_strands for record in records]
+    strands = [reverse_complement(record.codes) if turned else record.codes for record, turned in zip(records, minus)]
+    pieces = [codes[start:start + WINDOW] for codes, those in zip(strands, starts) for start in those]
+    scores = np.split(scorer.probabilities(pieces, both_strands), np.cumsum([len(those) for those in starts])[:-1])
+    rows = []
+    for record, those, p, turned in zip(records, starts, scores, minus):
+        scored, length = not np.isnan(p).all(), len(record.codes)
+        first = those[np.nanargmax(p)] if scored else 0
+        last = min(first + WINDOW, length)
+        best = (length - last, length - first) if turned else (first, last)
+        place = [record.start + base for base in best] if scored else (-1, -1)
+        rows.append((record.name, record.chrom, record.start, record.start + length, record.strand, len(those),
+                     *((np.nanmax(p), np.nanmean(p)) if scored else (np.nan, np.nan)), *place))
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
+    """Write columns chrom, start, end, name, probability, strand as lines of BED.
+
+    The score is 1000 times the probability, rounded; 0 where there is none.
+    """
+    score = (1000 * intervals.probability).round().fillna(0).astype(int)
+    columns = intervals[["chrom", "start", "end", "name"]].assign(score=score, strand=intervals.strand)
+    columns.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n", quoting=csv.QUOTE_NONE)
+
+
+def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by: str) -> int:
+    """Write the files `tsv`, `parquet` and `bed` of `paths` while the tables come; returns the number of rows.
+
+    Each takes its name when all are complete. `made_by` heads the TSV and BED as a comment and stands in the Parquet's metadata.
+    """
+    schema, n = pa.schema(list(SCORE_COLUMNS.items()), metadata={"made_by": made_by}), 0
+    with ExitStack() as stack:
+        tsv, parquet, bed = (stack.enter_context(replacing(paths[kind])) for kind in ("tsv", "parquet", "bed"))
+        texts = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in (tsv, bed)]
+        writer = stack.enter_context(pq.ParquetWriter(parquet, schema))
+        for text in texts:
+            text.write(f"# {made_by}\n")
+        texts[0].write("\t".join(SCORE_COLUMNS) + "\n")
+        for table in tables:
+            n += len(table)
+            writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
+            table.to_csv(texts[0], sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n",
+                         quoting=csv.QUOTE_NONE)
+            write_bed(texts[1], table)
+    return n
+
+
+def score_file(path: str | Path, scorer: Scorer, genome: str | Path | None = None, write_to: str | Path | None = None,
+               folder: str | Path = ROOT / "artifacts" / "scores", both_strands: bool = True, on_bad: str = "stop") -> Written:
+    """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet` and `.bed`; see `score_queries`.
+
+    The whole input is checked before the first record is scored. `write_to` is the path of the results without their ending;
+    without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves out records that cannot be scored and
+    lists them in `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
+    when no record is left.
+    """
+    inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
+    output = output_of(scorer, inputs, ("tsv", "parquet", "bed", "skipped.txt"), write_to and project_path(write_to), Path(folder),
+                       both_strands=both_strands, on_bad=on_bad)
+    bad = BadRecords(on_bad)
+    n = sum(1 for _ in progress(read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad), None, "records checked"))
+    refuse_nothing_left(n, bad)
+    records = progress(read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records")
+    write_scores(score_queries(scorer, records, both_strands), output.paths, output.made_by)
+    kinds = {kind: output.paths[kind] for kind in ("tsv", "parquet", "bed")}
+    return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
+
+
+def refuse_nothing_left(n: int, bad: BadRecords) -> None:
+    """ValueError when all records were left out."""
+    if bad.skipped and not n:
+        raise ValueError(f"none of {len(bad.skipped):,} records can be scored; the first: {bad.skipped[0]}")

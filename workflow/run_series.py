@@ -1,0 +1,151 @@
+"""Runs notebooks of the series, prints the tables and says what was written: what `make run` calls.
+
+Reads the environment variables PROFILE, ONLY, PARAMS, JOBS, PROCESSES and FAN_OUT, which `make` passes on as they were typed.
+GENOMIC_DATA, GENOMIC_ARTIFACTS and GENOMIC_RESULTS name other folders than the project's `data/`, `artifacts/` and `results/`.
+"""
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+
+from genomic_ulmfit.files import replacing
+from genomic_ulmfit.profiles import ROOT, results_folder
+from workflow.experiments import USES
+from workflow.series import Series
+
+__all__ = ["home_of_its_own", "written_by"]
+
+WRITTEN = "written: "  # how a notebook says which file it has written for the user
+QUIET = ["--quiet", "host", "progress", "reason", "rules"]
+
+
+def home_of_its_own(environment: Mapping, folder: Path) -> dict[str, str]:
+    """What to add to the environment where there is no home folder that can be written, or no name for the user.
+
+    Snakemake, Jupyter and matplotlib keep files in the home folder; containers and clusters may have none.
+    """
+    added = {}
+    home = environment.get("HOME", "")
+    if not (os.path.isdir(home) and os.access(home, os.W_OK)):
+        added["HOME"] = str(folder / "home")
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        added["USER"] = added["LOGNAME"] = environment.get("USER") or f"uid-{os.getuid()}"
+    return added
+
+
+def written_by(copy: Path) -> list[str]:
+    """The paths that an executed notebook says it has written for the user."""
+    cells = nbformat.read(copy, 4).cells
+    printed = "".join(
+        o.text for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "stream"
+    )
+    return [line.removeprefix(WRITTEN) for line in printed.splitlines() if line.startswith(WRITTEN)]
+
+
+def _require_writable(folder: Path, variable: str) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written: let {variable} name a folder that can")
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    if text and not (text.isdecimal() and int(text)):
+        raise ValueError(f"{name}={text}: give a whole number, 1 or more")
+    return int(text) if text else None
+
+
+def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapping) -> int:
+    """Run Snakemake on what the series wants; its exit status."""
+    config = {
+        "profile": series.profile,
+        "only": series.only,
+        "params": series.given,
+        "fan_out": series.fan_out,
+        "processes": series.processes,
+        "jobs": jobs,
+    }
+    told = (
+        folder / ".snakemake" / f"{series.artifacts.name}.config.json"
+    )  # in a file, every text arrives as it was typed
+    with replacing(told) as temporary:
+        temporary.write_text(json.dumps(config))
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "workflow/Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "all",
+        "--rerun-incomplete",
+        "--nolock",
+        *(["--keep-going"] if series.fan_out else []),
+        *QUIET,
+        "--configfile",
+        str(told),
+    ]
+    process = subprocess.Popen(command, env={**os.environ, **environment})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Snakemake has it too, and ends its jobs
+            continue
+
+
+def main() -> int:
+    started = time.time()
+    try:
+        series = Series(
+            os.environ.get("PROFILE") or "simulated",
+            os.environ.get("ONLY", ""),
+            os.environ.get("PARAMS", ""),
+            os.environ.get("FAN_OUT", ""),
+            _number("PROCESSES") or 1,
+        )
+        jobs = _number("JOBS")
+        _require_writable(series.artifacts, "GENOMIC_ARTIFACTS")
+        _require_writable(results_folder(), "GENOMIC_RESULTS")
+        elsewhere = os.environ.get("GENOMIC_ARTIFACTS")
+        folder = series.artifacts.parent if elsewhere else ROOT
+        _require_writable(folder, "GENOMIC_ARTIFACTS")
+    except ValueError as error:
+        sys.exit(f"make run: {error}")
+    environment = home_of_its_own(os.environ, series.artifacts.parent)
+    if "HOME" in environment:
+        print(
+            f"HOME={os.environ.get('HOME', '')} cannot be written: {environment['HOME']} takes its place",
+            flush=True,
+        )
+    for made in (folder, *map(Path, [environment["HOME"]] if "HOME" in environment else [])):
+        made.mkdir(parents=True, exist_ok=True)
+    if status := _snakemake(series, jobs, folder, environment):
+        return status
+    if not all(notebook in USES for notebook, _ in series.wanted):
+        for command in (["tables.py", "show", series.profile], ["manifest.py", "write", series.profile]):
+            done = subprocess.run(
+                [sys.executable, ROOT / command[0], *command[1:]], env={**os.environ, **environment}
+            )
+            if done.returncode:
+                return done.returncode
+    print(f"Executed notebooks: {series.artifacts / 'notebooks'}/")
+    copies = [series.executed(*run) for run in series.wanted if run[0] in USES]
+    for copy in copies:
+        if copy.stat().st_mtime >= started:
+            print("\n".join(written_by(copy)) or f"{copy.stem} names no file that it wrote")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

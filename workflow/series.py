@@ -1,0 +1,306 @@
+"""What to run of the series, in which order and when again: the decisions behind the Snakefile, without Snakemake."""
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from genomic_ulmfit.profiles import BUILT_IN, ROOT, data_files, model_name, profile_paths, project_path
+from workflow.experiments import (
+    BASELINES,
+    FOLDS,
+    LANGUAGE_MODELS,
+    MAKERS,
+    NEEDS,
+    NOTEBOOKS,
+    PRESETS,
+    READS,
+    SETTINGS,
+    USES,
+    VARIED,
+)
+from workflow.given import as_typed, checked, notebook_parameters, parse_parameters
+
+__all__ = ["Series", "defaults", "relative", "run_name"]
+
+FILES = ("INPUT", "GENOME", "VARIANTS")  # parameters that name a file of the user's
+_DEFAULTS: dict[Path, dict[str, dict]] = {}
+
+
+def defaults(root: Path = ROOT) -> dict[str, dict]:
+    """Names and default values of every notebook's parameters."""
+    if root not in _DEFAULTS:
+        _DEFAULTS[root] = {name: notebook_parameters(root / path) for name, path in NOTEBOOKS.items()}
+    return _DEFAULTS[root]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The runs of one command: which notebooks, with which values, after which others.
+
+    A run is a notebook and the name of a variation ("" for the notebook's own parameters). Raises ValueError for whatever
+    a user may get wrong, in one line that says the way out.
+
+    profile, only, params, fan_out, processes: as `make run` takes them; `params` is text or a dictionary.
+    """
+
+    profile: str = "simulated"
+    only: str = ""
+    params: str | Mapping = ""
+    fan_out: str = ""
+    processes: int = 1
+    root: Path = ROOT
+
+    def __post_init__(self):
+        if self.fan_out not in ("", "species", "folds"):
+            raise ValueError(
+                f"FAN_OUT={self.fan_out!r}: use species, or folds for species and folds, or leave it out"
+            )
+        if self.fan_out and not self.species:
+            raise ValueError(
+                f"FAN_OUT: no species in {self.data / 'enhancers'}; fetch or simulate the data first (data/README.md)"
+            )
+        if not any(self.present(notebook) for notebook in NOTEBOOKS):
+            raise ValueError(
+                f"{self.data} holds neither genomes/ nor enhancers/ with files of sequences in them"
+            )
+        if not self.wanted:
+            raise ValueError(f"ONLY={self.only!r} names none of {[run_name(*run) for run in self.runs]}")
+        for notebook, _ in self.wanted:
+            self._check_files(notebook)
+
+    @cached_property
+    def paths(self) -> tuple[str, Path, Path]:
+        return profile_paths(self.profile, self.root)
+
+    @property
+    def data(self) -> Path:
+        return self.paths[1]
+
+    @property
+    def artifacts(self) -> Path:
+        return self.paths[2]
+
+    @cached_property
+    def given(self) -> dict:
+        """PARAMS as values of the parameters' types."""
+        everything = {name: value for known in defaults(self.root).values() for name, value in known.items()}
+        params = parse_parameters(self.params) if isinstance(self.params, str) else self.params
+        return checked(params, everything)
+
+    @property
+    def settings(self) -> dict:
+        """Values for every notebook: the profile's, over them those given."""
+        profile = self.profile if self.profile in BUILT_IN else str(self.data)
+        return {**PRESETS.get(self.profile, {}), "PROFILE": profile, **self.given}
+
+    @property
+    def command(self) -> str:
+        """What to type for the same runs; it stands in the result rows."""
+        typed = ", ".join(f"{name}: {as_typed(value)}" for name, value in self.given.items())
+        command = f"make run PROFILE={shlex.quote(self.profile)}" + (
+            f" PARAMS={shlex.quote(typed)}" if typed else ""
+        )
+        return command + (f" PROCESSES={self.processes}" if self.processes > 1 else "")
+
+    @cached_property
+    def species(self) -> list[str]:
+        """Those that run on their own, when the command asks for it."""
+        if not self.fan_out or self.given.get("SPECIES"):
+            return self.given.get("SPECIES") or []
+        found = sorted({path.parent.name for path in self._sequences["enhancers"]})
+        return (
+            [*found, "All"] if found and self.given.get("TOGETHER") else found
+        )  # enhancers.ALL, whose import takes seconds
+
+    @cached_property
+    def runs(self) -> list[tuple[str, str]]:
+        return [
+            (notebook, variation)
+            for notebook in NOTEBOOKS
+            if self.present(notebook)
+            for variation in self.variations(notebook)
+        ]
+
+    @cached_property
+    def wanted(self) -> list[tuple[str, str]]:
+        """The runs that ONLY names; "Enhancers 1" is not "Across Species"."""
+        return [run for run in self.runs if re.search(re.escape(self.only) + r"(?!\d)", run_name(*run), re.I)]
+
+    def variations(self, notebook: str) -> dict[str, dict]:
+        """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
+        named = {"": {}, **VARIED.get(self.profile, {}).get(notebook, {})}
+        if not self.fan_out or notebook not in (*SETTINGS, BASELINES):
+            return named
+        return {
+            name: changed
+            for variation in named.items()
+            for name, changed in self._fanned_out(notebook, *variation)
+        }
+
+    def _fanned_out(self, notebook: str, variation: str, changed: dict) -> Iterator[tuple[str, dict]]:
+        """The runs, one a species or one a species and fold, that together are one run of a notebook."""
+        split = {**self.settings, **changed}.get("SPLIT", "original")
+        by_fold = self.fan_out == "folds" and notebook in SETTINGS and split != "original"
+        for species in self.species:
+            for fold in range(FOLDS) if by_fold else [None]:
+                name = ", ".join(filter(None, [variation, species, by_fold and f"fold {fold}"]))
+                yield (
+                    name,
+                    changed | {"SPECIES": [species]} | ({"SPLIT": f"{split} {fold}"} if by_fold else {}),
+                )
+
+    def values(self, notebook: str, variation: str) -> dict:
+        """What the run changes of the notebook's own values, in the order of names."""
+        known = defaults(self.root)[notebook]
+        values = {**self.settings, **self.variations(notebook)[variation]}
+        changed = {
+            name: value
+            for name, value in values.items()
+            if name in known and _plain(value) != _plain(known[name])
+        }
+        return json.loads(_plain(changed))
+
+    def files(self, notebook: str, variation: str) -> str:
+        """What the files that the values name are now: a model by its weights, any other by size and time. As text, to be compared."""
+        values = self.values(notebook, variation)
+        found = {name: _state(project_path(values[name], self.root)) for name in FILES if values.get(name)}
+        for name in ("CLASSIFIER", "ENCODER"):
+            if values.get(name):
+                found[name] = [_weights(config) for config in self._configs(notebook, values, name)]
+        return _plain(found)
+
+    def _configs(self, notebook: str, values: dict, name: str) -> list[Path]:
+        """The descriptions of the models that CLASSIFIER or ENCODER may mean: a folder's, or those of another profile."""
+        config = project_path(values[name], self.root) / "config.json"
+        if name == "CLASSIFIER" or config.is_file():
+            return [config]
+        try:
+            artifacts = profile_paths(values[name], self.root)[2]
+        except ValueError:
+            return []
+        setting = {**defaults(self.root)[notebook], **values}
+        model = model_name(
+            setting["K"],
+            setting["STRIDE"],
+            setting["DIRECTION"],
+            setting["PREDICTS"],
+            setting["CONTEXTS"],
+            setting["SCALE"] or "*",
+            setting["SEED"],
+        )
+        return sorted((artifacts / "language_models").glob(f"{model}*/config.json"))
+
+    def needs(self, notebook: str) -> list[str]:
+        """The notebooks that must have run before."""
+        if self.stands_alone(notebook):
+            return []
+        needed = [
+            n
+            for n in NEEDS[notebook]
+            if self.present(n) and not (n in SETTINGS and self._classifier(notebook))
+        ]
+        encoder = notebook in SETTINGS and self.settings.get("ENCODER")
+        return [n for n in needed if not (encoder and n in LANGUAGE_MODELS)]
+
+    def reads(self, notebook: str) -> list[Path]:
+        """The data that a notebook opens itself; of a folder of the user's the files of sequences, and nothing else there."""
+        if self.stands_alone(notebook):
+            return []
+        if self.profile in MAKERS:
+            return [self.made] if notebook in READS else []
+        parts = READS.get(notebook, []) if not (notebook in USES and self.given.get("GENOME")) else []
+        return [path for part in parts for path in self._sequences[part]]
+
+    @cached_property
+    def _sequences(self) -> dict[str, list[Path]]:
+        """The files of a folder of the user's that hold genomes or labelled sequences."""
+        parts = {"genomes": [], "enhancers": []}
+        for path in data_files(self.data):
+            parts[path.relative_to(self.data).parts[0]].append(path)
+        return parts
+
+    @property
+    def made(self) -> Path:
+        """The file that says that the data of a profile of this project are there."""
+        return self.data / MAKERS[self.profile][1]
+
+    def present(self, notebook: str) -> bool:
+        """Whether there is something to run it on: a folder of the user's may hold genomes only, or enhancers only."""
+        if self.profile in MAKERS or self.stands_alone(notebook):
+            return True
+        parts = {"genomes" if " LM " in notebook else "enhancers"} | (
+            {"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set()
+        )
+        return all(self._sequences[part] for part in parts)
+
+    def stands_alone(self, notebook: str) -> bool:
+        """Whether it is given all it reads."""
+        return self._classifier(notebook) and self.of_the_user(notebook)
+
+    def of_the_user(self, notebook: str) -> bool:
+        """Whether it scores a file of the user's: it does so each time it is asked to, as its results may lie anywhere."""
+        return bool(USES.get(notebook) and self.given.get(USES[notebook]))
+
+    def _classifier(self, notebook: str) -> bool:
+        return notebook in USES and bool(self.settings.get("CLASSIFIER"))
+
+    def _check_files(self, notebook: str) -> None:
+        known = defaults(self.root)[notebook]
+        for name in FILES:
+            if (
+                name in known
+                and self.given.get(name)
+                and not project_path(self.given[name], self.root).is_file()
+            ):
+                raise ValueError(f"{name}: {project_path(self.given[name], self.root)} is not there")
+        if (
+            self._classifier(notebook)
+            and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file()
+        ):
+            raise ValueError(f"CLASSIFIER: {config} is not there")
+        if notebook in SETTINGS and (encoder := self.settings.get("ENCODER")):
+            if not self._configs(notebook, self.settings, "ENCODER") and self.settings.get(
+                "PRETRAINED", True
+            ):
+                raise ValueError(
+                    f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has one for {notebook}"
+                )
+
+    def source(self, notebook: str) -> Path:
+        return self.root / NOTEBOOKS[notebook]
+
+    def executed(self, notebook: str, variation: str = "") -> Path:
+        """Where the executed copy goes."""
+        path = self.artifacts / "notebooks" / NOTEBOOKS[notebook]
+        return path.with_stem(run_name(notebook, variation))
+
+
+def run_name(notebook: str, variation: str = "") -> str:
+    return f"{notebook} ({variation})" if variation else notebook
+
+
+def _plain(value: object) -> str:
+    """Equal values as equal texts, in whatever order a dictionary has them."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _state(path: Path) -> list[int] | None:
+    return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
+
+
+def _weights(config: Path) -> str | None:
+    """The checksum of a model's weights, from its description; None without one."""
+    try:
+        return json.loads(config.read_text(encoding="utf-8")).get("weights_sha256")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def relative(path: Path) -> str:
+    """As Snakemake is to know a file: from the folder in which it runs, so that the project may be moved."""
+    return os.path.relpath(path)

@@ -1,0 +1,185 @@
+"""Make `models/` from what the notebooks have trained: small copies of a profile's encoders and of one classifier for each, with cards.
+
+    python ship_models.py pilot     # models and cards
+    python ship_models.py cards     # the cards alone, from what each config.json says
+
+For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last fold; its figures are
+those of the copy itself, on that fold's test sequences. They trained no weight of it, but were not left out of every choice: see
+`CHOICES`.
+"""
+import json
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from genomic_ulmfit.controls import score_controls
+from genomic_ulmfit.files import replacing
+from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.metrics import classification_metrics
+from genomic_ulmfit.profiles import ROOT, classifier_folder, profile_paths
+from genomic_ulmfit.results import code_version
+from genomic_ulmfit.saved_models import load_classifier, load_language_model, save_model
+from genomic_ulmfit.scoring import Scorer
+from genomic_ulmfit.splits import FOLDS, parts, read_tables
+from genomic_ulmfit.tracks import operating_points
+from utils import KmerTokenizer
+
+__all__ = ["card_of", "measure", "ship"]
+
+RECIPE, FOLD, SEED = "ulmfit_kmers", FOLDS - 1, 0
+CONTROLS = "real negatives"
+OF_A_RUN = {"device", "command", "kind", "architecture", "weights_sha256"}  # in a config, but not facts of the model
+CARD = """---
+library_name: pytorch
+tags: [genomics, dna, awd-lstm, ulmfit, k-mers]
+---
+# {name}
+
+{what}
+
+| | |
+|---|---|
+{facts}
+
+## Use
+
+```python
+{use}
+```
+
+`model.safetensors` holds the weights (embeddings as int8 with one scale a row), `config.json` the architecture and everything needed to
+use them; nothing is pickled, and loading checks the SHA-256. The folder can be uploaded to and downloaded from a model hub as it is.
+
+## Limits
+
+{limits}
+
+## Terms
+
+No licence is stated for this project. The model was trained on public data whose terms, as far as they are stated, are in `data/README.md`;
+for the sequences of Cohn et al. none are known. It holds no sequence.
+"""
+ENCODER_LIMITS = """Laptop scale (64/128/3), four passes over 37 million bases: small beside language models of whole genomes. The bits per base above
+are on held-out loci of the same mammals."""
+CHOICES = """The test sequences trained no weight of this copy. They were not left out of every choice: learning rates, epochs and
+the ratio between layers were chosen on validation sequences of fold 0, 142 of which are test sequences here, and tables of all five
+folds were seen before some later choices. So the figures are slightly optimistic."""
+CLASSIFIER_LIMITS = """- {blind_spot}
+- Trained to tell enhancers of human liver (Cohn et al. 2018) from other DNA, half of each, 500 bases long. Other
+  tissues, species and lengths are other questions (`Across Species` measures one).
+- A probability is for such a half-and-half mixture. On a genome, where enhancers are rare, most calls are false:
+  `Scan a Genome Region` says how many.
+- {choices}
+- A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables in `README.md`.
+- Not for clinical use."""
+BLIND_SPOT = """**It knows real DNA only.** It calls {random_bases} of random bases enhancers (probability of .5 or more), {letters_shuffled} of
+  real negatives with their letters shuffled, {dinucleotides_shuffled} with their dinucleotides kept, and {real_negatives} of
+  the real negatives themselves (n = {n:,} each, test sequences)."""
+
+
+def ship(profile: str, root: Path = ROOT) -> list[Path]:
+    """Write `models/<name>` for every laptop-scale encoder of a profile and for its human classifier; returns the folders.
+
+    Raises FileNotFoundError where a classifier is missing.
+    """
+    _, _, artifacts = profile_paths(profile, root)
+    written = []
+    for folder in sorted((artifacts / "language_models").glob(f"*_laptop_seed-{SEED}*")):
+        k, stride = (int(word.split("-")[i]) for word, i in zip(folder.name.split("_"), (0, 1)))
+        tokenizer, setting = KmerTokenizer(k, stride), f"{k}-mer_stride-{stride}"
+        source = classifier_folder(artifacts, RECIPE, "", _setting(folder.name), "folds") / f"Human_{FOLD}"
+        written += [_ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
+                    _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer)]
+    return written
+
+
+def _setting(folder: str) -> str:
+    """A language model's folder name without the hashes of its settings and corpus."""
+    return re.sub(r"(_(settings|corpus)-[0-9a-f]{8})*$", "", folder)
+
+
+def _facts(config: dict) -> dict:
+    return {name: value for name, value in config.items() if name not in OF_A_RUN}
+
+
+def _ship_encoder(source: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
+    model, config = load_language_model(source, tokenizer)
+    save_model(target, model, compact=True, **_facts(config))
+    return _write_card(target)
+
+
+def _ship_classifier(source: Path, artifacts: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
+    model, config = load_classifier(source, tokenizer)
+    save_model(target, model, compact=True, **_facts(config))
+    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD, "folds")
+    measured = measure(Scorer.load(target), test)
+    save_model(target, model, compact=True, **_facts(config), test=measured, shipped_by=code_version(ROOT))
+    return _write_card(target)
+
+
+def measure(scorer: Scorer, test: pd.DataFrame) -> dict:
+    """Figures of a classifier on test sequences (columns sequence, label): metrics, `operating_points`, `score_controls`."""
+    codes = [encode_bases(s) for s in test.sequence]
+    probabilities = scorer.probabilities(codes)
+    metrics = {name: round(value, 4) for name, value in classification_metrics(test.label, probabilities).items()}
+    negatives = [one for one, label in zip(codes, test.label) if label == 0]
+    tables = {"points": operating_points(test.label, probabilities), "controls": score_controls(scorer, negatives, CONTROLS)}
+    return metrics | {name: table.round(4).to_dict("list") for name, table in tables.items()}
+
+
+def card_of(folder: Path) -> str:
+    """The card (README.md) of a shipped model, from its config.json."""
+    config = json.loads((folder / "config.json").read_text())
+    k, stride = config["architecture"]["k"], config["architecture"]["stride"]
+    if config["kind"] == "Classifier":
+        what = (f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
+                "regression on k-mers.")
+        use = ("from scoring import Scorer\nfrom genome import encode_bases\n\n"
+               f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])')
+        facts = _classifier_facts(config)
+        limits = CLASSIFIER_LIMITS.format(blind_spot=_blind_spot(config["test"]["controls"]), choices=CHOICES.replace("\n", "\n  "))
+    else:
+        what = f"AWD-LSTM language model of mammalian DNA, cut into {k}-mers with stride {stride}; to start classifiers from."
+        use = f'# in the parameters cell of a notebook `Mammals Enhancers 1` to `3`\nENCODER = "models/{folder.name}"'
+        facts, limits = _encoder_facts(config), ENCODER_LIMITS
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return CARD.format(name=folder.name, what=what, facts=rows, use=use, limits=limits)
+
+
+def _encoder_facts(config: dict) -> dict[str, str]:
+    return {"trained on": f"profile `{config['profile']}`, {config['bases_seen']:,} bases seen",
+            "held-out bits per base": f"{config['bits_per_base']:.3f}",
+            "scale, seed": f"{config['scale']}, {config['seed']}", "trained by code": config["version"]}
+
+
+def _classifier_facts(config: dict) -> dict[str, str]:
+    test = config["test"]
+    return {"ROC-AUC (95 %)": "{auroc:.3f} ({auroc_low:.3f}-{auroc_high:.3f})".format(**test),
+            "accuracy, average precision, Brier score": "{accuracy:.3f}, {average_precision:.3f}, {brier:.3f}".format(**test),
+            "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, on which no weight was trained (see Limits)",
+            "trained on": f"profile `{config['profile']}`, {config['n_train']:,} sequences of the other folds",
+            "scale, seed": f"{config['scale']}, {config['seed']}", "trained by code": config["version"]}
+
+
+def _blind_spot(controls: dict) -> str:
+    shares = {name.replace(" ", "_"): f"{share:.0%}" for name, share in zip(controls["sequences"], controls["share"])}
+    return BLIND_SPOT.format(**shares, n=controls["n"][0])
+
+
+def _write_card(folder: Path) -> Path:
+    with replacing(folder / "README.md") as card:
+        card.write_text(card_of(folder), encoding="utf-8")
+    return folder
+
+
+def _write_cards(root: Path = ROOT) -> list[Path]:
+    return [_write_card(config.parent) for config in sorted((root / "models").glob("*/config.json"))]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for folder in _write_cards() if sys.argv[1] == "cards" else ship(sys.argv[1]):
+        print(f"{folder.relative_to(ROOT)}: {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
