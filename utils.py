@@ -3,6 +3,7 @@
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
 Models on disk are the business of `saved_models.py`.
 """
+
 import hashlib
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class KmerTokenizer:
     with an ambiguous base is `pad`. Raises ValueError unless 1 <= stride <= k <= 12: with stride > k bases between two
     k-mers would never be read, and above 12 the vocabulary (4**k) outgrows an embedding.
     """
+
     k: int
     stride: int
 
@@ -34,11 +36,13 @@ class KmerTokenizer:
         if not 1 <= self.k <= 12:
             raise ValueError(f"K={self.k}: choose 1 to 12 (the vocabulary holds 4**K k-mers)")
         if not 1 <= self.stride <= self.k:
-            raise ValueError(f"STRIDE={self.stride}: choose 1 to K={self.k}; a longer stride would skip bases")
+            raise ValueError(
+                f"STRIDE={self.stride}: choose 1 to K={self.k}; a longer stride would skip bases"
+            )
 
     @property
     def vocab_size(self) -> int:
-        return 4 ** self.k + 1
+        return 4**self.k + 1
 
     def n_tokens(self, n_bases: int) -> int:
         return max(0, (n_bases - self.k) // self.stride + 1)
@@ -47,15 +51,19 @@ class KmerTokenizer:
         """uint8 base codes [..., bases] -> token ids [..., tokens]: uint16 up to k = 7, else int32."""
         codes = np.asarray(codes, np.uint8)
         n, dtype = self.n_tokens(codes.shape[-1]), np.uint16 if self.k <= 7 else np.int32
-        narrow = np.uint8 if self.k <= 3 else dtype  # wide enough for 4**k, and as narrow as can be: twice as fast
+        narrow = (
+            np.uint8 if self.k <= 3 else dtype
+        )  # wide enough for 4**k, and as narrow as can be: twice as fast
         ids = np.empty((*codes.shape[:-1], n), dtype)
         for first in range(0, n, CHUNK):
-            out = ids[..., first:first + CHUNK]
+            out = ids[..., first : first + CHUNK]
             last = first + out.shape[-1] - 1
-            piece = codes[..., first * self.stride:last * self.stride + self.k]
+            piece = codes[..., first * self.stride : last * self.stride + self.k]
             # Every stride-th base is packed once; base i of the k-mers is in phase i % stride, i // stride further on.
-            phases = [np.ascontiguousarray(piece[..., phase::self.stride]) for phase in range(self.stride)]
-            bases = [phases[i % self.stride][..., i // self.stride:][..., :out.shape[-1]] for i in range(self.k)]
+            phases = [np.ascontiguousarray(piece[..., phase :: self.stride]) for phase in range(self.stride)]
+            bases = [
+                phases[i % self.stride][..., i // self.stride :][..., : out.shape[-1]] for i in range(self.k)
+            ]
             key, bits = bases[0].astype(narrow), bases[0].copy()
             for base in bases[1:]:
                 key *= 4
@@ -90,13 +98,26 @@ class LanguageModelLoader:
     `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so that all serve equally many.
     """
 
-    def __init__(self, bases: dict[str, np.ndarray], segments: pd.DataFrame, tokenizer: KmerTokenizer, *, rows: int = 64,
-                 bptt: int = 256, windows: int = 8, shuffle: bool = False, backwards: bool = False,
-                 epoch_bases: int | None = None, seed: int = 0):
+    def __init__(
+        self,
+        bases: dict[str, np.ndarray],
+        segments: pd.DataFrame,
+        tokenizer: KmerTokenizer,
+        *,
+        rows: int = 64,
+        bptt: int = 256,
+        windows: int = 8,
+        shuffle: bool = False,
+        backwards: bool = False,
+        epoch_bases: int | None = None,
+        seed: int = 0,
+    ):
         if not len(segments):
             raise ValueError("no segments of sequence to read: was everything filtered out or held out?")
         if unknown := set(segments.species) - set(bases):
-            raise ValueError(f"segments name species without bases: {sorted(unknown)}; there are {sorted(bases)}")
+            raise ValueError(
+                f"segments name species without bases: {sorted(unknown)}; there are {sorted(bases)}"
+            )
         self.species = list(bases)
         self.bases = [bases[s] for s in self.species]
         self.genome = segments.species.map({s: i for i, s in enumerate(self.species)}).to_numpy(np.int16)
@@ -111,11 +132,13 @@ class LanguageModelLoader:
 
     def fingerprint(self) -> str:
         """What tells these data from others: a hash of the segments, the sizes of the genomes and the bases at a thousand places."""
-        found = hashlib.sha256(repr([(name, len(codes)) for name, codes in zip(self.species, self.bases)]).encode())
+        found = hashlib.sha256(
+            repr([(name, len(codes)) for name, codes in zip(self.species, self.bases)]).encode()
+        )
         for values in (self.genome, self.start, self.end):
             found.update(values.astype(np.int64).tobytes())
         for i in np.linspace(0, len(self.start) - 1, min(len(self.start), 1000)).astype(int):
-            found.update(self.bases[self.genome[i]][self.start[i]:self.start[i] + 64].tobytes())
+            found.update(self.bases[self.genome[i]][self.start[i] : self.start[i] + 64].tobytes())
         return found.hexdigest()
 
     def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -128,11 +151,17 @@ class LanguageModelLoader:
         lead = rng.integers(0, np.where(fits, 1, self.block)) if self.shuffle else np.zeros_like(length)
         n = np.where(fits, 1, np.ceil((length + lead) / self.block)).astype(np.int64)
         segment = np.repeat(np.arange(len(n)), n)
-        first = self.start[segment] - lead[segment] + self.block * (np.arange(n.sum()) - np.repeat(n.cumsum() - n, n))
+        first = (
+            self.start[segment]
+            - lead[segment]
+            + self.block * (np.arange(n.sum()) - np.repeat(n.cumsum() - n, n))
+        )
         start = np.maximum(first, self.start[segment])
         end = np.where(fits[segment], self.end[segment], np.minimum(first + self.block, self.end[segment]))
         order = rng.permutation(len(segment)) if self.shuffle else np.arange(len(segment))
-        strand = (rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment))).astype(np.int8)
+        strand = (rng.integers(0, 2, len(segment)) if self.shuffle else np.zeros(len(segment))).astype(
+            np.int8
+        )
         return self.genome[segment][order], start[order], (end - start).astype(np.int32)[order], strand[order]
 
     def _epoch_blocks(self):
@@ -146,7 +175,7 @@ class LanguageModelLoader:
         first, parts, number = self.epoch * self.epoch_blocks, [], 0
         while first + self.epoch_blocks > 0:
             blocks = self.blocks(number)
-            parts.append(tuple(a[max(0, first):max(0, first + self.epoch_blocks)] for a in blocks))
+            parts.append(tuple(a[max(0, first) : max(0, first + self.epoch_blocks)] for a in blocks))
             first, number = first - len(blocks[0]), number + 1
         return tuple(np.concatenate(a) for a in zip(*parts))
 
@@ -168,7 +197,7 @@ class LanguageModelLoader:
     def _ids(self, genome, start, length, strand) -> np.ndarray:
         codes = np.full((len(start), self.block + self.tokenizer.stride - 1), 4, np.uint8)
         for row, g, s, n, minus in zip(codes, genome, start, length, strand):
-            piece = self.bases[g][s:s + n]
+            piece = self.bases[g][s : s + n]
             row[:n] = reverse_complement(piece) if minus else piece
             if self.backwards:
                 row[:n] = row[:n][::-1].copy()
@@ -185,15 +214,35 @@ class SequenceLoader:
     sequence, the same for both strands) batches are (ids, log-odds float32 [batch], labels).
     """
 
-    def __init__(self, sequences: list[np.ndarray], labels, tokenizer: KmerTokenizer, *, batch_size: int = 64,
-                 log_odds=None, shuffle: bool = False, reverse_complement_half: bool = False, backwards: bool = False, seed: int = 0):
+    def __init__(
+        self,
+        sequences: list[np.ndarray],
+        labels,
+        tokenizer: KmerTokenizer,
+        *,
+        batch_size: int = 64,
+        log_odds=None,
+        shuffle: bool = False,
+        reverse_complement_half: bool = False,
+        backwards: bool = False,
+        seed: int = 0,
+    ):
         short = next((i for i, s in enumerate(sequences) if len(s) < tokenizer.k), None)
         if short is not None:
-            raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}")
+            raise ValueError(
+                f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}"
+            )
         if not len(sequences) or len(labels) != len(sequences):
-            raise ValueError(f"{len(sequences)} sequences and {len(labels)} labels: expected one label a sequence, and at least one")
+            raise ValueError(
+                f"{len(sequences)} sequences and {len(labels)} labels: expected one label a sequence, and at least one"
+            )
         self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
-        self.tokenizer, self.batch_size, self.shuffle, self.backwards = tokenizer, batch_size, shuffle, backwards
+        self.tokenizer, self.batch_size, self.shuffle, self.backwards = (
+            tokenizer,
+            batch_size,
+            shuffle,
+            backwards,
+        )
         self.both_strands, self.seed, self.epoch = reverse_complement_half, seed, 0
         self.log_odds = [] if log_odds is None else [torch.as_tensor(log_odds, dtype=torch.float32)]
 
@@ -205,26 +254,34 @@ class SequenceLoader:
         n = len(self.sequences)
         order = rng.permutation(n) if self.shuffle else np.arange(n)
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
-        for chosen in np.array_split(order, len(self)):  # even batches: batch normalisation cannot learn from a last one of 1
+        for chosen in np.array_split(
+            order, len(self)
+        ):  # even batches: batch normalisation cannot learn from a last one of 1
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
             extra = [values[chosen] for values in self.log_odds]
-            yield padded_ids(rows, self.tokenizer, self.backwards), *extra, torch.from_numpy(self.labels[chosen])
+            yield (
+                padded_ids(rows, self.tokenizer, self.backwards),
+                *extra,
+                torch.from_numpy(self.labels[chosen]),
+            )
         self.epoch += 1
 
 
-def padded_ids(sequences: list[np.ndarray], tokenizer: KmerTokenizer, backwards: bool = False) -> torch.Tensor:
+def padded_ids(
+    sequences: list[np.ndarray], tokenizer: KmerTokenizer, backwards: bool = False
+) -> torch.Tensor:
     """Code arrays -> int64 ids [sequences, 1 + most tokens]: a pad, the k-mers, pads up to the longest."""
     codes = np.full((len(sequences), max(map(len, sequences))), 4, np.uint8)
     for row, s in zip(codes, sequences):
-        row[:len(s)] = s[::-1] if backwards else s
+        row[: len(s)] = s[::-1] if backwards else s
     ids = tokenizer.encode(codes).astype(np.int64)
     return torch.from_numpy(np.pad(ids, ((0, 0), (1, 0)), constant_values=PAD))
 
 
-def sequence_corpus(sequences: list[np.ndarray], name: str = "sequences") -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+def sequence_corpus(
+    sequences: list[np.ndarray], name: str = "sequences"
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     """Short sequences as a corpus for `LanguageModelLoader`: (bases, segments), one segment a sequence."""
     end = np.cumsum([len(s) for s in sequences])
     segments = pd.DataFrame({"species": name, "start": np.concatenate([[0], end[:-1]]), "end": end})
     return {name: np.concatenate(sequences)}, segments
-
-

@@ -1,8 +1,9 @@
 """Language-model training on a GPU: tokens/s at paper scale for growing batches, beside what the card's matrix products reach.
 
-    python benchmarks/gpu.py            needs an NVIDIA GPU with bfloat16 and some minutes; prints a table
-    python benchmarks/gpu.py --quick    tiny sizes, on a CPU too: shows that it works
+python benchmarks/gpu.py            needs an NVIDIA GPU with bfloat16 and some minutes; prints a table
+python benchmarks/gpu.py --quick    tiny sizes, on a CPU too: shows that it works
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -29,17 +30,37 @@ def gpu_rows(quick: bool, say=print) -> list[Row]:
     for streams in (4, 8) if quick else (128, 256, 512, 1024, 2048):
         say(f"batches of {streams} x {bptt}")
         loader = batches_of(bases, rows=streams, bptt=bptt, windows=windows, batches=1)
-        seconds = median_seconds({"ours": our_epoch(loader, scale), "bare": bare_epoch(loader, scale)}, 1 if quick else 5)
+        seconds = median_seconds(
+            {"ours": our_epoch(loader, scale), "bare": bare_epoch(loader, scale)}, 1 if quick else 5
+        )
         speed = {side: streams * bptt * windows / value for side, value in seconds.items()}
         what = f"Language-model training, {scale} scale, batches of {streams} x {bptt}"
-        rows.append(Row(f"{what}, against a bare LSTM", "tokens/s", speed["ours"], speed["bare"], None if quick else Aim("ours", "≥", 2e6)))
+        rows.append(
+            Row(
+                f"{what}, against a bare LSTM",
+                "tokens/s",
+                speed["ours"],
+                speed["bare"],
+                None if quick else Aim("ours", "≥", 2e6),
+            )
+        )
         share = speed["ours"] * operations_per_token(scale)
-        rows.append(Row(f"{what}, against matrix products", "TFLOP/s", share / 1e12, limit / 1e12, None if quick else Aim("ratio", "≥", .3)))
+        rows.append(
+            Row(
+                f"{what}, against matrix products",
+                "TFLOP/s",
+                share / 1e12,
+                limit / 1e12,
+                None if quick else Aim("ratio", "≥", 0.3),
+            )
+        )
     return rows
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, on a CPU too")
     small = parser.parse_args().quick
     if not (small or torch.cuda.is_available()):

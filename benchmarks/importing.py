@@ -1,7 +1,8 @@
 """gzip FASTA to mapped bases: speed, and peak memory of a process of its own for genomes of growing size.
 
-    python benchmarks/importing.py FASTA BASES      import one file and print this process's peak memory in MB
+python benchmarks/importing.py FASTA BASES      import one file and print this process's peak memory in MB
 """
+
 import gzip
 import os
 import resource
@@ -54,12 +55,14 @@ def peak_megabytes() -> float:
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20  # macOS: bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
 
 
 def importing_peak(fasta: Path, bases: Path) -> float:
     command = [sys.executable, __file__, str(fasta), str(bases)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"}
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return float(done.stdout)
@@ -75,13 +78,33 @@ def importing_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row]
             say(f"a genome of {megabases} Mbp")
             write_genome(fasta, megabases * PIECE)
             if megabases == sizes[1]:
-                seconds = median_seconds({"ours": lambda: import_fasta(fasta, bases), "reference": lambda: decompress(fasta)}, repeats)
+                seconds = median_seconds(
+                    {"ours": lambda: import_fasta(fasta, bases), "reference": lambda: decompress(fasta)},
+                    repeats,
+                )
                 speed = {side: megabases / value for side, value in seconds.items()}
             peaks.append(importing_peak(fasta, bases))
-    rows = [Row(f"FASTA (gzip, {sizes[1]} Mbp) to mapped bases", "Mbp/s", speed["ours"], aim=Aim("ours", "≥", 50)),
-            Row(f"FASTA (gzip, {sizes[1]} Mbp) to mapped bases, against decompressing it alone", "Mbp/s", speed["ours"], speed["reference"])]
-    return rows + [Row(f"Peak memory of importing {size} Mbp, against {sizes[0]} Mbp", "MB", peak, peaks[0], Aim("ratio", "≤", 1.1))
-                   for size, peak in zip(sizes[1:], peaks[1:])]
+    rows = [
+        Row(
+            f"FASTA (gzip, {sizes[1]} Mbp) to mapped bases", "Mbp/s", speed["ours"], aim=Aim("ours", "≥", 50)
+        ),
+        Row(
+            f"FASTA (gzip, {sizes[1]} Mbp) to mapped bases, against decompressing it alone",
+            "Mbp/s",
+            speed["ours"],
+            speed["reference"],
+        ),
+    ]
+    return rows + [
+        Row(
+            f"Peak memory of importing {size} Mbp, against {sizes[0]} Mbp",
+            "MB",
+            peak,
+            peaks[0],
+            Aim("ratio", "≤", 1.1),
+        )
+        for size, peak in zip(sizes[1:], peaks[1:])
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """How a benchmark measures, and what it says: medians of interleaved runs, one `Row` of the table for each comparison."""
+
 import operator
 import statistics
 import time
@@ -20,7 +21,7 @@ def median_seconds(sides: Mapping[str, Callable[[], object]], repeats: int) -> d
     for run in sides.values():
         run()
     for number in range(repeats):
-        for name in list(sides)[::-1 if number % 2 else 1]:
+        for name in list(sides)[:: -1 if number % 2 else 1]:
             start = time.perf_counter()
             sides[name]()
             seconds[name].append(time.perf_counter() - start)
@@ -30,6 +31,7 @@ def median_seconds(sides: Mapping[str, Callable[[], object]], repeats: int) -> d
 @dataclass(frozen=True)
 class Aim:
     """What is wanted of a row's `ours` or of its `ratio`: at least, at most or less than a bound."""
+
     of: str
     comparison: str
     bound: float
@@ -38,6 +40,7 @@ class Aim:
 @dataclass(frozen=True)
 class Row:
     """One comparison: `ours` and `reference` in `unit`; the ratio is ours / reference."""
+
     what: str
     unit: str
     ours: float
@@ -64,10 +67,21 @@ def _cells(row: Row) -> list[str]:
     aim = "–"
     if row.aim:
         aim = f"{row.aim.comparison} {row.aim.bound:g}" + (f" {row.unit}" if row.aim.of == "ours" else "")
-    return [row.what, f"{_number(row.ours)} {row.unit}", reference, ratio, aim, {None: "–", True: "yes", False: "no"}[row.met]]
+    return [
+        row.what,
+        f"{_number(row.ours)} {row.unit}",
+        reference,
+        ratio,
+        aim,
+        {None: "–", True: "yes", False: "no"}[row.met],
+    ]
 
 
 def table(rows: list[Row]) -> str:
     """Markdown table with a line for each row."""
-    lines = [["what", "ours", "reference", "ratio", "aim", "met?"], ["---", "--:", "--:", "--:", "--:", "---"], *map(_cells, rows)]
+    lines = [
+        ["what", "ours", "reference", "ratio", "aim", "met?"],
+        ["---", "--:", "--:", "--:", "--:", "---"],
+        *map(_cells, rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

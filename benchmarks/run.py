@@ -1,8 +1,9 @@
 """Measure the project's speed and memory on generated data and put the table into benchmarks/README.md.
 
-    python benchmarks/run.py            about ten minutes on two idle cores
-    python benchmarks/run.py --quick    tiny sizes: prints the table, writes nothing
+python benchmarks/run.py            about ten minutes on two idle cores
+python benchmarks/run.py --quick    tiny sizes: prints the table, writes nothing
 """
+
 import argparse
 import os
 import platform
@@ -43,9 +44,19 @@ def cpu_model() -> str:
 def machine() -> str:
     """CPU, cores, threads, GPU, versions, commit and how busy the machine was, in one line."""
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
-    return " · ".join([cpu_model(), f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", *gpu,
-                       f"load before {os.getloadavg()[0]:.1f}", f"Python {platform.python_version()}", f"torch {torch.__version__}",
-                       f"fastai {fastai.__version__}", f"numpy {np.__version__}", f"commit {code_version(HERE.parent)}"])
+    return " · ".join(
+        [
+            cpu_model(),
+            f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads",
+            *gpu,
+            f"load before {os.getloadavg()[0]:.1f}",
+            f"Python {platform.python_version()}",
+            f"torch {torch.__version__}",
+            f"fastai {fastai.__version__}",
+            f"numpy {np.__version__}",
+            f"commit {code_version(HERE.parent)}",
+        ]
+    )
 
 
 def write_between_marks(path: Path, content: str) -> None:
@@ -54,18 +65,29 @@ def write_between_marks(path: Path, content: str) -> None:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{path}: the lines {BEGIN} and {END} are missing, so there is no place for the table")
+        raise ValueError(
+            f"{path}: the lines {BEGIN} and {END} are missing, so there is no place for the table"
+        )
     with replacing(path) as temporary:
         temporary.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes; prints the table, writes nothing")
     quick = parser.parse_args().quick
     where = machine()  # first, so that the load is not our own
     rows = []
-    for measure in (tokenizing_rows, importing_rows, pipeline_rows, training_rows, step_rows, classifying_rows):
+    for measure in (
+        tokenizing_rows,
+        importing_rows,
+        pipeline_rows,
+        training_rows,
+        step_rows,
+        classifying_rows,
+    ):
         say(measure.__module__)
         rows += measure(quick, say)
     result = f"{where}\n\n{table(rows)}"

@@ -1,4 +1,5 @@
 """Tokenising on the fly against slicing a string and looking k-mers up in a dictionary, both on one core."""
+
 import itertools
 from collections.abc import Callable
 
@@ -23,19 +24,37 @@ def tokenizing_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row
         vocabulary = {"".join(kmer): i for i, kmer in enumerate(itertools.product("ACGT", repeat=k), 1)}
 
         def look_up(k=k, stride=stride, vocabulary=vocabulary):
-            return [vocabulary.get(text[i:i + k], 0) for i in range(0, len(text) - k + 1, stride)]
+            return [vocabulary.get(text[i : i + k], 0) for i in range(0, len(text) - k + 1, stride)]
 
         if look_up() != tokenizer.encode(codes[:n_reference]).tolist():
             raise AssertionError("the two tokenizers disagree")
         ids = np.empty(n_bases, np.uint16)
-        sides = {"ours": lambda t=tokenizer: t.encode(codes), "reference": look_up, "copy": lambda ids=ids: np.copyto(ids, codes)}
+        sides = {
+            "ours": lambda t=tokenizer: t.encode(codes),
+            "reference": look_up,
+            "copy": lambda ids=ids: np.copyto(ids, codes),
+        }
         seconds = median_seconds(sides, repeats)
         ours = tokenizer.n_tokens(n_bases) / seconds["ours"] / 1e6
         reference = tokenizer.n_tokens(n_reference) / seconds["reference"] / 1e6
         what = f"Tokenising {n_bases / 1e6:g} Mbp, {k}-mer stride {stride}, one core"
-        rows.append(Row(f"{what}, against slices and a dictionary", "M tokens/s", ours, reference, Aim("ratio", "≥", 40)))
+        rows.append(
+            Row(
+                f"{what}, against slices and a dictionary",
+                "M tokens/s",
+                ours,
+                reference,
+                Aim("ratio", "≥", 40),
+            )
+        )
         if stride == 1:
             rows.insert(0, Row(what, "M tokens/s", ours, aim=Aim("ours", "≥", 100)))
-            rows.append(Row(f"{what}, against one copy: the same bases read, as many token ids written", "M tokens/s", ours,
-                            n_bases / seconds["copy"] / 1e6))
+            rows.append(
+                Row(
+                    f"{what}, against one copy: the same bases read, as many token ids written",
+                    "M tokens/s",
+                    ours,
+                    n_bases / seconds["copy"] / 1e6,
+                )
+            )
     return rows

@@ -1,4 +1,5 @@
 """Training steps of a language model: the data loader's share, and tokens/s against a bare LSTM and against stock fastai."""
+
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,17 +23,31 @@ from genomic_ulmfit.awd_lstm import NextKmerLoss, has_fast_bf16
 from genomic_ulmfit.learners import SCALES, language_model_learner, new_language_model
 from utils import PAD, KmerTokenizer, LanguageModelLoader
 
-__all__ = ["DEVICE", "DROP_MULT", "LR", "TOKENIZER", "bare_epoch", "batches_of", "finished", "one_epoch", "operations_per_token", "our_epoch",
-           "our_learner", "product_speed", "training_rows"]
+__all__ = [
+    "DEVICE",
+    "DROP_MULT",
+    "LR",
+    "TOKENIZER",
+    "bare_epoch",
+    "batches_of",
+    "finished",
+    "one_epoch",
+    "operations_per_token",
+    "our_epoch",
+    "our_learner",
+    "product_speed",
+    "training_rows",
+]
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TOKENIZER = KmerTokenizer(3, 1)
-DROP_MULT = .1
+DROP_MULT = 0.1
 LR = 1e-3
 
 
 class NoValidation(Callback):
     """Leaves out the pass over the validation set, so that an epoch is its training steps. Last in order: metrics are reset first."""
+
     order = 100
 
     def before_validate(self):
@@ -47,7 +62,7 @@ class BareLSTM(nn.Module):
         sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
         self.embedding = nn.Embedding(TOKENIZER.vocab_size, embedding)
         self.rnns = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
-        self.decoder = nn.Linear(embedding, 4 ** TOKENIZER.stride)
+        self.decoder = nn.Linear(embedding, 4**TOKENIZER.stride)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.embedding(ids)
@@ -58,10 +73,12 @@ class BareLSTM(nn.Module):
 
 def finished(run: Callable[[], object]) -> Callable[[], None]:
     """`run`, over only when the GPU (if there is one) has done its work too."""
+
     def run_and_wait():
         run()
         if DEVICE.type == "cuda":
             torch.cuda.synchronize()
+
     return run_and_wait
 
 
@@ -72,6 +89,7 @@ def one_epoch(learn: Learner) -> Callable[[], None]:
     def run():
         with learn.no_bar(), learn.no_logging():
             learn.fit_one_cycle(1, LR)
+
     return finished(run)
 
 
@@ -79,7 +97,7 @@ def product_speed(size: int, repeats: int) -> float:
     """Operations a second of a product of two square matrices, in bfloat16 where that is fast; a multiplication and an addition each count."""
     dtype = torch.bfloat16 if has_fast_bf16(DEVICE.type) else torch.float32
     a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
-    return 2 * size ** 3 / median_seconds({"product": finished(lambda: a @ b)}, repeats)["product"]
+    return 2 * size**3 / median_seconds({"product": finished(lambda: a @ b)}, repeats)["product"]
 
 
 def operations_per_token(scale: str) -> float:
@@ -89,7 +107,9 @@ def operations_per_token(scale: str) -> float:
     return 6 * (sum(4 * b * (a + b) for a, b in zip(sizes, sizes[1:])) + 4 * embedding)
 
 
-def our_learner(loader: LanguageModelLoader, scale: str, predicts: str = "bases", contexts: tuple[int, ...] = ()) -> Learner:
+def our_learner(
+    loader: LanguageModelLoader, scale: str, predicts: str = "bases", contexts: tuple[int, ...] = ()
+) -> Learner:
     model = new_language_model(TOKENIZER, predicts=predicts, contexts=contexts, **SCALES[scale])
     return language_model_learner(model, loader, loader, drop_mult=DROP_MULT)
 
@@ -104,7 +124,7 @@ def bare_epoch(loader: LanguageModelLoader, scale: str) -> Callable[[], None]:
     loss = NextKmerLoss("bases", TOKENIZER.stride)
     batches = [(x.to(DEVICE), loss.classes(y).flatten().to(DEVICE)) for x, y in loader]
     model = BareLSTM(**SCALES[scale]).to(DEVICE)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, eps=1e-7, weight_decay=.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, eps=1e-7, weight_decay=0.01, fused=True)
 
     def run():
         for x, classes in batches:
@@ -113,16 +133,22 @@ def bare_epoch(loader: LanguageModelLoader, scale: str) -> Callable[[], None]:
             F.cross_entropy(logits.flatten(0, 1).float(), classes).backward()
             optimizer.step()
             optimizer.zero_grad()
+
     return finished(run)
 
 
 def fastai_epoch(codes: np.ndarray, scale: str, rows: int, bptt: int, steps: int) -> Callable[[], None]:
     """fastai's own language model of the same sizes, in float32, with its loader (over ready token ids), learner and optimizer."""
-    ids = TOKENIZER.encode(codes)[:rows * bptt * steps + 1]
+    ids = TOKENIZER.encode(codes)[: rows * bptt * steps + 1]
     text = TensorText(torch.from_numpy(ids.astype(np.int64)))
-    loaders = DataLoaders(*(LMDataLoader([text], lens=[len(text)], bs=rows, seq_len=bptt, device=DEVICE) for _ in range(2)), device=DEVICE)
+    loaders = DataLoaders(
+        *(LMDataLoader([text], lens=[len(text)], bs=rows, seq_len=bptt, device=DEVICE) for _ in range(2)),
+        device=DEVICE,
+    )
     sizes = SCALES[scale]
-    config = awd_lstm_lm_config | dict(emb_sz=sizes["embedding"], n_hid=sizes["hidden"], n_layers=sizes["layers"], pad_token=PAD)
+    config = awd_lstm_lm_config | dict(
+        emb_sz=sizes["embedding"], n_hid=sizes["hidden"], n_layers=sizes["layers"], pad_token=PAD
+    )
     model = get_language_model(AWD_LSTM, TOKENIZER.vocab_size, config, DROP_MULT).to(DEVICE)
     learn = LMLearner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=awd_lstm_lm_split)
     assert len(loaders.train) == steps
@@ -133,31 +159,63 @@ def batches_of(bases: np.ndarray, rows: int, bptt: int, windows: int, batches: i
     """A shuffled loader whose epochs are `batches` times `windows` full steps of rows x bptt tokens."""
     segments = pd.DataFrame({"species": ["generated"], "start": [0], "end": [len(bases)]})
     block = (windows * bptt - 1) * TOKENIZER.stride + TOKENIZER.k
-    return LanguageModelLoader({"generated": bases}, segments, TOKENIZER, rows=rows, bptt=bptt, windows=windows, shuffle=True,
-                               epoch_bases=batches * rows * block)
+    return LanguageModelLoader(
+        {"generated": bases},
+        segments,
+        TOKENIZER,
+        rows=rows,
+        bptt=bptt,
+        windows=windows,
+        shuffle=True,
+        epoch_bases=batches * rows * block,
+    )
 
 
 def laptop_rows(bases: np.ndarray, quick: bool) -> list[Row]:
     """Loader share and tokens/s at the sizes and batches of the notebooks on a laptop."""
-    sizes = dict(rows=4, bptt=32, windows=4, batches=1) if quick else dict(rows=32, bptt=256, windows=8, batches=2)
+    sizes = (
+        dict(rows=4, bptt=32, windows=4, batches=1)
+        if quick
+        else dict(rows=32, bptt=256, windows=8, batches=2)
+    )
     loader = batches_of(bases, **sizes)
-    sides = {"loader": lambda: sum(1 for _ in loader), "ours": our_epoch(batches_of(bases, **sizes), "laptop"),
-             "contexts": our_epoch(batches_of(bases, **sizes), "laptop", contexts=(6, 9)), "bare": bare_epoch(loader, "laptop")}
+    sides = {
+        "loader": lambda: sum(1 for _ in loader),
+        "ours": our_epoch(batches_of(bases, **sizes), "laptop"),
+        "contexts": our_epoch(batches_of(bases, **sizes), "laptop", contexts=(6, 9)),
+        "bare": bare_epoch(loader, "laptop"),
+    }
     seconds = median_seconds(sides, repeats=1 if quick else 5)
     steps = sizes["windows"] * sizes["batches"]
     speed = {side: steps * sizes["rows"] * sizes["bptt"] / value for side, value in seconds.items()}
     batch = f"batches of {sizes['rows']} x {sizes['bptt']}"
     against = f"Language-model training, laptop scale, {batch}, against a bare LSTM"
-    return [Row(f"Data loader's part of a training step, laptop scale, {batch}", "ms", seconds["loader"] / steps * 1e3,
-                seconds["ours"] / steps * 1e3, Aim("ratio", "<", .03)),
-            Row(against, "tokens/s", speed["ours"], speed["bare"], Aim("ratio", "≥", .95)),
-            Row("The same with the notebooks' longer contexts of 6 and 9 bases", "tokens/s", speed["contexts"], speed["bare"]),
-            against_products("laptop", speed["bare"], quick)]
+    return [
+        Row(
+            f"Data loader's part of a training step, laptop scale, {batch}",
+            "ms",
+            seconds["loader"] / steps * 1e3,
+            seconds["ours"] / steps * 1e3,
+            Aim("ratio", "<", 0.03),
+        ),
+        Row(against, "tokens/s", speed["ours"], speed["bare"], Aim("ratio", "≥", 0.95)),
+        Row(
+            "The same with the notebooks' longer contexts of 6 and 9 bases",
+            "tokens/s",
+            speed["contexts"],
+            speed["bare"],
+        ),
+        against_products("laptop", speed["bare"], quick),
+    ]
 
 
 def against_products(scale: str, tokens_per_second: float, quick: bool) -> Row:
-    return Row(f"The bare LSTM at {scale} scale, against matrix products in its number format", "GFLOP/s",
-               tokens_per_second * operations_per_token(scale) / 1e9, product_speed(256 if quick else 2048, 3) / 1e9)
+    return Row(
+        f"The bare LSTM at {scale} scale, against matrix products in its number format",
+        "GFLOP/s",
+        tokens_per_second * operations_per_token(scale) / 1e9,
+        product_speed(256 if quick else 2048, 3) / 1e9,
+    )
 
 
 def paper_rows(bases: np.ndarray, quick: bool) -> list[Row]:
@@ -165,15 +223,32 @@ def paper_rows(bases: np.ndarray, quick: bool) -> list[Row]:
     rows = 2 if quick else 256 if DEVICE.type == "cuda" else 64
     sizes = dict(rows=rows, bptt=8 if quick else 70, windows=2 if quick else 3, batches=1)
     loader = batches_of(bases, **sizes)
-    sides = {"ours": our_epoch(loader, "paper"), "bare": bare_epoch(loader, "paper"), "kmer": our_epoch(loader, "paper", "kmer"),
-             "fastai": fastai_epoch(bases, "paper", rows, sizes["bptt"], sizes["windows"])}
+    sides = {
+        "ours": our_epoch(loader, "paper"),
+        "bare": bare_epoch(loader, "paper"),
+        "kmer": our_epoch(loader, "paper", "kmer"),
+        "fastai": fastai_epoch(bases, "paper", rows, sizes["bptt"], sizes["windows"]),
+    }
     seconds = median_seconds(sides, repeats=1 if quick else 3)
     speed = {side: sizes["windows"] * rows * sizes["bptt"] / value for side, value in seconds.items()}
     batch = f"batches of {rows} x {sizes['bptt']}"
-    return [Row(f"Language-model training, paper scale, {batch}, against a bare LSTM", "tokens/s", speed["ours"], speed["bare"],
-                Aim("ratio", "≥", .95)), against_products("paper", speed["bare"], quick),
-            Row(f"Language-model training, paper scale, {batch}, 3-mer stride 1, output \"kmer\", against stock fastai in float32", "tokens/s",
-                speed["kmer"], speed["fastai"], Aim("ratio", "≥", 1.3))]
+    return [
+        Row(
+            f"Language-model training, paper scale, {batch}, against a bare LSTM",
+            "tokens/s",
+            speed["ours"],
+            speed["bare"],
+            Aim("ratio", "≥", 0.95),
+        ),
+        against_products("paper", speed["bare"], quick),
+        Row(
+            f'Language-model training, paper scale, {batch}, 3-mer stride 1, output "kmer", against stock fastai in float32',
+            "tokens/s",
+            speed["kmer"],
+            speed["fastai"],
+            Aim("ratio", "≥", 1.3),
+        ),
+    ]
 
 
 def training_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row]:

@@ -43,17 +43,29 @@ DATA_FOLDER = Path(__file__).resolve().parent
 REGISTRY = DATA_FOLDER / "registry.tsv"
 CACHE_VARIABLE = "GENOMIC_DATA_CACHE"
 # The only places that anything is downloaded from; a redirect to any other is refused.
-SOURCES = ("https://raw.githubusercontent.com/", "https://ftp.ncbi.nlm.nih.gov/", "https://www.cs.huji.ac.il/")
+SOURCES = (
+    "https://raw.githubusercontent.com/",
+    "https://ftp.ncbi.nlm.nih.gov/",
+    "https://www.cs.huji.ac.il/",
+)
 SAMPLE_FILES = ("positive_samples", "negative_samples")
 # Profile -> what it is made of: (profile in the registry, how the paths begin).
 PARTS = {
     "pilot": (("pilot", ""),),
     "mammals": (("pilot", ""), ("mammals", ""), ("benchmark", "")),
-    "benchmark": (("benchmark", ""), ("pilot", "enhancers/"), ("full", "downloads/human."), ("full", "genomes/human.")),
+    "benchmark": (
+        ("benchmark", ""),
+        ("pilot", "enhancers/"),
+        ("full", "downloads/human."),
+        ("full", "genomes/human."),
+    ),
     "full": (("full", ""),),
 }
 MATCHED = "mammals_matched"  # is a part of what mammals makes
-MAKERS = (DATA_FOLDER / "windows.py", DATA_FOLDER.parent / "negatives.py")  # what is made is made again when they change
+MAKERS = (
+    DATA_FOLDER / "windows.py",
+    DATA_FOLDER.parent / "negatives.py",
+)  # what is made is made again when they change
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
     "pilot": (
@@ -115,13 +127,20 @@ def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"{registry}, line {line}: {path} is not a path inside the data folder")
             if not row["url"].startswith(SOURCES):
-                raise ValueError(f"{registry}, line {line}: {row['url']} is not from one of {', '.join(SOURCES)}")
-            if any(row["profile"] == part and row["path"].startswith(begin) for part, begin in PARTS.get(profile, ())):
+                raise ValueError(
+                    f"{registry}, line {line}: {row['url']} is not from one of {', '.join(SOURCES)}"
+                )
+            if any(
+                row["profile"] == part and row["path"].startswith(begin)
+                for part, begin in PARTS.get(profile, ())
+            ):
                 size = int(row["bytes"]) if row["bytes"] else None
                 entries.append(Entry(row["path"], size, row["sha256"], row["url"], row["profile"]))
     if not entries:
-        raise ValueError(f"no profile {profile!r} to download: use {', '.join(PARTS)}, {MATCHED} "
-                         "(data/simulate.py writes simulated)")
+        raise ValueError(
+            f"no profile {profile!r} to download: use {', '.join(PARTS)}, {MATCHED} "
+            "(data/simulate.py writes simulated)"
+        )
     return entries
 
 
@@ -145,12 +164,18 @@ def _session(prefixes: Iterable[str], backoff: float) -> requests.Session:
     return session
 
 
-def _ask(session: requests.Session, method: str, url: str, headers: Mapping[str, str] | None = None,
-         ) -> requests.Response:
+def _ask(
+    session: requests.Session,
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+) -> requests.Response:
     """Response to a request, its body unread. FileNotFoundError if it is gone, ConnectionError for other trouble."""
     host = urlsplit(url).netloc
     try:
-        response = session.request(method, url, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True)
+        response = session.request(
+            method, url, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True
+        )
     except requests.exceptions.InvalidSchema as error:
         raise ConnectionError(f"{url} was redirected to a host that is not trusted: {error}") from error
     except requests.exceptions.RequestException as error:
@@ -163,8 +188,11 @@ def _ask(session: requests.Session, method: str, url: str, headers: Mapping[str,
     response.close()
     if response.status_code in (404, 410):
         raise FileNotFoundError(
-            errno.ENOENT, f"the server answered {response.status_code}: the file is no longer there. "
-            f"Get a copy elsewhere and put it in a folder named by {CACHE_VARIABLE}", url)
+            errno.ENOENT,
+            f"the server answered {response.status_code}: the file is no longer there. "
+            f"Get a copy elsewhere and put it in a folder named by {CACHE_VARIABLE}",
+            url,
+        )
     raise ConnectionError(f"{host} answered {response.status_code} {response.reason} for {url}. {WAY_OUT}")
 
 
@@ -175,7 +203,9 @@ def _remote_size(url: str, session: requests.Session) -> int | None:
     return int(length) if length else None
 
 
-def _append(url: str, part: Path, session: requests.Session, size: int | None, report: Callable[[int], Any]) -> bool:
+def _append(
+    url: str, part: Path, session: requests.Session, size: int | None, report: Callable[[int], Any]
+) -> bool:
     """One request for what `part` still lacks; True when it is complete. Raises urllib3's HTTPError when cut off."""
     have = part.stat().st_size if part.exists() else 0
     with _ask(session, "GET", url, {"Range": f"bytes={have}-"} if have else None) as response:
@@ -215,8 +245,15 @@ def _range(response: requests.Response) -> tuple[int, int | None]:
     return int(match[1] or 0), None if match[2] == "*" else int(match[2])
 
 
-def resume_download(url: str, part: Path, session: requests.Session, *, size: int | None = None, backoff: float = 1.0,
-                    report: Callable[[int], Any] = lambda count: None) -> None:
+def resume_download(
+    url: str,
+    part: Path,
+    session: requests.Session,
+    *,
+    size: int | None = None,
+    backoff: float = 1.0,
+    report: Callable[[int], Any] = lambda count: None,
+) -> None:
     """Download `url` to `part`, going on after the bytes that `part` already has.
 
     A dropped connection is resumed with a Range request, after a pause of `backoff` seconds that doubles with each
@@ -271,14 +308,22 @@ def _read_record(folder: Path) -> dict[str, dict[str, Any]]:
     return record if isinstance(record, dict) else {}
 
 
-def _note(folder: Path, record: dict[str, dict[str, Any]], path: str, checksum: str, source: str = "") -> None:
+def _note(
+    folder: Path, record: dict[str, dict[str, Any]], path: str, checksum: str, source: str = ""
+) -> None:
     """Write down in `record`, and on disk, that `path` is good. `source`: checksum of what it was made from."""
     file = folder / path
     counted = not path.startswith("downloads/")
     sequences, bases = count_sequences(file) if counted else (0, 0)
     stat = file.stat()
-    record[path] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": checksum, "source": source,
-                    "sequences": sequences, "bases": bases}
+    record[path] = {
+        "bytes": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "checksum": checksum,
+        "source": source,
+        "sequences": sequences,
+        "bases": bases,
+    }
     target = folder / "downloads" / "checksums.json"
     temporary = target.with_name("checksums.json.new")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -333,8 +378,13 @@ def _install(new: Path, target: Path, entry: Entry, checksum: str | None) -> Non
     if entry.bytes not in (None, size):
         new.unlink()
         raise ValueError(f"it has {size:,} bytes instead of {entry.bytes:,}")
-    pooch.retrieve(entry.url, checksum, fname=target.name, path=target.parent,
-                   downloader=lambda _url, output, _pooch: os.replace(new, output))
+    pooch.retrieve(
+        entry.url,
+        checksum,
+        fname=target.name,
+        path=target.parent,
+        downloader=lambda _url, output, _pooch: os.replace(new, output),
+    )
 
 
 def _cached(entry: Entry, caches: Iterable[Path]) -> Path | None:
@@ -353,7 +403,11 @@ def _cached(entry: Entry, caches: Iterable[Path]) -> Path | None:
 
 def _unpack(cached: Path, entry: Entry, copy: Path) -> None:
     """Write the content of a file of a cache to `copy`. Raises OSError or ValueError, also for a damaged archive."""
-    suffix = "" if cached.name.endswith((PurePosixPath(entry.path).name, PurePosixPath(entry.local).name)) else cached.suffix
+    suffix = (
+        ""
+        if cached.name.endswith((PurePosixPath(entry.path).name, PurePosixPath(entry.local).name))
+        else cached.suffix
+    )
     try:
         with COMPRESSED[suffix](cached, "rb") as packed, open(copy, "wb") as file:
             shutil.copyfileobj(packed, file)
@@ -366,9 +420,12 @@ def _need_disk(folder: Path, needed: int) -> int:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
-        raise OSError(errno.ENOSPC, f"{_size(needed)} are needed (the download and the files made from it, some of "
-                      f"them by the notebooks), {_size(free)} are free. Make room, or choose another disk with --data",
-                      str(folder))
+        raise OSError(
+            errno.ENOSPC,
+            f"{_size(needed)} are needed (the download and the files made from it, some of "
+            f"them by the notebooks), {_size(free)} are free. Make room, or choose another disk with --data",
+            str(folder),
+        )
     return free
 
 
@@ -406,10 +463,14 @@ def _sample_members(archive: tarfile.TarFile, name: Path) -> dict[str, tarfile.T
         wanted = f"{species}/{path.name}"
         plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]*", species)
         if path.is_absolute() or ".." in path.parts or not member.isfile() or not plain or wanted in members:
-            raise ValueError(f"{name}: refused, nothing extracted: {member.name!r} is not a plain file in a folder "
-                             "named by a species, once. Delete the archive and fetch it again")
+            raise ValueError(
+                f"{name}: refused, nothing extracted: {member.name!r} is not a plain file in a folder "
+                "named by a species, once. Delete the archive and fetch it again"
+            )
         members[wanted] = member
-    pairs = [f"{species}/{file}" for species in {path.split("/")[0] for path in members} for file in SAMPLE_FILES]
+    pairs = [
+        f"{species}/{file}" for species in {path.split("/")[0] for path in members} for file in SAMPLE_FILES
+    ]
     missing = sorted(set(pairs) - set(members))
     if missing or not members:
         raise ValueError(f"{name}: no {', '.join(missing) or '<Species>/positive_samples'} in the archive")
@@ -430,7 +491,10 @@ def extract_enhancers(archive: Path, folder: Path) -> list[Path]:
             _need_disk(folder, sum(member.size for member in members.values()))
             for wanted, member in members.items():
                 (staging / wanted).parent.mkdir(parents=True, exist_ok=True)
-                with opened.extractfile(member) as packed, open(staging / wanted, "wb") as file:  # contents alone: no owner, no mode
+                with (
+                    opened.extractfile(member) as packed,
+                    open(staging / wanted, "wb") as file,
+                ):  # contents alone: no owner, no mode
                     shutil.copyfileobj(packed, file)
         for wanted in members:
             (folder / wanted).parent.mkdir(parents=True, exist_ok=True)
@@ -442,8 +506,15 @@ def extract_enhancers(archive: Path, folder: Path) -> list[Path]:
     return [folder / wanted for wanted in members]
 
 
-def _make_samples(profile: str, entries: Iterable[Entry], folder: Path, record: dict[str, dict[str, Any]],
-                  genome: Path | None, drawn: Path, verify: bool) -> None:
+def _make_samples(
+    profile: str,
+    entries: Iterable[Entry],
+    folder: Path,
+    record: dict[str, dict[str, Any]],
+    genome: Path | None,
+    drawn: Path,
+    verify: bool,
+) -> None:
     """Write what is made of the downloads (of a benchmark's, with `genome`), unless it is there and intact.
 
     Files that an earlier version of the recipe made, and this one does not, are deleted. `drawn`: file of the windows
@@ -452,7 +523,9 @@ def _make_samples(profile: str, entries: Iterable[Entry], folder: Path, record: 
     entries = [entry for entry in entries if entry.local.startswith("downloads/")]
     source = _recipe(profile, [record[entry.local]["checksum"] for entry in entries], genome)
     before = [path for path, row in record.items() if row["source"]]
-    if before and all(record[path]["source"] == source and _intact(folder, path, record[path], verify) for path in before):
+    if before and all(
+        record[path]["source"] == source and _intact(folder, path, record[path], verify) for path in before
+    ):
         return
     downloads, staging = folder / "downloads", folder / "made.part"
     shutil.rmtree(staging, ignore_errors=True)
@@ -500,9 +573,14 @@ def _check_drawn(new: Path, committed: Path) -> None:
         return
     found, wanted = (path.read_text(encoding="ascii").splitlines() for path in (new, committed))
     if found != wanted:
-        line = next((n for n, pair in enumerate(zip(found, wanted), 1) if pair[0] != pair[1]), min(len(found), len(wanted)) + 1)
-        raise ValueError(f"the sequences cut and drawn are not those of {committed}, from line {line} on: this Python "
-                         "or one of its libraries draws in another way. Nothing was written; please report it")
+        line = next(
+            (n for n, pair in enumerate(zip(found, wanted), 1) if pair[0] != pair[1]),
+            min(len(found), len(wanted)) + 1,
+        )
+        raise ValueError(
+            f"the sequences cut and drawn are not those of {committed}, from line {line} on: this Python "
+            "or one of its libraries draws in another way. Nothing was written; please report it"
+        )
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -518,7 +596,9 @@ class Step(NamedTuple):
     address: str  # URL that is asked
 
 
-def _state(entry: Entry, folder: Path, row: Mapping[str, Any] | None, cached: Path | None, verify: bool) -> str:
+def _state(
+    entry: Entry, folder: Path, row: Mapping[str, Any] | None, cached: Path | None, verify: bool
+) -> str:
     """State of an entry (see Step) by what stands in the record about it."""
     # A checksum that was pinned anew since the record was written makes the file one to check.
     pinned = row is not None and entry.sha256 and row["checksum"] != f"sha256:{entry.sha256}"
@@ -529,8 +609,15 @@ def _state(entry: Entry, folder: Path, row: Mapping[str, Any] | None, cached: Pa
     return "copy" if cached else "download"
 
 
-def _plan(entries: Iterable[Entry], folder: Path, record: Mapping[str, Any], caches: Iterable[Path], verify: bool,
-          prefixes: Mapping[str, str], session: requests.Session) -> list[Step]:
+def _plan(
+    entries: Iterable[Entry],
+    folder: Path,
+    record: Mapping[str, Any],
+    caches: Iterable[Path],
+    verify: bool,
+    prefixes: Mapping[str, str],
+    session: requests.Session,
+) -> list[Step]:
     """A Step for each entry. Asks the server only for sizes that the registry does not have."""
     steps = []
     for entry in entries:
@@ -555,8 +642,12 @@ def _room(steps: Iterable[Step], folder: Path) -> int:
         if step.state in ("copy", "download"):
             target = folder / step.entry.local
             part = _part(target)
-            made_of = target.suffix == ".fa" and target.parent.name == "downloads"  # its sequence is kept once more
-            room += (step.size or 0) * (ROOM.get(target.suffix, 1) + made_of) - (part.stat().st_size if part.exists() else 0)
+            made_of = (
+                target.suffix == ".fa" and target.parent.name == "downloads"
+            )  # its sequence is kept once more
+            room += (step.size or 0) * (ROOM.get(target.suffix, 1) + made_of) - (
+                part.stat().st_size if part.exists() else 0
+            )
     return max(room, 0)
 
 
@@ -596,8 +687,9 @@ def _copy(step: Step, target: Path, checksum: str | None) -> bool:
     return True
 
 
-def _download(step: Step, target: Path, checksum: str | None, session: requests.Session, backoff: float,
-              bar: tqdm) -> None:
+def _download(
+    step: Step, target: Path, checksum: str | None, session: requests.Session, backoff: float, bar: tqdm
+) -> None:
     """Download a file to `target` by way of its `.part`. Raises ValueError, and deletes it, if it is the wrong one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part, entry = _part(target), step.entry
@@ -618,8 +710,13 @@ def _download(step: Step, target: Path, checksum: str | None, session: requests.
     bar.write(f"  downloaded {entry.local}")
 
 
-def _fetch_all(steps: list[Step], folder: Path, record: dict[str, dict[str, Any]], session: requests.Session,
-               backoff: float) -> None:
+def _fetch_all(
+    steps: list[Step],
+    folder: Path,
+    record: dict[str, dict[str, Any]],
+    session: requests.Session,
+    backoff: float,
+) -> None:
     """Check, copy or download each file in turn, and note each as soon as it is verified."""
     total = sum(step.size or 0 for step in steps if step.state == "download")
     with tqdm(total=total, unit="B", unit_scale=True, disable=None if total else True) as bar:
@@ -644,8 +741,10 @@ def _summary(record: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             continue
         kind, species = ("genome", parts[1].split(".")[0]) if parts[0] == "genomes" else (parts[2], parts[1])
         kind = f"{parts[0]} {kind}" if parts[0] in ("external", "matched") else kind
-        row = rows.setdefault((kind, species), {"kind": kind, "species": species, "files": 0, "sequences": 0,
-                                                "bases": 0, "bytes": 0})
+        row = rows.setdefault(
+            (kind, species),
+            {"kind": kind, "species": species, "files": 0, "sequences": 0, "bases": 0, "bytes": 0},
+        )
         row["files"] += 1
         for column in ("sequences", "bases", "bytes"):
             row[column] += noted[column]
@@ -655,8 +754,12 @@ def _summary(record: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _print_plan(folder: Path, steps: Iterable[Step]) -> None:
     """Say what will happen, and how many bytes it takes, before it happens."""
     print(f"{folder.name} -> {folder}")
-    verbs = {"present": "already there", "check": "there, to be hashed", "copy": "to copy from the cache",
-             "download": "to download"}
+    verbs = {
+        "present": "already there",
+        "check": "there, to be hashed",
+        "copy": "to copy from the cache",
+        "download": "to download",
+    }
     for state, verb in verbs.items():
         chosen = [step for step in steps if step.state == state]
         if chosen:
@@ -668,9 +771,17 @@ def _print_plan(folder: Path, steps: Iterable[Step]) -> None:
             print(line)
 
 
-def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None = None, verify: bool = False,
-          genome: Path | str | None = None, *, registry: Path | None = None, mirrors: Mapping[str, str] | None = None,
-          backoff: float = 1.0) -> list[dict[str, Any]]:
+def fetch(
+    profile: str,
+    data: Path | str = DATA_FOLDER,
+    cache: Path | str | None = None,
+    verify: bool = False,
+    genome: Path | str | None = None,
+    *,
+    registry: Path | None = None,
+    mirrors: Mapping[str, str] | None = None,
+    backoff: float = 1.0,
+) -> list[dict[str, Any]]:
     """Bring everything of `profile` (one of PARTS, or MATCHED) to `data`/`profile`; what is there and verified stays.
 
     cache: folder to look in before downloading (default: the environment variable GENOMIC_DATA_CACHE). What other
@@ -685,14 +796,20 @@ def fetch(profile: str, data: Path | str = DATA_FOLDER, cache: Path | str | None
     interrupted one goes on from its `.part` the next time.
     """
     if profile == MATCHED:
-        return _fetch_matched(Path(data), fetch("mammals", data, cache, verify, genome, registry=registry, mirrors=mirrors,
-                                                backoff=backoff))
+        return _fetch_matched(
+            Path(data),
+            fetch(
+                "mammals", data, cache, verify, genome, registry=registry, mirrors=mirrors, backoff=backoff
+            ),
+        )
     registry = registry or REGISTRY
     entries, genome = _choose_genome(profile, read_registry(profile, registry), Path(data), genome)
     folder = Path(data) / profile
     cache = cache or os.environ.get(CACHE_VARIABLE)
     if cache and not Path(cache).is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"no such folder of copies ({CACHE_VARIABLE} or --cache)", str(cache))
+        raise NotADirectoryError(
+            errno.ENOTDIR, f"no such folder of copies ({CACHE_VARIABLE} or --cache)", str(cache)
+        )
     record = _read_record(folder)
     pooch.get_logger().setLevel("WARNING")  # its own lines would repeat ours
     prefixes = {source: (mirrors or {}).get(source, source) for source in SOURCES}
@@ -725,8 +842,12 @@ def _fetch_matched(data: Path, rows: Iterable[dict[str, Any]]) -> list[dict[str,
     return [row for row in rows if row["kind"].startswith("matched ")]
 
 
-def _choose_genome(profile: str, entries: list[Entry], data: Path, genome: Path | str | None,
-                   ) -> tuple[list[Entry], Path | None]:
+def _choose_genome(
+    profile: str,
+    entries: list[Entry],
+    data: Path,
+    genome: Path | str | None,
+) -> tuple[list[Entry], Path | None]:
     """(entries to fetch, genome that `benchmark` is cut from): the one named, that of `full`, or its own download."""
     if profile != "benchmark":
         if genome:
@@ -747,11 +868,15 @@ def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mappin
         print(f"  {line}")
     for entry in entries:
         if not entry.sha256 and entry.bytes is not None:
-            print(f"  {entry.local}: no checksum is published; verified by its size only ({entry.bytes:,} bytes)")
+            print(
+                f"  {entry.local}: no checksum is published; verified by its size only ({entry.bytes:,} bytes)"
+            )
     print(f"{'kind':<26}{'species':<20}{'files':>5}{'sequences':>12}{'bases':>16}{'bytes':>16}")
     for row in rows:
-        print(f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
-              f"{row['bytes']:>16,}")
+        print(
+            f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
+            f"{row['bytes']:>16,}"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -759,8 +884,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Download, verify and lay out the data of a profile.")
     parser.add_argument("profile", choices=(*PARTS, MATCHED))
     parser.add_argument("--cache", type=Path, help=f"folder with copies (default: ${CACHE_VARIABLE})")
-    parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="where to put them (default: %(default)s)")
-    parser.add_argument("--genome", type=Path, help="GRCh38 as FASTA, for benchmark (default: that of full, or a download)")
+    parser.add_argument(
+        "--data", type=Path, default=DATA_FOLDER, help="where to put them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--genome", type=Path, help="GRCh38 as FASTA, for benchmark (default: that of full, or a download)"
+    )
     parser.add_argument("--verify", action="store_true", help="hash again what an earlier run has verified")
     options = parser.parse_args(arguments)
     try:

@@ -33,7 +33,9 @@ MOTIFS = {  # invented words: without CG, no five bases shared, many rearrangeme
     "M5": "AGGTAAGATGAG",
     "M6": "ACCTCCATAAC",
 }
-PARTNER = np.array([1, 2, 3, 4, 5, 0])  # the arrangement: a motif is followed by this one, on the same strand,
+PARTNER = np.array(
+    [1, 2, 3, 4, 5, 0]
+)  # the arrangement: a motif is followed by this one, on the same strand,
 SPACING = (2, 6)  # after this many bases (half-open range)
 
 # Weights of the six motifs as the first of a pair, and mean GC of the background (before CpG loss).
@@ -58,10 +60,17 @@ GENOMES = ("human", "chimpanzee", "bonobo", "gorilla")
 LOCI = {"locus1": 0.8, "locus2": 0.2}  # share of a genome; locus2 is meant to be held out
 INDELS_PER_SUBSTITUTION = 0.1
 CLUSTER_SHARE = 0.8  # of a genome's windows that hold motif clusters
-REPEATS = {"SINE": (300, 0.12), "LINE": (900, 0.12), "DNA": (200, 0.05), "LTR": (450, 0.05)}  # bases, share of genome
+REPEATS = {
+    "SINE": (300, 0.12),
+    "LINE": (900, 0.12),
+    "DNA": (200, 0.05),
+    "LTR": (450, 0.05),
+}  # bases, share of genome
 SATELLITES = {"alpha": (23, 0.15), "beta": (17, 0.15)}  # tandem repeats: bases of the unit, share of genome
 ARRAY = (500, 3000)  # bases of an array of units (half-open range)
-UNIT_DIVERGENCE = 0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
+UNIT_DIVERGENCE = (
+    0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
+)
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
@@ -69,7 +78,9 @@ LOWER, GAP = 4, 8
 ASCII = np.frombuffer(b"ACGTacgtN", dtype=np.uint8)
 
 
-def simulate(out: str | Path, seed: int = 0, genome_bases: int = 500_000, sequences: int = 800) -> dict[str, int]:
+def simulate(
+    out: str | Path, seed: int = 0, genome_bases: int = 500_000, sequences: int = 800
+) -> dict[str, int]:
     """Write the profile folder `out`, replacing an earlier simulated one as a whole, and return its counts.
 
     The same arguments give the same bytes. `genome_bases` is per primate (about: indels change it slightly);
@@ -101,7 +112,9 @@ def _refuse_to_overwrite(out: Path) -> None:
     readme = out / "README.md"
     ours = readme.is_file() and readme.read_text(errors="replace").startswith("# Simulated data")
     if out.is_dir() and any(out.iterdir()) and not ours:
-        raise FileExistsError(f"{out} holds files which are no simulated profile; remove them or choose another --out")
+        raise FileExistsError(
+            f"{out} holds files which are no simulated profile; remove them or choose another --out"
+        )
 
 
 # Background: base composition, CpG loss, repeats, satellites, microsatellites
@@ -122,7 +135,10 @@ def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndar
 
 def _repeat_families(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Consensus sequences of `REPEATS` and `SATELLITES`; the SINE ends in a run of A."""
-    families = {name: _background(rng, np.array([0.5]), bases)[0] for name, (bases, _) in (REPEATS | SATELLITES).items()}
+    families = {
+        name: _background(rng, np.array([0.5]), bases)[0]
+        for name, (bases, _) in (REPEATS | SATELLITES).items()
+    }
     families["SINE"][-20:] = 0
     return families
 
@@ -209,7 +225,9 @@ def _decoy_orders(word: str) -> np.ndarray:
     return np.array(orders)
 
 
-def _draw_sites(rng: np.random.Generator, windows: int, pairs: int, weights: tuple[float, ...]) -> pd.DataFrame:
+def _draw_sites(
+    rng: np.random.Generator, windows: int, pairs: int, weights: tuple[float, ...]
+) -> pd.DataFrame:
     """Where motifs go: window, start, motif (its number), strand (+1 or -1), end; motifs of a window never overlap."""
     window, slot = np.nonzero(rng.permuted(np.tile(np.arange(SLOTS) < pairs, (windows, 1)), axis=1))
     lengths = np.array([len(word) for word in MOTIFS.values()])
@@ -221,10 +239,12 @@ def _draw_sites(rng: np.random.Generator, windows: int, pairs: int, weights: tup
     room = WINDOW // SLOTS - lengths[left] - spacing - lengths[right]
     start = slot * (WINDOW // SLOTS) + rng.integers(room + 1)
     base = pd.DataFrame({"window": window, "strand": np.where(forward, 1, -1)})
-    sites = pd.concat([
-        base.assign(start=start, motif=left),
-        base.assign(start=start + lengths[left] + spacing, motif=right),
-    ])
+    sites = pd.concat(
+        [
+            base.assign(start=start, motif=left),
+            base.assign(start=start + lengths[left] + spacing, motif=right),
+        ]
+    )
     sites["end"] = sites["start"] + lengths[sites["motif"]]
     return sites.sort_values(["window", "start"], ignore_index=True)
 
@@ -258,7 +278,9 @@ def _plant(rows: np.ndarray, sites: pd.DataFrame, words: np.ndarray) -> np.ndarr
             here = np.flatnonzero((sites["motif"] == number) & (sites["strand"] == strand))
             letters = words[here, : len(word)]
             columns = sites["start"].to_numpy()[here, None] + np.arange(len(word))
-            rows[sites["window"].to_numpy()[here, None], columns] = letters if strand == 1 else (letters ^ 3)[:, ::-1]
+            rows[sites["window"].to_numpy()[here, None], columns] = (
+                letters if strand == 1 else (letters ^ 3)[:, ::-1]
+            )
     return rows
 
 
@@ -278,14 +300,18 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
         rows = _background(rng, gc, WINDOW)
         _add_repeats(rng, rows.reshape(-1), families)
         classes.append(_plant(rows, sites, planted) & 3)
-    truth = pd.DataFrame({
-        "id": [_id(species, "positive", i, classes[0][i]) for i in sites["window"]],
-        "start": sites["start"],
-        "end": sites["end"],
-        "motif": np.array(list(MOTIFS))[sites["motif"]],
-        "strand": np.where(sites["strand"] == 1, "+", "-"),
-        "word": [_text(word)[: end - start] for word, start, end in zip(words, sites["start"], sites["end"])],
-    })
+    truth = pd.DataFrame(
+        {
+            "id": [_id(species, "positive", i, classes[0][i]) for i in sites["window"]],
+            "start": sites["start"],
+            "end": sites["end"],
+            "motif": np.array(list(MOTIFS))[sites["motif"]],
+            "strand": np.where(sites["strand"] == 1, "+", "-"),
+            "word": [
+                _text(word)[: end - start] for word, start, end in zip(words, sites["start"], sites["end"])
+            ],
+        }
+    )
     return classes[0], classes[1], truth
 
 
@@ -322,7 +348,9 @@ def _descend(rng: np.random.Generator, genome: np.ndarray, rate: float) -> np.nd
     return np.insert(genome, origin, inserted)[kept]
 
 
-def _family_of_genomes(seed: int, bases: int, families: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+def _family_of_genomes(
+    seed: int, bases: int, families: dict[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
     """locus -> species -> sequence; the loci of the species are orthologous."""
     loci = {}
     for number, (locus, share) in enumerate(LOCI.items()):
@@ -335,7 +363,9 @@ def _family_of_genomes(seed: int, bases: int, families: dict[str, np.ndarray]) -
     return loci
 
 
-def _embed(rng: np.random.Generator, genome: np.ndarray, labelled: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+def _embed(
+    rng: np.random.Generator, genome: np.ndarray, labelled: pd.DataFrame
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Write the sequences of `labelled` (columns id, codes) over windows of `genome`, on alternating strands; the last
     twentieth, which becomes short contigs, is spared."""
     genome = genome.copy()
@@ -391,7 +421,9 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
                 genome, places = _embed(rng, genome, labelled)
                 starts = places["start"].to_numpy()
             contigs = _assembly(rng, genome, starts)
-            _write_fasta(out / "genomes" / f"{species}.{locus}.fa", f"simulated_{species}_{locus}", contigs, seed)
+            _write_fasta(
+                out / "genomes" / f"{species}.{locus}.fa", f"simulated_{species}_{locus}", contigs, seed
+            )
             counts.update({"files": 1, "contigs": len(contigs), "bases": len(genome)})
     _write_table(out / "verbatim.tsv", places)
     counts["verbatim"] = verbatim
@@ -403,7 +435,11 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
 def _labelled(positives: np.ndarray, negatives: np.ndarray, number: int) -> pd.DataFrame:
     """The first number // 2 of each class, with their ids."""
     half = number // 2
-    ids = [_id("Human", label, i, rows[i]) for label, rows in (("positive", positives), ("negative", negatives)) for i in range(half)]
+    ids = [
+        _id("Human", label, i, rows[i])
+        for label, rows in (("positive", positives), ("negative", negatives))
+        for i in range(half)
+    ]
     return pd.DataFrame({"id": ids, "codes": [*positives[:half], *negatives[:half]]})
 
 
@@ -437,7 +473,9 @@ def _motif_table() -> pd.DataFrame:
     parts = []
     for motif, word in MOTIFS.items():
         part = pd.DataFrame(_position_weights(word).round(4), columns=list("ACGT"))
-        parts.append(pd.DataFrame({"motif": motif, "position": range(len(word)), "consensus": list(word)}).join(part))
+        parts.append(
+            pd.DataFrame({"motif": motif, "position": range(len(word)), "consensus": list(word)}).join(part)
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -480,10 +518,14 @@ Weights of the motifs as the first of a pair, and GC of the background:
 def main(arguments: list[str] | None = None) -> None:
     """Command line; see the top of this file."""
     parser = argparse.ArgumentParser(description="Write the simulated data profile.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "simulated", help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "simulated", help="default: %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--genome-bases", type=int, default=500_000, help="per primate; default: %(default)s")
-    parser.add_argument("--sequences", type=int, default=800, help="per enhancer species; default: %(default)s")
+    parser.add_argument(
+        "--sequences", type=int, default=800, help="per enhancer species; default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     try:
         counts = simulate(options.out, options.seed, options.genome_bases, options.sequences)
@@ -491,8 +533,10 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     print(f"Simulated profile in {options.out}")
     print(f"genomes: {counts['files']} files, {counts['contigs']} contigs, {counts['bases']:,} bases")
-    print(f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, {counts['negatives']:,} negatives, "
-          f"{counts['motifs']:,} motifs")
+    print(
+        f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, {counts['negatives']:,} negatives, "
+        f"{counts['motifs']:,} motifs"
+    )
     print(f"labelled human sequences that also lie in the human genome: {counts['verbatim']}")
 
 

@@ -1,4 +1,5 @@
 """Why a sequence scores as it does: what each base contributes, by three methods that share no assumption but the model."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ def occlusion(scorer: Scorer, codes: np.ndarray, width: int = 10) -> np.ndarray:
     starts = np.arange(len(codes) - width + 1)
     hidden = np.repeat(codes[None], len(starts), 0)
     for row, start in zip(hidden, starts):
-        row[start:start + width] = 4
+        row[start : start + width] = 4
     lost = scorer.log_odds([codes]) - scorer.log_odds(list(hidden))
     covered = np.convolve(np.ones(len(starts)), np.ones(width))
     return np.convolve(lost, np.ones(width)) / covered
@@ -66,15 +67,28 @@ def integrated_gradients(scorer: Scorer, codes: np.ndarray, steps: int = 32) -> 
 
 
 def _token_contributions(scorer: Scorer, codes: np.ndarray, steps: int) -> np.ndarray:
-    k, stride, backwards = scorer.tokenizer.k, scorer.tokenizer.stride, scorer.config.get("direction") == "backward"
+    k, stride, backwards = (
+        scorer.tokenizer.k,
+        scorer.tokenizer.stride,
+        scorer.config.get("direction") == "backward",
+    )
     device = next(scorer.model.parameters()).device
     ids = padded_ids([codes], scorer.tokenizer, backwards).to(device)
     wanted = LayerIntegratedGradients(_LogOdds(scorer.model.eval()), scorer.model.encoder.embedding)
-    with full_precision(scorer.model), torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient of an LSTM outside training
-        tokens = wanted.attribute(ids, torch.full_like(ids, PAD), n_steps=steps, internal_batch_size=8).sum(-1)[0, 1:].double().cpu().numpy()
+    with (
+        full_precision(scorer.model),
+        torch.backends.cudnn.flags(enabled=False),
+    ):  # cuDNN has no gradient of an LSTM outside training
+        tokens = (
+            wanted.attribute(ids, torch.full_like(ids, PAD), n_steps=steps, internal_batch_size=8)
+            .sum(-1)[0, 1:]
+            .double()
+            .cpu()
+            .numpy()
+        )
     bases = np.zeros(len(codes))
     for i in range(k):
-        bases[i:i + len(tokens) * stride:stride][:len(tokens)] += tokens / k
+        bases[i : i + len(tokens) * stride : stride][: len(tokens)] += tokens / k
     return bases[::-1] if backwards else bases
 
 
@@ -89,16 +103,18 @@ def kmer_contributions(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
     bases, start = np.zeros(len(codes)), scorer.model.composition
     for k in start.ks if start else ():
         kmers, offsets = canonical_kmers(codes, k), offsets_of(k)
-        idf, coefficients = (getattr(start, f"{name}_{k}").double().cpu().numpy() for name in ("idf", "coefficients"))
+        idf, coefficients = (
+            getattr(start, f"{name}_{k}").double().cpu().numpy() for name in ("idf", "coefficients")
+        )
         norm = np.sqrt(((np.bincount(kmers, minlength=n_kmers(k)) * idf) ** 2).sum())
         for offset in offsets:
-            bases[offset:offset + len(kmers)] += (idf * coefficients)[kmers] / norm / len(offsets)
+            bases[offset : offset + len(kmers)] += (idf * coefficients)[kmers] / norm / len(offsets)
     return bases
 
 
-
-
-def mean_of_kmers(sequences: Sequence[np.ndarray], contributions: Sequence[np.ndarray], k: int) -> pd.DataFrame:
+def mean_of_kmers(
+    sequences: Sequence[np.ndarray], contributions: Sequence[np.ndarray], k: int
+) -> pd.DataFrame:
     """What occurrences of each k-mer contribute on average: columns kmer, occurrences, contribution, the highest first.
 
     `contributions`: one float array [bases] a sequence. An occurrence contributes the sum over its k bases; a k-mer and its reverse
@@ -106,7 +122,17 @@ def mean_of_kmers(sequences: Sequence[np.ndarray], contributions: Sequence[np.nd
     """
     index = np.concatenate([canonical_kmers(codes, k) for codes in sequences])
     sums = np.concatenate([np.convolve(values, np.ones(k), "valid") for values in contributions])
-    table = pd.DataFrame({"index": index, "sum": sums}).groupby("index")["sum"].agg(["size", "mean"]).sort_values("mean", ascending=False)
+    table = (
+        pd.DataFrame({"index": index, "sum": sums})
+        .groupby("index")["sum"]
+        .agg(["size", "mean"])
+        .sort_values("mean", ascending=False)
+    )
     letters = table.index.to_numpy()[:, None] // 4 ** np.arange(k - 1, -1, -1) % 4
-    return pd.DataFrame({"kmer": [decode_bases(row) for row in letters], "occurrences": table["size"].to_numpy(),
-                         "contribution": table["mean"].to_numpy()})
+    return pd.DataFrame(
+        {
+            "kmer": [decode_bases(row) for row in letters],
+            "occurrences": table["size"].to_numpy(),
+            "contribution": table["mean"].to_numpy(),
+        }
+    )

@@ -3,6 +3,7 @@
 Every network here maps token ids of shape [batch, tokens] (int64, 0 = pad) and treats a pad at the start of a row as
 "a new sequence begins": the state of that row is zeroed, so rows never see what came before them.
 """
+
 import math
 from functools import cache
 
@@ -13,17 +14,31 @@ from torch import Tensor, nn
 
 from utils import PAD
 
-__all__ = ["DROPOUTS", "has_fast_bf16", "KmerEmbedding", "AWDLSTM", "LanguageModel", "NextKmerLoss", "Classifier", "dropouts_of",
-           "layer_groups"]
+__all__ = [
+    "DROPOUTS",
+    "has_fast_bf16",
+    "KmerEmbedding",
+    "AWDLSTM",
+    "LanguageModel",
+    "NextKmerLoss",
+    "Classifier",
+    "dropouts_of",
+    "layer_groups",
+]
 
-HASHED_ROWS = 4 ** 8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
+HASHED_ROWS = 4**8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
 # The five dropouts at a multiplier of 1, by whose they are and by stage: the defaults of fastai v1, and what the notebooks of
 # Genomic-ULMFiT set instead (with multipliers of .25 to .3 for language models, .45 to .55 for classifiers).
 DROPOUTS = {
-    "fastai": {"language_model": dict(output=.1, hidden=.15, input=.25, embedding=.02, weight=.2),
-               "classifier": dict(output=.4, hidden=.3, input=.4, embedding=.05, weight=.5)},
-    "genomic_ulmfit": {"language_model": dict(output=.25, hidden=.1, input=.2, embedding=.02, weight=.15),
-                       "classifier": dict(output=.4, hidden=.2, input=.6, embedding=.1, weight=.5)}}
+    "fastai": {
+        "language_model": dict(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2),
+        "classifier": dict(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5),
+    },
+    "genomic_ulmfit": {
+        "language_model": dict(output=0.25, hidden=0.1, input=0.2, embedding=0.02, weight=0.15),
+        "classifier": dict(output=0.4, hidden=0.2, input=0.6, embedding=0.1, weight=0.5),
+    },
+}
 
 
 def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[str, float]:
@@ -37,8 +52,10 @@ def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[s
     dropouts = {name: value * multiplier for name, value in DROPOUTS[source][stage].items()}
     for name, p in dropouts.items():
         if not 0 <= p < 1:
-            raise ValueError(f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; it must be at "
-                             f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})")
+            raise ValueError(
+                f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; it must be at "
+                f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})"
+            )
     return dropouts
 
 
@@ -47,7 +64,9 @@ def has_fast_bf16(device_type: str) -> bool:
     """Whether bf16 products run in hardware there: GPUs from compute capability 8.0, CPUs with AVX512-BF16 or AMX."""
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
-    return device_type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device_type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def drop_weights(weight: Tensor, p: float) -> Tensor:
@@ -58,7 +77,7 @@ def drop_weights(weight: Tensor, p: float) -> Tensor:
     """
     draws = round(-math.log1p(-p) * weight.numel())
     hit = torch.randint(weight.numel(), (draws,), device=weight.device)
-    return (weight / (1 - p)).flatten().index_fill(0, hit, 0.).view_as(weight)
+    return (weight / (1 - p)).flatten().index_fill(0, hit, 0.0).view_as(weight)
 
 
 class KmerEmbedding(nn.Module):
@@ -73,18 +92,20 @@ class KmerEmbedding(nn.Module):
         super().__init__()
         for c in contexts:
             if c <= k or (c - k) % stride:
-                raise ValueError(f"context of {c} bases: with k={k}, stride={stride} choose from "
-                                 f"{list(range(k + stride, k + 4 * stride + 1, stride))} and so on")
+                raise ValueError(
+                    f"context of {c} bases: with k={k}, stride={stride} choose from "
+                    f"{list(range(k + stride, k + 4 * stride + 1, stride))} and so on"
+                )
             if c > 31:
                 raise ValueError(f"context of {c} bases: at most 31 fit into the integer that indexes them")
         self.stride, self.steps = stride, {(c - k) // stride: c for c in contexts}
         self.history = max(self.steps, default=0)
-        self.kmers = nn.Embedding(4 ** k + 1, size, padding_idx=PAD)
-        self.kmers.weight.data.uniform_(-.1, .1)
-        self.dropped = EmbeddingDropout(self.kmers, 0.)
+        self.kmers = nn.Embedding(4**k + 1, size, padding_idx=PAD)
+        self.kmers.weight.data.uniform_(-0.1, 0.1)
+        self.dropped = EmbeddingDropout(self.kmers, 0.0)
         self.contexts = nn.ModuleDict()
         for c in contexts:
-            rows = nn.Embedding(min(4 ** c, HASHED_ROWS) + 1, size, padding_idx=PAD)
+            rows = nn.Embedding(min(4**c, HASHED_ROWS) + 1, size, padding_idx=PAD)
             nn.init.zeros_(rows.weight)
             self.contexts[str(c)] = rows
 
@@ -95,14 +116,14 @@ class KmerEmbedding(nn.Module):
             return embedded
         before = ids.new_full((len(ids), self.history), PAD) if history is None else history
         for step, rows in self._context_rows(torch.cat([before, ids], 1)):
-            embedded = embedded + self.contexts[str(self.steps[step])](rows[:, -ids.shape[1]:])
+            embedded = embedded + self.contexts[str(self.steps[step])](rows[:, -ids.shape[1] :])
         return embedded
 
     def _context_rows(self, ids: Tensor):
-        new_bases = (ids - 1) % 4 ** self.stride
+        new_bases = (ids - 1) % 4**self.stride
         code, valid = ids - 1, ids != PAD
         for step in range(1, self.history + 1):
-            code = F.pad(code[:, :-1], (1, 0)) * 4 ** self.stride + new_bases
+            code = F.pad(code[:, :-1], (1, 0)) * 4**self.stride + new_bases
             valid = F.pad(valid[:, :-1], (1, 0)) & (ids != PAD)
             if step in self.steps:
                 rows = code if 4 ** self.steps[step] <= HASHED_ROWS else self._hashed(code)
@@ -122,26 +143,39 @@ class AWDLSTM(nn.Module):
     run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
     """
 
-    def __init__(self, k: int, stride: int, embedding: int, hidden: int, layers: int,
-                 contexts: tuple[int, ...] = ()):
+    def __init__(
+        self, k: int, stride: int, embedding: int, hidden: int, layers: int, contexts: tuple[int, ...] = ()
+    ):
         super().__init__()
         self.bf16 = True
         sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
         self.embedding = KmerEmbedding(k, stride, embedding, contexts)
         self.rnns = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
-        self.input_dropout, self.hidden_dropout, self.output_dropout = RNNDropout(), RNNDropout(), RNNDropout()
-        self.set_dropouts("language_model", 0.)
+        self.input_dropout, self.hidden_dropout, self.output_dropout = (
+            RNNDropout(),
+            RNNDropout(),
+            RNNDropout(),
+        )
+        self.set_dropouts("language_model", 0.0)
 
     def set_dropouts(self, stage: str, multiplier: float, source: str = "fastai") -> None:
         """Set the five dropouts to those of `dropouts_of(stage, multiplier, source)`."""
         p = dropouts_of(stage, multiplier, source)
         self.embedding.dropped.embed_p, self.weight_dropout = p["embedding"], p["weight"]
-        self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = p["input"], p["hidden"], p["output"]
+        self.input_dropout.p, self.hidden_dropout.p, self.output_dropout.p = (
+            p["input"],
+            p["hidden"],
+            p["output"],
+        )
 
     def autocast(self, device_type: str) -> torch.autocast:
         """The context that products run in. It ends with each call, so that an interrupt leaves nothing switched on."""
         fast, gpu = has_fast_bf16(device_type), device_type == "cuda"
-        return torch.autocast(device_type, torch.float16 if gpu and not fast else torch.bfloat16, enabled=self.bf16 and (fast or gpu))
+        return torch.autocast(
+            device_type,
+            torch.float16 if gpu and not fast else torch.bfloat16,
+            enabled=self.bf16 and (fast or gpu),
+        )
 
     def forward(self, ids: Tensor, state=None):
         history, hidden = state or (None, [None] * len(self.rnns))
@@ -169,7 +203,7 @@ class AWDLSTM(nn.Module):
         n = self.embedding.history
         before = ids.new_full((len(ids), n), PAD) if history is None else history
         seen = torch.cat([before, ids], 1)
-        return seen[:, seen.shape[1] - n:]
+        return seen[:, seen.shape[1] - n :]
 
 
 class LanguageModel(nn.Module):
@@ -187,8 +221,9 @@ class LanguageModel(nn.Module):
             raise ValueError(f'PREDICTS must be "bases" or "kmer", not {predicts!r}')
         kmers = encoder.embedding.kmers
         self.encoder, self.state = encoder, None
-        self.decoder = nn.Linear(kmers.embedding_dim, kmers.num_embeddings if predicts == "kmer" else
-                                 4 ** encoder.embedding.stride)
+        self.decoder = nn.Linear(
+            kmers.embedding_dim, kmers.num_embeddings if predicts == "kmer" else 4**encoder.embedding.stride
+        )
         nn.init.zeros_(self.decoder.bias)
         if predicts == "kmer":
             self.decoder.weight = kmers.weight
@@ -216,7 +251,7 @@ class NextKmerLoss(nn.Module):
 
     def classes(self, targets: Tensor) -> Tensor:
         """Class index of each target, -100 for pads (what `cross_entropy` leaves out)."""
-        wanted = targets if self.predicts == "kmer" else (targets - 1) % 4 ** self.stride
+        wanted = targets if self.predicts == "kmer" else (targets - 1) % 4**self.stride
         return wanted.masked_fill(targets == PAD, -100)
 
     def forward(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
@@ -236,13 +271,27 @@ class Classifier(nn.Module):
     another model. `composition`, a module that gives the log-odds of sequences, is kept for prediction.
     """
 
-    def __init__(self, encoder: AWDLSTM, dropout: float = .4, hidden: int = 50, head_dropout: float = .1, composition: nn.Module | None = None):
+    def __init__(
+        self,
+        encoder: AWDLSTM,
+        dropout: float = 0.4,
+        hidden: int = 50,
+        head_dropout: float = 0.1,
+        composition: nn.Module | None = None,
+    ):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
         self.encoder, self.composition = encoder, composition
         # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
-        self.head = nn.Sequential(nn.Sequential(nn.BatchNorm1d(3 * size), nn.Dropout(dropout), nn.Linear(3 * size, hidden, bias=False), nn.ReLU()),
-                                  nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(head_dropout), nn.Linear(hidden, 2, bias=False)))
+        self.head = nn.Sequential(
+            nn.Sequential(
+                nn.BatchNorm1d(3 * size),
+                nn.Dropout(dropout),
+                nn.Linear(3 * size, hidden, bias=False),
+                nn.ReLU(),
+            ),
+            nn.Sequential(nn.BatchNorm1d(hidden), nn.Dropout(head_dropout), nn.Linear(hidden, 2, bias=False)),
+        )
 
     def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
         """outputs [batch, tokens, size] -> last, maximum, mean over tokens that are not pads: [batch, 3 * size]."""
@@ -250,7 +299,7 @@ class Classifier(nn.Module):
         positions = torch.arange(ids.shape[1], device=ids.device)
         last = torch.where(ids != PAD, positions, 0).amax(1)
         mean = (outputs * real).sum(1) / real.sum(1).clamp(min=1)
-        top = outputs.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0.)
+        top = outputs.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0.0)
         return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
 
     def forward(self, ids: Tensor, log_odds: Tensor | None = None):

@@ -5,6 +5,7 @@ Each function makes an untrained scikit-learn pipeline that takes text and label
 fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each class, k-mers in boosted trees,
 k-mers in a linear model.
 """
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,8 +21,17 @@ from genomic_ulmfit.genome import gc_fraction
 from genomic_ulmfit.kmers import encode_sequences, kmer_matrix
 from genomic_ulmfit.markov import kmer_counts, transition_log_probabilities
 
-__all__ = ["ClassChains", "choose_k", "composition_baseline", "gc_baseline", "gc_fractions", "kmer_boosting", "kmer_frequencies",
-           "kmer_logistic", "markov_baseline"]
+__all__ = [
+    "ClassChains",
+    "choose_k",
+    "composition_baseline",
+    "gc_baseline",
+    "gc_fractions",
+    "kmer_boosting",
+    "kmer_frequencies",
+    "kmer_logistic",
+    "markov_baseline",
+]
 
 
 def gc_fractions(sequences: Sequence[str]) -> np.ndarray:
@@ -41,7 +51,7 @@ def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
     Columns are the c k-mers that are no later in the alphabet than their reverse complement: 2 bases, 10 dinucleotides,
     512 5-mers. Errors are those of `kmer_matrix`.
     """
-    every = np.arange(4 ** k)
+    every = np.arange(4**k)
     # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
     other_strand = every.reshape((4,) * k).transpose().reshape(-1)[::-1]
     counts = kmer_matrix(sequences, k)[:, every <= other_strand].toarray()
@@ -50,8 +60,13 @@ def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
 
 def gc_baseline() -> Pipeline:
     """Logistic regression on GC content alone. Errors are those of `gc_fractions`."""
-    return Pipeline([("gc", FunctionTransformer(gc_fractions)), ("scale", StandardScaler()),
-                     ("logistic", LogisticRegression())])
+    return Pipeline(
+        [
+            ("gc", FunctionTransformer(gc_fractions)),
+            ("scale", StandardScaler()),
+            ("logistic", LogisticRegression()),
+        ]
+    )
 
 
 def composition_baseline() -> Pipeline:
@@ -59,8 +74,12 @@ def composition_baseline() -> Pipeline:
 
     What it reaches needs no motif, only composition, CpG depletion included. Errors are those of `kmer_matrix`.
     """
-    features = FeatureUnion([(f"{k}-mers", FunctionTransformer(kmer_frequencies, kw_args={"k": k})) for k in (1, 2)])
-    return Pipeline([("frequencies", features), ("scale", StandardScaler()), ("logistic", LogisticRegression())])
+    features = FeatureUnion(
+        [(f"{k}-mers", FunctionTransformer(kmer_frequencies, kw_args={"k": k})) for k in (1, 2)]
+    )
+    return Pipeline(
+        [("frequencies", features), ("scale", StandardScaler()), ("logistic", LogisticRegression())]
+    )
 
 
 class ClassChains(TransformerMixin, BaseEstimator):
@@ -79,10 +98,16 @@ class ClassChains(TransformerMixin, BaseEstimator):
         codes, labels, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
         if set(labels.tolist()) != {0, 1}:
             raise ValueError(f"labels are {sorted(set(labels.tolist()))}, but must be 0 and 1, both of them")
-        chains = [transition_log_probabilities(kmer_counts([codes[i] for i in np.flatnonzero(labels == label)], k), self.prior_weight)
-                  for label in (0, 1)]
+        chains = [
+            transition_log_probabilities(
+                kmer_counts([codes[i] for i in np.flatnonzero(labels == label)], k), self.prior_weight
+            )
+            for label in (0, 1)
+        ]
         ratio = chains[1] - chains[0]
-        self.ratio_ = (ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]) / 2  # the mean of both strands
+        self.ratio_ = (
+            ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]
+        ) / 2  # the mean of both strands
         return self
 
     def transform(self, sequences: Sequence[str]) -> np.ndarray:
@@ -93,7 +118,9 @@ class ClassChains(TransformerMixin, BaseEstimator):
 def markov_baseline(order: int = 5) -> Pipeline:
     """Which of two Markov chains, one of enhancers and one of negatives, explains a sequence better: `ClassChains`, whose
     ratio a logistic regression turns into a probability. Errors are those of `ClassChains`."""
-    return Pipeline([("chains", ClassChains(order)), ("scale", StandardScaler()), ("logistic", LogisticRegression())])
+    return Pipeline(
+        [("chains", ClassChains(order)), ("scale", StandardScaler()), ("logistic", LogisticRegression())]
+    )
 
 
 def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:
@@ -104,12 +131,19 @@ def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pip
     PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern, symmetric or not. `C`: inverse strength of the
     penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
     """
+
     def weighted_counts(k: int | str) -> Pipeline:
-        return Pipeline([("count", FunctionTransformer(kmer_matrix, kw_args={"k": k})), ("tfidf", TfidfTransformer())])
+        return Pipeline(
+            [("count", FunctionTransformer(kmer_matrix, kw_args={"k": k})), ("tfidf", TfidfTransformer())]
+        )
 
     lengths = [k] if isinstance(k, (int, str)) else list(k)
-    return Pipeline([("kmers", FeatureUnion([(f"{n}-mers", weighted_counts(n)) for n in lengths])),
-                     ("logistic", LogisticRegression(C=C, max_iter=1000))])
+    return Pipeline(
+        [
+            ("kmers", FeatureUnion([(f"{n}-mers", weighted_counts(n)) for n in lengths])),
+            ("logistic", LogisticRegression(C=C, max_iter=1000)),
+        ]
+    )
 
 
 def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, seed: int = 0) -> Pipeline:
@@ -118,13 +152,27 @@ def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, see
     All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The defaults and the
     constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of `kmer_matrix`.
     """
-    boosting = HistGradientBoostingClassifier(max_iter=trees, learning_rate=learning_rate, max_leaf_nodes=15, min_samples_leaf=60,
-                                              max_features=0.1, early_stopping=False, random_state=seed)
-    return Pipeline([("frequencies", FunctionTransformer(kmer_frequencies, kw_args={"k": k})), ("boosting", boosting)])
+    boosting = HistGradientBoostingClassifier(
+        max_iter=trees,
+        learning_rate=learning_rate,
+        max_leaf_nodes=15,
+        min_samples_leaf=60,
+        max_features=0.1,
+        early_stopping=False,
+        random_state=seed,
+    )
+    return Pipeline(
+        [("frequencies", FunctionTransformer(kmer_frequencies, kw_args={"k": k})), ("boosting", boosting)]
+    )
 
 
-def choose_k(train_sequences: Sequence[str], train_labels: Sequence[int], valid_sequences: Sequence[str],
-             valid_labels: Sequence[int], ks: Sequence[int] = (4, 5, 6, 7)) -> tuple[int, dict[int, float]]:
+def choose_k(
+    train_sequences: Sequence[str],
+    train_labels: Sequence[int],
+    valid_sequences: Sequence[str],
+    valid_labels: Sequence[int],
+    ks: Sequence[int] = (4, 5, 6, 7),
+) -> tuple[int, dict[int, float]]:
     """The k of `ks` with which `kmer_logistic`, trained on one set, has the highest ROC-AUC on the other; and all AUCs.
 
     Of equals the first in `ks` wins. Raises ValueError for no `ks`, and the errors of `kmer_matrix`.

@@ -2,6 +2,7 @@
 
 The writer runs in a process of its own: on a full disk it ends the process that it runs in.
 """
+
 import json
 import os
 import subprocess

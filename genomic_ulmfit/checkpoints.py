@@ -1,4 +1,5 @@
 """Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
+
 import hashlib
 import json
 import os
@@ -43,15 +44,26 @@ class Checkpoints(Callback):
     processes train together (`processes.py`) the first writes and reads for all. Should another number of them go on, they do so
     from the same place, but not to the same numbers.
     """
+
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
 
-    def __init__(self, path: str | Path, every: float = 300., version: str = "unknown", **identity):
-        self.file, self.every, self.version, self.identity, self.known_by = Path(path), every, version, identity, identity
+    def __init__(self, path: str | Path, every: float = 300.0, version: str = "unknown", **identity):
+        self.file, self.every, self.version, self.identity, self.known_by = (
+            Path(path),
+            every,
+            version,
+            identity,
+            identity,
+        )
         self.before = self.file.with_name(f"{self.file.name}.before")
 
     def delete(self) -> None:
         """Delete the checkpoints, once what the training was for is safe."""
-        for path in (self.file, self.before, *self.file.parent.glob(f".{self.file.name}.*.tmp")):  # a kill while writing leaves the last
+        for path in (
+            self.file,
+            self.before,
+            *self.file.parent.glob(f".{self.file.name}.*.tmp"),
+        ):  # a kill while writing leaves the last
             path.unlink(missing_ok=True)
 
     @property
@@ -61,7 +73,11 @@ class Checkpoints(Callback):
     def before_fit(self):
         if hasattr(self.dls.train, "fingerprint"):
             self.known_by = self.identity | {"data": self.dls.train.fingerprint()}
-        self.began, self.earlier, self.kept = time.monotonic(), 0., broadcast(self._read() if rank() == 0 else None)
+        self.began, self.earlier, self.kept = (
+            time.monotonic(),
+            0.0,
+            broadcast(self._read() if rank() == 0 else None),
+        )
         self.written = self.began
         if self.kept:
             self.version = version_range(self.kept.get("version", "unknown"), self.version)
@@ -70,7 +86,9 @@ class Checkpoints(Callback):
             get_model(self.model).load_state_dict(self.kept["model"])
             self.opt.opt.load_state_dict(self.kept["optimizer"])
             if (before := len(self.kept["processes"])) != ranks():
-                print(f"going on with {ranks()} processes after {before}: the numbers will not be those of an uninterrupted run")
+                print(
+                    f"going on with {ranks()} processes after {before}: the numbers will not be those of an uninterrupted run"
+                )
             self._go_on()
             self._show_what_is_done()
 
@@ -100,16 +118,32 @@ class Checkpoints(Callback):
 
     def _write(self, epoch: int, batch: int) -> None:
         recorder, model = self.recorder, get_model(self.model)
-        own = {"state": getattr(model, "state", None),
-               "random": {"python": random.getstate(), "numpy": np.random.get_state(),
-                          "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}}
+        own = {
+            "state": getattr(model, "state", None),
+            "random": {
+                "python": random.getstate(),
+                "numpy": np.random.get_state(),
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+            },
+        }
         content = {
-            "identity": self.known_by, "version": self.version, "epochs": self.n_epoch, "epoch": epoch, "batch": batch, "seconds": self.seconds,
-            "loader_epoch": self.dls.train.epoch, "pct_train": self.pct_train, "train_iter": self.train_iter,
-            "model": model.state_dict(), "optimizer": self.opt.opt.state_dict(), "processes": all_gather(_plain(own)),
+            "identity": self.known_by,
+            "version": self.version,
+            "epochs": self.n_epoch,
+            "epoch": epoch,
+            "batch": batch,
+            "seconds": self.seconds,
+            "loader_epoch": self.dls.train.epoch,
+            "pct_train": self.pct_train,
+            "train_iter": self.train_iter,
+            "model": model.state_dict(),
+            "optimizer": self.opt.opt.state_dict(),
+            "processes": all_gather(_plain(own)),
             "recorder": {name: getattr(recorder, name) for name in _RECORDED},
             "smooth_loss": (recorder.smooth_loss.count, recorder.smooth_loss.val),
-            "schedule": getattr(getattr(self.learn, "param_scheduler", None), "hps", None)}
+            "schedule": getattr(getattr(self.learn, "param_scheduler", None), "hps", None),
+        }
         on_rank_zero(self._replace, content)
         self.written = time.monotonic()
 
@@ -170,9 +204,9 @@ class FitCheckpoints(Checkpoints):
     those before it are loaded. `earlier_in_all` is the time that earlier runs spent on all fits so far.
     """
 
-    def __init__(self, folder: str | Path, every: float = 300., version: str = "unknown", **identity):
+    def __init__(self, folder: str | Path, every: float = 300.0, version: str = "unknown", **identity):
         super().__init__(Path(folder) / "fit.ckpt", every, version, **identity)
-        self.folder, self.earlier_in_all = Path(folder), 0.
+        self.folder, self.earlier_in_all = Path(folder), 0.0
 
     def before_fit(self):
         self.file = self.folder / f"fit-{self._digest()[:16]}.ckpt"
@@ -188,9 +222,17 @@ class FitCheckpoints(Checkpoints):
 
     def _digest(self) -> str:
         scheduler = getattr(self.learn, "param_scheduler", None)
-        rates = {name: [_plain(at(share)) for share in (0., .1, .25, .5, 1.)] for name, at in scheduler.scheds.items()} if scheduler else \
-            _plain([dict(group) for group in self.opt.hypers])
-        found = hashlib.sha256(json.dumps([self.n_epoch, self.opt.frozen_idx, rates], sort_keys=True).encode())
+        rates = (
+            {
+                name: [_plain(at(share)) for share in (0.0, 0.1, 0.25, 0.5, 1.0)]
+                for name, at in scheduler.scheds.items()
+            }
+            if scheduler
+            else _plain([dict(group) for group in self.opt.hypers])
+        )
+        found = hashlib.sha256(
+            json.dumps([self.n_epoch, self.opt.frozen_idx, rates], sort_keys=True).encode()
+        )
         for name, tensor in get_model(self.model).state_dict().items():
             found.update(name.encode() + tensor.cpu().numpy().tobytes())
         return found.hexdigest()

@@ -4,6 +4,7 @@ of DNA sequences" (bioRxiv 264200): the published classifier of these enhancers,
 One-hot bases 4 x 500; three convolutions of 20, 30 and 40 filters, 9, 5 and 3 bases wide, each with ReLU and max-pooling by 3, 4
 and 4; dense layers of 90 and 45; dropout 0.15; batches of 50. The authors trained 20 epochs, 50 times, and kept the best run.
 """
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,14 +42,27 @@ class CohnCNN:
     After `fit`: `history_` (validation AUC of each epoch) and `network_`.
     """
 
-    def __init__(self, augment: bool = False, both_strands: bool = False, max_epochs: int = 100, patience: int = 30,
-                 batch_size: int = 50, learning_rate: float = 3e-3, seed: int = 0):
+    def __init__(
+        self,
+        augment: bool = False,
+        both_strands: bool = False,
+        max_epochs: int = 100,
+        patience: int = 30,
+        batch_size: int = 50,
+        learning_rate: float = 3e-3,
+        seed: int = 0,
+    ):
         self.augment, self.both_strands = augment, both_strands
         self.max_epochs, self.patience, self.batch_size = max_epochs, patience, batch_size
         self.learning_rate, self.seed = learning_rate, seed
 
-    def fit(self, train_sequences: Sequence[str], train_labels: Sequence[int], valid_sequences: Sequence[str],
-            valid_labels: Sequence[int]) -> "CohnCNN":
+    def fit(
+        self,
+        train_sequences: Sequence[str],
+        train_labels: Sequence[int],
+        valid_sequences: Sequence[str],
+        valid_labels: Sequence[int],
+    ) -> "CohnCNN":
         """Train from scratch; returns self. Labels are 0 and 1. Raises ValueError where either set lacks one of the two, where
         labels and sequences differ in number, and for anything but texts."""
         codes, labels = _codes(train_sequences), _checked(train_labels, train_sequences, "training")
@@ -62,7 +76,9 @@ class CohnCNN:
             optimizer = torch.optim.Adam(self.network_.parameters(), lr=self.learning_rate)
             for epoch in range(self.max_epochs):
                 self._train_epoch(codes, targets, optimizer)
-                self.history_.append(float(roc_auc_score(valid_labels, self.predict_proba(valid_sequences)[:, 1])))
+                self.history_.append(
+                    float(roc_auc_score(valid_labels, self.predict_proba(valid_sequences)[:, 1]))
+                )
                 if self.history_[-1] > max(self.history_[:-1], default=-1):
                     best = {name: weights.clone() for name, weights in self.network_.state_dict().items()}
                 if epoch - int(np.argmax(self.history_)) >= self.patience:
@@ -104,7 +120,7 @@ def _codes(sequences: Sequence[str]) -> Tensor:
     rows = np.full((len(sequences), LENGTH), 4, dtype=np.uint8)
     for row, codes in zip(rows, encode_sequences(sequences), strict=True):
         cut, pad = max(len(codes) - LENGTH, 0) // 2, max(LENGTH - len(codes), 0) // 2
-        row[pad:pad + len(codes)] = codes[cut:cut + LENGTH]
+        row[pad : pad + len(codes)] = codes[cut : cut + LENGTH]
     return torch.from_numpy(rows)
 
 
@@ -121,6 +137,8 @@ def _reverse_complement(bases: Tensor) -> Tensor:
 def _checked(labels: Sequence[int], sequences: Sequence[str], which: str) -> np.ndarray:
     labels = np.asarray(labels)
     if len(labels) != len(sequences) or set(labels.tolist()) != {0, 1}:
-        raise ValueError(f"the {which} set has {len(sequences)} sequences and {len(labels)} labels: there must be one "
-                         "label, 0 or 1, for each, and both among them")
+        raise ValueError(
+            f"the {which} set has {len(sequences)} sequences and {len(labels)} labels: there must be one "
+            "label, 0 or 1, for each, and both among them"
+        )
     return labels

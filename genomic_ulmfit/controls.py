@@ -1,4 +1,5 @@
 """Controls for a classifier of DNA: what it says about sequences that cannot be enhancers by design."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,12 +60,16 @@ def control_sequences(sequences: Sequence[np.ndarray], seed: int = 0) -> dict[st
     Random bases have its length; shuffled letters its composition; shuffled dinucleotides its dinucleotides too.
     """
     rng = np.random.default_rng(seed)
-    return {"random bases": [rng.integers(0, 4, len(codes)).astype(np.uint8) for codes in sequences],
-            "letters shuffled": [rng.permutation(codes) for codes in sequences],
-            "dinucleotides shuffled": [shuffled_dinucleotides(codes, rng) for codes in sequences]}
+    return {
+        "random bases": [rng.integers(0, 4, len(codes)).astype(np.uint8) for codes in sequences],
+        "letters shuffled": [rng.permutation(codes) for codes in sequences],
+        "dinucleotides shuffled": [shuffled_dinucleotides(codes, rng) for codes in sequences],
+    }
 
 
-def score_controls(scorer: Scorer, sequences: Sequence[np.ndarray], name: str, threshold: float = .5, seed: int = 0) -> pd.DataFrame:
+def score_controls(
+    scorer: Scorer, sequences: Sequence[np.ndarray], name: str, threshold: float = 0.5, seed: int = 0
+) -> pd.DataFrame:
     """How many of some sequences, called `name`, and of their `control_sequences` a classifier calls enhancers.
 
     Columns sequences, n (those that can be scored), called (probability of `threshold` or more), share, low and high (95 %
@@ -76,8 +81,12 @@ def score_controls(scorer: Scorer, sequences: Sequence[np.ndarray], name: str, t
         p = p[~np.isnan(p)]
         called = int((p >= threshold).sum())
         low, high = wilson_interval(called, len(p))
-        rows.append((kind, len(p), called, called / max(1, len(p)), low, high, p.mean() if len(p) else np.nan))
-    return pd.DataFrame(rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability"])
+        rows.append(
+            (kind, len(p), called, called / max(1, len(p)), low, high, p.mean() if len(p) else np.nan)
+        )
+    return pd.DataFrame(
+        rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability"]
+    )
 
 
 def labelled_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:

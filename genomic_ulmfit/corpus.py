@@ -1,4 +1,5 @@
 """The corpus of a profile's language models: which stretches of its genomes are read, which judge, and by which rules they were chosen."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -22,13 +23,19 @@ def write_corpus(folder: str | Path, segments: pd.DataFrame, **rules) -> None:
     Raises ValueError, with nothing written, for other columns and when nothing is left to train on.
     """
     if tuple(segments.columns) != COLUMNS:
-        raise ValueError(f"segments must have the columns {', '.join(COLUMNS)}, not {', '.join(segments.columns)}")
+        raise ValueError(
+            f"segments must have the columns {', '.join(COLUMNS)}, not {', '.join(segments.columns)}"
+        )
     if not segments.split.eq("train").any():
-        raise ValueError("every stretch is held out: nothing is left to train on; make HELD_OUT match fewer contigs")
+        raise ValueError(
+            "every stretch is held out: nothing is left to train on; make HELD_OUT match fewer contigs"
+        )
     (Path(folder) / MARKOV).unlink(missing_ok=True)
     with replacing(Path(folder) / "corpus.json") as path:
-        path.write_text(json.dumps(rules | {"corpus_hash": _content_hash(Path(folder), segments)}, indent=1) + "\n",
-                        encoding="utf-8")
+        path.write_text(
+            json.dumps(rules | {"corpus_hash": _content_hash(Path(folder), segments)}, indent=1) + "\n",
+            encoding="utf-8",
+        )
         write_table(Path(folder) / "segments.parquet", segments)
 
 
@@ -39,13 +46,19 @@ def read_corpus(folder: str | Path) -> tuple[pd.DataFrame, dict]:
     """
     paths = [Path(folder) / name for name in ("segments.parquet", "corpus.json")]
     if missing := [str(path) for path in paths if not path.exists()]:
-        raise FileNotFoundError(f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile first")
+        raise FileNotFoundError(
+            f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile first"
+        )
     try:
         rules = json.loads(paths[1].read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{paths[1]}: damaged ({error}); run `Mammals LM 0 Genomic Data Processing` for this profile again") from error
+        raise ValueError(
+            f"{paths[1]}: damaged ({error}); run `Mammals LM 0 Genomic Data Processing` for this profile again"
+        ) from error
     if "corpus_hash" not in rules:
-        raise ValueError(f"{paths[1]} has no corpus_hash, as older versions wrote it: run `Mammals LM 0 Genomic Data Processing` again")
+        raise ValueError(
+            f"{paths[1]} has no corpus_hash, as older versions wrote it: run `Mammals LM 0 Genomic Data Processing` again"
+        )
     return read_table(paths[0]), rules
 
 
@@ -61,12 +74,16 @@ def _content_hash(folder: Path, segments: pd.DataFrame) -> str:
 def write_markov(folder: str | Path, bits_per_base: dict[str, float]) -> None:
     """Keep the best Markov model's bits per base on the held-out bases of each species, beside the corpus that it was counted on."""
     with replacing(Path(folder) / MARKOV) as path:
-        path.write_text(json.dumps({species: float(bits) for species, bits in bits_per_base.items()}, indent=1) + "\n")
+        path.write_text(
+            json.dumps({species: float(bits) for species, bits in bits_per_base.items()}, indent=1) + "\n"
+        )
 
 
 def read_markov(folder: str | Path) -> dict[str, float]:
     """What `write_markov` kept, by species. Raises FileNotFoundError naming the notebook that makes it."""
     path = Path(folder) / MARKOV
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `Mammals LM 0 Genomic Data Processing` for this profile to its end")
+        raise FileNotFoundError(
+            f"{path} is missing: run `Mammals LM 0 Genomic Data Processing` for this profile to its end"
+        )
     return json.loads(path.read_text())

@@ -24,11 +24,20 @@ __all__ = ["CLASSES", "labelled_sequences", "list_species", "read_sequences", "r
 COLLECTIONS = ("enhancers", "matched", "external")  # folders of a profile with species and their sample files
 CLASSES = {"positive": 1, "negative": 0}
 # What a FASTA header may say of a sequence, as in `chrom=chr4`, and the type of its column.
-ATTRIBUTES = {"chrom": "string", "start": "Int64", "end": "Int64", "strand": "string", "region": "string",
-              "repeats": "Float64", "official": "string"}
+ATTRIBUTES = {
+    "chrom": "string",
+    "start": "Int64",
+    "end": "Int64",
+    "strand": "string",
+    "region": "string",
+    "repeats": "Float64",
+    "official": "string",
+}
 FORMAT = "it needs one sequence a line, or FASTA"
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
-HOW_TO_MAKE = "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
+HOW_TO_MAKE = (
+    "make it with `python data/simulate.py` (simulated), `python data/fetch.py pilot` (real), or `make run`"
+)
 SWAPPED_GC_AUC, SWAPPED_P = 0.4, 1e-3  # positives this much poorer in GC, and not by chance: swapped files?
 
 
@@ -38,7 +47,9 @@ def list_species(data_folder: str | Path) -> list[str]:
     Raises FileNotFoundError when there are none.
     """
     if not (species := sorted(sample_files(Path(data_folder)))):
-        raise FileNotFoundError(f"{Path(data_folder) / 'enhancers'} holds no species (folders with two sample files); {HOW_TO_MAKE}")
+        raise FileNotFoundError(
+            f"{Path(data_folder) / 'enhancers'} holds no species (folders with two sample files); {HOW_TO_MAKE}"
+        )
     return species
 
 
@@ -59,12 +70,20 @@ def read_sequences(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path} is empty; {FORMAT}")
     try:
         if first.startswith(">"):
-            named = [(f"{record.name} {record.description}".strip(), record.codes) for record in read_fasta(path)]
+            named = [
+                (f"{record.name} {record.description}".strip(), record.codes) for record in read_fasta(path)
+            ]
         else:
-            named = [(f"line {number}", _encode_line(line, path, number)) for number, line in chain([(number, first)], lines)]
+            named = [
+                (f"line {number}", _encode_line(line, path, number))
+                for number, line in chain([(number, first)], lines)
+            ]
     except ValueError as error:
         raise ValueError(f"{error}; {FORMAT}") from error
-    return pd.DataFrame({"name": [name for name, _ in named], "sequence": [decode_bases(codes) for _, codes in named]}, dtype=str)
+    return pd.DataFrame(
+        {"name": [name for name, _ in named], "sequence": [decode_bases(codes) for _, codes in named]},
+        dtype=str,
+    )
 
 
 def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -83,7 +102,10 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     if min_length < 1:
         raise ValueError(f"min_length must be at least 1, got {min_length}")
     if not folder.is_dir():
-        there = ", ".join(path.name for path in sorted(folder.parent.glob("*")) if len(samples_in(path)) == 2) or "none"
+        there = (
+            ", ".join(path.name for path in sorted(folder.parent.glob("*")) if len(samples_in(path)) == 2)
+            or "none"
+        )
         raise FileNotFoundError(f"no species folder {folder} (species there: {there}); {HOW_TO_MAKE}")
     name = folder.resolve().name
     table = pd.concat([_read_class(folder, name, word) for word in CLASSES], ignore_index=True)
@@ -95,7 +117,9 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     steps["duplicates within a class"] = table = table[~table.duplicated(["strand_free", "label"])]
     _require_both_classes(folder, table, f"of at least {min_length} bases and ACGT only")
     steps["under both labels"] = table = table[~table.duplicated("strand_free", keep=False)]
-    _require_both_classes(folder, table, "whose label is clear: the sequences of one file are also in the other")
+    _require_both_classes(
+        folder, table, "whose label is clear: the sequences of one file are also in the other"
+    )
     steps["kept"] = table
     table = table.drop(columns="strand_free").reset_index(drop=True)
     _warn_if_swapped(folder, table)
@@ -108,8 +132,12 @@ def labelled_sequences(data_folder: str | Path) -> pd.DataFrame:
     The collections are the folders of COLLECTIONS that there are: what is trained on, control sets, and external test
     sets. A sequence that stands in several, on either strand, counts for the first. Empty without any.
     """
-    tables = [read_species(path, MIN_SEARCHED)[0].assign(species=path.name, collection=collection)
-              for collection in COLLECTIONS for path in sorted((Path(data_folder) / collection).glob("*")) if len(samples_in(path)) == 2]
+    tables = [
+        read_species(path, MIN_SEARCHED)[0].assign(species=path.name, collection=collection)
+        for collection in COLLECTIONS
+        for path in sorted((Path(data_folder) / collection).glob("*"))
+        if len(samples_in(path)) == 2
+    ]
     columns = ["species", "collection", "sequence"]
     whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=str)
     return whole.loc[~strand_free(whole).duplicated(), columns].reset_index(drop=True)
@@ -117,7 +145,9 @@ def labelled_sequences(data_folder: str | Path) -> pd.DataFrame:
 
 def strand_free(table: pd.DataFrame) -> pd.Series:
     """Each sequence or its reverse complement, whichever comes first in the alphabet."""
-    return pd.Series([min(bases, bases.translate(COMPLEMENT)[::-1]) for bases in table["sequence"]], table.index, dtype=str)
+    return pd.Series(
+        [min(bases, bases.translate(COMPLEMENT)[::-1]) for bases in table["sequence"]], table.index, dtype=str
+    )
 
 
 def _encode_line(line: str, path: Path, number: int) -> np.ndarray:
@@ -135,7 +165,9 @@ def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
     sequences = read["sequence"]
     digests = (hashlib.sha256(sequence.encode()).hexdigest()[:8] for sequence in sequences)
     ids = [f"{species}_{word}_{number:06d}_{digest}" for number, digest in enumerate(digests)]
-    return pd.DataFrame({"id": ids, "sequence": sequences, "label": CLASSES[word], **_attributes(read["name"], path)})
+    return pd.DataFrame(
+        {"id": ids, "sequence": sequences, "label": CLASSES[word], **_attributes(read["name"], path)}
+    )
 
 
 def _attributes(names: pd.Series, path: Path) -> dict[str, pd.Series]:
@@ -153,11 +185,18 @@ def _attributes(names: pd.Series, path: Path) -> dict[str, pd.Series]:
 
 def _require_both_classes(folder: Path, table: pd.DataFrame, which: str) -> None:
     if missing := [word for word, label in CLASSES.items() if label not in table["label"].values]:
-        raise ValueError(f"{folder}: check the labels; there is no {' and no '.join(missing)} sequence {which}")
+        raise ValueError(
+            f"{folder}: check the labels; there is no {' and no '.join(missing)} sequence {which}"
+        )
 
 
 def _count_drops(steps: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    left = pd.DataFrame({step: table["label"].value_counts() for step, table in steps.items()}).fillna(0).astype(int).T
+    left = (
+        pd.DataFrame({step: table["label"].value_counts() for step, table in steps.items()})
+        .fillna(0)
+        .astype(int)
+        .T
+    )
     report = left.shift(fill_value=0).sub(left).abs()  # the first row comes out as what was read
     report.loc["kept"] = left.loc["kept"]
     report = report.rename(columns={label: word for word, label in CLASSES.items()})[list(CLASSES)]
@@ -170,6 +209,11 @@ def _warn_if_swapped(folder: Path, table: pd.DataFrame) -> None:
     test = mannwhitneyu(positive, negative, alternative="less")
     auc = test.statistic / (len(positive) * len(negative))
     if auc < SWAPPED_GC_AUC and test.pvalue < SWAPPED_P:
-        figures = f"mean {positive.mean():.1%} against {negative.mean():.1%}, Mann-Whitney p = {test.pvalue:.0e}"
-        warnings.warn(f"{folder}: positives have more GC than negatives in only {auc:.0%} of pairs ({figures}). "
-                      "Enhancers of mammals are usually richer in GC: are the two files swapped?", stacklevel=3)
+        figures = (
+            f"mean {positive.mean():.1%} against {negative.mean():.1%}, Mann-Whitney p = {test.pvalue:.0e}"
+        )
+        warnings.warn(
+            f"{folder}: positives have more GC than negatives in only {auc:.0%} of pairs ({figures}). "
+            "Enhancers of mammals are usually richer in GC: are the two files swapped?",
+            stacklevel=3,
+        )

@@ -1,4 +1,5 @@
 """Files that are whole or not there: what is written takes its place in one step."""
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,4 +52,6 @@ def read_table(path: str | Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise ValueError(f"{path}: damaged, or no Parquet file ({error}); make it again, or restore it from git") from error
+        raise ValueError(
+            f"{path}: damaged, or no Parquet file ({error}); make it again, or restore it from git"
+        ) from error

@@ -420,7 +420,11 @@ class Experiment:
     def parts(self, species: str, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Training, validation and test sequences of a fold ("test": of the original split)."""
         train, valid, test = parts(self.tables[species], fold, self.parameters["SPLIT"])
-        return sample_of_each_class(train, self.parameters["N_TRAIN"], seed=self.parameters["SEED"]), valid, test
+        return (
+            sample_of_each_class(train, self.parameters["N_TRAIN"], seed=self.parameters["SEED"]),
+            valid,
+            test,
+        )
 
     def sizes(self) -> pd.DataFrame:
         """How many sequences the parts of the first fold have, a row for each species."""

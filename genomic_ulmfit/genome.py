@@ -25,8 +25,20 @@ from genomic_ulmfit.files import replacing
 from genomic_ulmfit.textfiles import read_blocks
 
 __all__ = [
-    "FastaRecord", "Genome", "acgt_runs", "clean_blocks", "decode_bases", "encode_bases", "encode_checked",
-    "find_sequences", "gc_fraction", "import_fasta", "open_genome", "read_fasta", "reverse_complement", "subtract",
+    "FastaRecord",
+    "Genome",
+    "acgt_runs",
+    "clean_blocks",
+    "decode_bases",
+    "encode_bases",
+    "encode_checked",
+    "find_sequences",
+    "gc_fraction",
+    "import_fasta",
+    "open_genome",
+    "read_fasta",
+    "reverse_complement",
+    "subtract",
 ]
 
 AMBIGUOUS = 4
@@ -40,8 +52,15 @@ _BLANKS = b"\n\r\t "
 # IUPAC nucleotide codes (Cornish-Bowden 1985), X of hard-masked files, - of gapped ones.
 _NUCLEOTIDES = b"ACGTUNRYSWKMBDHVX-"
 _COLUMNS = {
-    "name": str, "description": str, "file": str, "start": np.int64, "length": np.int64, "gc": np.float64,
-    "ambiguous": np.int64, "soft_masked": np.int64, "kept": bool,
+    "name": str,
+    "description": str,
+    "file": str,
+    "start": np.int64,
+    "length": np.int64,
+    "gc": np.float64,
+    "ambiguous": np.int64,
+    "soft_masked": np.int64,
+    "kept": bool,
 }
 _MAKER = 'make it with the notebook "Mammals LM 0 Genomic Data Processing"'
 
@@ -60,10 +79,13 @@ _FASTA_TEXT = _code_table(_ILLEGAL, _NUCLEOTIDES + _BLANKS)
 
 # --- Text and codes --------------------------------------------------------------------------------------------------
 
+
 def encode_bases(text: str | bytes) -> np.ndarray:
     """Codes (uint8, one per character) of a DNA text in either case: U is read as T, anything else is 4."""
     ascii_text = text.encode("ascii", "replace") if isinstance(text, str) else text
-    return np.frombuffer(bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8)  # a bytearray stays writable
+    return np.frombuffer(
+        bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8
+    )  # a bytearray stays writable
 
 
 def decode_bases(codes: np.ndarray) -> str:
@@ -82,12 +104,15 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
 
 def gc_fraction(sequence: str | np.ndarray) -> float:
     """Share of G and C among the A, C, G and T of a sequence (text, or base codes of shape (n,)); NaN without any."""
-    counts = np.bincount(encode_bases(sequence) if isinstance(sequence, str) else sequence, minlength=AMBIGUOUS + 1)
+    counts = np.bincount(
+        encode_bases(sequence) if isinstance(sequence, str) else sequence, minlength=AMBIGUOUS + 1
+    )
     known = counts[:AMBIGUOUS].sum()
     return float((counts[1] + counts[2]) / known) if known else float("nan")
 
 
 # --- FASTA -----------------------------------------------------------------------------------------------------------
+
 
 class FastaRecord(NamedTuple):
     """One record of a FASTA file; `line` is that of its header, `codes` its base codes (uint8)."""
@@ -140,7 +165,7 @@ def encode_checked(text: str | bytes, path: str | Path, line: int = 1) -> np.nda
     if codes.max(initial=0) == _ILLEGAL:
         position = text.translate(_FASTA_TEXT).index(_ILLEGAL)
         line += text.count(b"\n", 0, position)
-        letter = text[position:position + 4].decode("utf-8", "ignore")[:1] or chr(text[position])
+        letter = text[position : position + 4].decode("utf-8", "ignore")[:1] or chr(text[position])
         raise ValueError(f"{path}, line {line}: {letter!r} is no nucleotide code (a protein, a binary file?)")
     return codes
 
@@ -176,7 +201,9 @@ def _parse_header(text: bytes, path: str | Path, line: int) -> _Header:
     try:
         name, *others = text[1:].decode("utf-8").split() or [""]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: a header that is not UTF-8 text ({text[:60]!r}): save the file as UTF-8") from error
+        raise ValueError(
+            f"{where}: a header that is not UTF-8 text ({text[:60]!r}): save the file as UTF-8"
+        ) from error
     header = _Header(line, name, " ".join(others))
     if not (header.name + header.description).isprintable():
         raise ValueError(f"{where}: a header with control characters: {text[:60]!r}")
@@ -201,7 +228,9 @@ def _fasta_pieces(
             yield header, text, codes
         elif text.strip():
             line += text.count(b"\n", 0, len(text) - len(text.lstrip()))
-            raise ValueError(f"{path}, line {line}: not FASTA, text before the first '>': {text.strip()[:40]!r}")
+            raise ValueError(
+                f"{path}, line {line}: not FASTA, text before the first '>': {text.strip()[:40]!r}"
+            )
     if header is None:
         raise ValueError(f"{path}: no FASTA record in it (an empty file?)")
     yield from _empty(header, bases, path, keep_errors)
@@ -229,6 +258,7 @@ def _empty(
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
 
+
 def _contig_name(header: _Header, path: Path) -> tuple[str, str]:
     """Name and description of a genome's contig.
 
@@ -249,8 +279,17 @@ def _read_contigs(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.nda
     """
     for header, pieces in groupby(_fasta_pieces(path), key=itemgetter(0)):
         name, description = _contig_name(header, path)
-        contig = dict(name=name, description=description, file=path.name, line=header.line, length=0, gc=0, ambiguous=0,
-                      soft_masked=0, kept=bool(wanted.search(name)))
+        contig = dict(
+            name=name,
+            description=description,
+            file=path.name,
+            line=header.line,
+            length=0,
+            gc=0,
+            ambiguous=0,
+            soft_masked=0,
+            kept=bool(wanted.search(name)),
+        )
         for _, text, codes in pieces:
             contig["length"] += codes.size
             contig["gc"] += np.count_nonzero(codes == 1) + np.count_nonzero(codes == 2)
@@ -295,18 +334,23 @@ def import_fasta(
                     first = records.setdefault(record["name"], record)
                     if first is not record:
                         places = [f"{one['file']}, line {one['line']}" for one in (first, record)]
-                        raise ValueError(f"two records are named {record['name']!r}: {places[0]} and {places[1]}")
+                        raise ValueError(
+                            f"two records are named {record['name']!r}: {places[0]} and {places[1]}"
+                        )
                     if record["kept"]:
                         bases.write(codes)
         if not any(record["kept"] for record in records.values()):
-            raise ValueError(f"nothing to keep for {bases_path.name}: keep={keep!r} is in none of the {len(records)} "
-                             f"names of {len(paths)} files ({', '.join(list(records)[:3])} ...)")
+            raise ValueError(
+                f"nothing to keep for {bases_path.name}: keep={keep!r} is in none of the {len(records)} "
+                f"names of {len(paths)} files ({', '.join(list(records)[:3])} ...)"
+            )
         table = _contig_table(records.values())
         table.to_csv(table_part, index=False)
     return table
 
 
 # --- Mapped genomes and their stretches ------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, eq=False)
 class Genome:
@@ -318,7 +362,10 @@ class Genome:
     contigs: pd.DataFrame
 
     def __reduce__(self):
-        return open_genome, (self.folder, self.species)  # worker processes map the file again; a memmap would be copied
+        return open_genome, (
+            self.folder,
+            self.species,
+        )  # worker processes map the file again; a memmap would be copied
 
 
 def open_genome(folder: str | Path, species: str) -> Genome:
@@ -332,13 +379,18 @@ def open_genome(folder: str | Path, species: str) -> Genome:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing; {_MAKER}")
     try:
-        contigs = pd.read_csv(table_path, usecols=list(_COLUMNS), dtype=_COLUMNS, keep_default_na=False,
-                              na_values={"gc": [""]})
+        contigs = pd.read_csv(
+            table_path, usecols=list(_COLUMNS), dtype=_COLUMNS, keep_default_na=False, na_values={"gc": [""]}
+        )
     except ValueError as error:
         raise ValueError(f"{table_path} is no contig table ({error}); {_MAKER}") from error
     kept = contigs[contigs["kept"]]
     size = bases_path.stat().st_size
-    if kept.empty or kept["length"].sum() != size or (kept["start"] != kept["length"].cumsum() - kept["length"]).any():
+    if (
+        kept.empty
+        or kept["length"].sum() != size
+        or (kept["start"] != kept["length"].cumsum() - kept["length"]).any()
+    ):
         raise ValueError(f"{bases_path} ({size:,} bytes) does not agree with {table_path.name}; {_MAKER}")
     return Genome(folder, species, np.memmap(bases_path, dtype=np.uint8, mode="r"), contigs)
 
@@ -356,7 +408,7 @@ def acgt_runs(genome: Genome, min_length: int) -> pd.DataFrame:
     starts, ends = [], []
     start = 0  # of the run that is still open
     for offset in range(0, len(genome.bases), SCAN_BASES):
-        codes = genome.bases[offset:offset + SCAN_BASES]
+        codes = genome.bases[offset : offset + SCAN_BASES]
         other = np.flatnonzero(codes >= AMBIGUOUS) + offset
         border = borders[slice(*np.searchsorted(borders, [offset + 1, offset + len(codes) + 1]))]
         run_ends = np.concatenate([border, other])
@@ -379,13 +431,15 @@ def clean_blocks(genome: Genome, block: int = 10_000, across_contigs: bool = Fal
     if block < 1:
         raise ValueError(f"block must be at least 1, not {block}")
     contigs = genome.contigs[genome.contigs["kept"]]
-    pieces = [(0, len(genome.bases))] if across_contigs else contigs[["start", "length"]].itertuples(index=False)
+    pieces = (
+        [(0, len(genome.bases))] if across_contigs else contigs[["start", "length"]].itertuples(index=False)
+    )
     step = max(1, SCAN_BASES // block) * block
     starts = [np.empty(0, dtype=np.int64)]
     for first, length in pieces:
         last = first + length // block * block
         for offset in range(first, last, step):
-            rows = genome.bases[offset:min(offset + step, last)].reshape(-1, block)
+            rows = genome.bases[offset : min(offset + step, last)].reshape(-1, block)
             starts.append(np.flatnonzero(rows.max(axis=1) < AMBIGUOUS) * block + offset)
     found = np.concatenate(starts)
     return _intervals(contigs, found, found + block)
@@ -414,6 +468,7 @@ def subtract(runs: pd.DataFrame, masked: pd.DataFrame, min_length: int) -> pd.Da
 
 # --- Finding labelled sequences --------------------------------------------------------------------------------------
 
+
 def _rolling_keys(codes: np.ndarray, width: int) -> np.ndarray:
     """Two bits a base for every window of 16 or 32 along the last axis; a window with a 4 gets an arbitrary key."""
     keys = codes
@@ -440,18 +495,25 @@ def find_sequences(bases: np.ndarray, sequences: Sequence[np.ndarray]) -> pd.Dat
     """
     patterns, labels = [], []
     for index, sequence in enumerate(map(np.asarray, sequences)):
-        if sequence.ndim != 1 or len(sequence) < MIN_SEARCHED or sequence.min() < 0 or sequence.max() >= AMBIGUOUS:
-            raise ValueError(f"sequence {index} cannot be searched: it must be {MIN_SEARCHED} or more bases A, C, G, T")
+        if (
+            sequence.ndim != 1
+            or len(sequence) < MIN_SEARCHED
+            or sequence.min() < 0
+            or sequence.max() >= AMBIGUOUS
+        ):
+            raise ValueError(
+                f"sequence {index} cannot be searched: it must be {MIN_SEARCHED} or more bases A, C, G, T"
+            )
         reverse = reverse_complement(sequence)
         strands = "+" if np.array_equal(sequence, reverse) else "+-"
-        patterns += [sequence, reverse][:len(strands)]
+        patterns += [sequence, reverse][: len(strands)]
         labels += [(index, strand) for strand in strands]
     hits = []
     if patterns:
         lengths = np.array([len(pattern) for pattern in patterns])
         width = 32 if lengths.min() >= 32 else 16
         for position, pattern in _candidates(bases, patterns, lengths, width):
-            if np.array_equal(bases[position:position + lengths[pattern]], patterns[pattern]):
+            if np.array_equal(bases[position : position + lengths[pattern]], patterns[pattern]):
                 index, strand = labels[pattern]
                 hits.append((index, position, position + lengths[pattern], strand))
     table = pd.DataFrame(hits, columns=["sequence", "start", "end", "strand"])
@@ -471,11 +533,13 @@ def _candidates(
     marked[_slots(heads)] = True
     step = max(SCAN_BASES, lengths.max())
     for offset in range(0, len(bases) - width + 1, step):
-        keys = _rolling_keys(np.asarray(bases[offset:offset + step + lengths.max() - 1]), width)
+        keys = _rolling_keys(np.asarray(bases[offset : offset + step + lengths.max() - 1]), width)
         starts = np.flatnonzero(marked[_slots(keys[:step])])
         first = np.searchsorted(sorted_heads, keys[starts], side="left")
         shared = np.searchsorted(sorted_heads, keys[starts], side="right") - first
-        for rank in range(shared.max(initial=0)):  # patterns with the same head one by one, so that memory stays flat
+        for rank in range(
+            shared.max(initial=0)
+        ):  # patterns with the same head one by one, so that memory stays flat
             place = np.flatnonzero(shared > rank)
             pattern = order[first[place] + rank]
             tail = starts[place] + lengths[pattern] - width

@@ -1,4 +1,5 @@
 """The k-mer composition of a sequence as log-odds of being an enhancer: where a classifier may start instead of at nothing."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,14 +47,17 @@ class KmerLogOdds(nn.Module):
         total = np.full(len(sequences), float(self.intercept))
         for k in self.ks:
             counts = kmer_matrix(sequences, k)
-            idf, coefficients = (getattr(self, f"{name}_{k}").double().cpu().numpy() for name in ("idf", "coefficients"))
-            norm = np.sqrt(counts.power(2) @ idf ** 2)
+            idf, coefficients = (
+                getattr(self, f"{name}_{k}").double().cpu().numpy() for name in ("idf", "coefficients")
+            )
+            norm = np.sqrt(counts.power(2) @ idf**2)
             total += counts @ (idf * coefficients) / norm
         return torch.from_numpy(total.astype(np.float32))
 
 
-def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int,
-                          groups=None) -> tuple[np.ndarray, KmerLogOdds]:
+def cross_fitted_log_odds(
+    sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int, groups=None
+) -> tuple[np.ndarray, KmerLogOdds]:
     """Log-odds of each sequence by a regression fitted without it (five folds), float32 [sequences]; and the regression on all.
 
     On its own training sequences a regression is far too sure of itself; a network that started from those log-odds would
@@ -64,5 +68,7 @@ def cross_fitted_log_odds(sequences: Sequence[str], labels, ks: Sequence[int | s
     pipeline = kmer_logistic(ks, C).fit(list(sequences), np.asarray(labels))
     folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=seed)
     features, logistic = pipeline["kmers"].transform(list(sequences)), clone(pipeline["logistic"])
-    scores = cross_val_predict(logistic, features, np.asarray(labels), groups=groups, cv=folds, method="decision_function")
+    scores = cross_val_predict(
+        logistic, features, np.asarray(labels), groups=groups, cv=folds, method="decision_function"
+    )
     return scores.astype(np.float32), KmerLogOdds.from_pipeline(pipeline)

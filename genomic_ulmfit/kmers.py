@@ -6,6 +6,7 @@ Wherever a length k is taken, a pattern of 1 and 0 is too: in a gapped k-mer (a 
 so "1101011" are 5-mers read from 7 bases. Patterns are symmetric, so that the reverse complement of what is read is what is
 read on the other strand.
 """
+
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -15,7 +16,17 @@ from scipy.sparse import csr_matrix
 
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 
-__all__ = ["MAX_K", "canonical_kmers", "encode_sequences", "gapped_patterns", "kmer_index", "kmer_matrix", "n_kmers", "offsets_of", "span_of"]
+__all__ = [
+    "MAX_K",
+    "canonical_kmers",
+    "encode_sequences",
+    "gapped_patterns",
+    "kmer_index",
+    "kmer_matrix",
+    "n_kmers",
+    "offsets_of",
+    "span_of",
+]
 
 MAX_K = 13  # 4**13 counts are 268 MB as uint32; one base more takes 1 GB
 
@@ -24,12 +35,18 @@ def offsets_of(k: int | str) -> list[int]:
     """Where the bases of a k-mer are read, counted from its first."""
     if isinstance(k, str):
         if not re.fullmatch("1[01]*", k) or k != k[::-1]:
-            raise ValueError(f"the pattern {k!r} must be of 1 and 0, begin with 1 and read the same from both ends, as 1101011 does")
+            raise ValueError(
+                f"the pattern {k!r} must be of 1 and 0, begin with 1 and read the same from both ends, as 1101011 does"
+            )
         offsets = [i for i, digit in enumerate(k) if digit == "1"]
     else:
         offsets = range(k)
     if not 1 <= len(offsets) <= MAX_K:
-        memory = f": a table of all {len(offsets)}-mers takes {4 ** len(offsets) * 4 / 1e9:.3g} GB" if len(offsets) > MAX_K else ""
+        memory = (
+            f": a table of all {len(offsets)}-mers takes {4 ** len(offsets) * 4 / 1e9:.3g} GB"
+            if len(offsets) > MAX_K
+            else ""
+        )
         raise ValueError(f"k is {k}, but must be from 1 to {MAX_K}{memory}")
     return list(offsets)
 
@@ -51,8 +68,11 @@ def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
     """
     if k % 2 or k < 2 or min(spans, default=k + 1) <= k:
         raise ValueError(f"k={k}, spans {list(spans)}: k must be even and every span longer than k")
-    halves = [("1" + "".join("1" if i in inner else "0" for i in range(1, span // 2)), span % 2 * "0")
-              for span in spans for inner in combinations(range(1, span // 2), k // 2 - 1)]
+    halves = [
+        ("1" + "".join("1" if i in inner else "0" for i in range(1, span // 2)), span % 2 * "0")
+        for span in spans
+        for inner in combinations(range(1, span // 2), k // 2 - 1)
+    ]
     return [half + middle + half[::-1] for half, middle in halves]
 
 
@@ -67,11 +87,11 @@ def kmer_index(codes: np.ndarray, k: int | str) -> np.ndarray:
     index = np.zeros(n, dtype=np.int32)
     for offset in offsets:
         index *= 4
-        index += codes[offset:offset + n]
+        index += codes[offset : offset + n]
     ambiguous = np.asarray(codes) > 3
     if not ambiguous.any():
         return index
-    return index[~np.any([ambiguous[offset:offset + n] for offset in offsets], axis=0)]
+    return index[~np.any([ambiguous[offset : offset + n] for offset in offsets], axis=0)]
 
 
 def canonical_kmers(codes: np.ndarray, k: int | str) -> np.ndarray:
@@ -89,7 +109,9 @@ def encode_sequences(sequences: Sequence[str | np.ndarray]) -> Iterator[np.ndarr
         elif isinstance(sequence, str):
             yield encode_bases(sequence)
         else:
-            raise ValueError(f"sequence {index} is of type {type(sequence).__name__}, but must be text (str) or uint8 base codes")
+            raise ValueError(
+                f"sequence {index} is of type {type(sequence).__name__}, but must be text (str) or uint8 base codes"
+            )
 
 
 def kmer_matrix(sequences: Sequence[str | np.ndarray], k: int | str = 6) -> csr_matrix:
@@ -104,7 +126,9 @@ def kmer_matrix(sequences: Sequence[str | np.ndarray], k: int | str = 6) -> csr_
     name, rows = f"{k}-mer" if isinstance(k, int) else f"k-mer {k}", []
     for index, codes in enumerate(encode_sequences(sequences)):
         if len(codes) < span:
-            raise ValueError(f"sequence {index} has {len(codes)} letters, too few for a {name}: drop it or lower k")
+            raise ValueError(
+                f"sequence {index} has {len(codes)} letters, too few for a {name}: drop it or lower k"
+            )
         rows.append(canonical_kmers(codes, k))
         if not len(rows[-1]):
             raise ValueError(f"sequence {index} has no {name} of A, C, G and T only: drop it or lower k")

@@ -37,15 +37,27 @@ from genomic_ulmfit.profiles import ROOT
 from genomic_ulmfit.results import code_version
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader
 
-__all__ = ["SCALES", "classifier_learner", "default_scale", "evaluate_language_model",
-           "language_model_learner", "new_classifier", "new_language_model", "predict_probabilities",
-           "run_facts", "seed_everything", "sizes_of"]
-
+__all__ = [
+    "SCALES",
+    "classifier_learner",
+    "default_scale",
+    "evaluate_language_model",
+    "language_model_learner",
+    "new_classifier",
+    "new_language_model",
+    "predict_probabilities",
+    "run_facts",
+    "seed_everything",
+    "sizes_of",
+]
 
 
 # Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
-SCALES = {"laptop": dict(embedding=64, hidden=128, layers=3), "desktop": dict(embedding=128, hidden=256, layers=3),
-          "paper": dict(embedding=400, hidden=1152, layers=3)}
+SCALES = {
+    "laptop": dict(embedding=64, hidden=128, layers=3),
+    "desktop": dict(embedding=128, hidden=256, layers=3),
+    "paper": dict(embedding=400, hidden=1152, layers=3),
+}
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
@@ -53,16 +65,26 @@ def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
 
     The command is the environment's NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
     """
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
     device = f"{ranks()} x {device}" if ranks() > 1 else device
     version = code_version(ROOT)
-    print(f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
-          f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}")
-    return {"device": device, "version": version, "command": os.environ.get("NOTEBOOKS_COMMAND", "in Jupyter")}
+    print(
+        f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
+        f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}"
+    )
+    return {
+        "device": device,
+        "version": version,
+        "command": os.environ.get("NOTEBOOKS_COMMAND", "in Jupyter"),
+    }
 
 
 def default_scale() -> str:
-    """"desktop" where there is a GPU, else "laptop"."""
+    """ "desktop" where there is a GPU, else "laptop"."""
     return "desktop" if torch.cuda.is_available() else "laptop"
 
 
@@ -85,7 +107,7 @@ class TokenMetric(Metric):
         self._name, self.per_token, self.loss = name, per_token, loss
 
     def reset(self):
-        self.total, self.count = 0., 0
+        self.total, self.count = 0.0, 0
 
     def accumulate(self, learn):
         classes = self.loss.classes(learn.y)
@@ -110,17 +132,34 @@ def _correct(logits, targets, loss):
     return (logits.argmax(-1) == loss.classes(targets)).sum()
 
 
-def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int, layers: int, predicts: str = "bases",
-                       contexts: tuple[int, ...] = ()) -> LanguageModel:
+def new_language_model(
+    tokenizer: KmerTokenizer,
+    *,
+    embedding: int,
+    hidden: int,
+    layers: int,
+    predicts: str = "bases",
+    contexts: tuple[int, ...] = (),
+) -> LanguageModel:
     """An untrained language model; everything needed to build it again stays on it as `.architecture`.
 
     Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
     """
-    rows = sum(4 ** k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
-    _check_memory(16 * embedding * rows, f"K={tokenizer.k} with contexts {list(contexts)}: embeddings and their optimizer state",
-                  "a smaller K, shorter contexts or a smaller scale")
-    architecture = dict(k=tokenizer.k, stride=tokenizer.stride, predicts=predicts, contexts=list(contexts),
-                        embedding=embedding, hidden=hidden, layers=layers)
+    rows = sum(4**k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
+    _check_memory(
+        16 * embedding * rows,
+        f"K={tokenizer.k} with contexts {list(contexts)}: embeddings and their optimizer state",
+        "a smaller K, shorter contexts or a smaller scale",
+    )
+    architecture = dict(
+        k=tokenizer.k,
+        stride=tokenizer.stride,
+        predicts=predicts,
+        contexts=list(contexts),
+        embedding=embedding,
+        hidden=hidden,
+        layers=layers,
+    )
     encoder = AWDLSTM(tokenizer.k, tokenizer.stride, embedding, hidden, layers, tuple(contexts))
     model = LanguageModel(encoder, predicts)
     model.architecture = encoder.architecture = architecture
@@ -130,7 +169,9 @@ def new_language_model(tokenizer: KmerTokenizer, *, embedding: int, hidden: int,
 def _check_memory(needed: int, what: str, way_out: str) -> None:
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
     if needed > free:
-        raise MemoryError(f"{what} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; choose {way_out}")
+        raise MemoryError(
+            f"{what} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; choose {way_out}"
+        )
 
 
 class LossScaling(MixedPrecision):
@@ -150,6 +191,7 @@ class InterruptibleLearner(Learner):
     run has done it. After an interrupt callbacks end and half a step is forgotten. Of several processes each saves what the
     learning-rate finder puts back afterwards; fastai has the first alone do so, and the others would go on from its trials.
     """
+
     first_epoch = first_batch = 0
 
     def save(self, file, **_):
@@ -177,6 +219,7 @@ class InterruptibleLearner(Learner):
 
 class PlainLosses(Callback):
     """Keeps the recorded losses as numbers: a tensor each, scattered over the memory, would keep ever more of it from being used again."""
+
     order = Recorder.order + 1
 
     def after_batch(self):
@@ -205,12 +248,29 @@ def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
     if device.type == "cuda" and not has_fast_bf16("cuda"):
         callbacks = [*callbacks, LossScaling()]
-    return InterruptibleLearner(DataLoaders(train, valid), model.to(device), loss, opt_func=adam, splitter=layer_groups, metrics=metrics,
-                                cbs=callbacks, wd=.01, path=ROOT / "artifacts")  # lr_find keeps the weights there meanwhile
+    return InterruptibleLearner(
+        DataLoaders(train, valid),
+        model.to(device),
+        loss,
+        opt_func=adam,
+        splitter=layer_groups,
+        metrics=metrics,
+        cbs=callbacks,
+        wd=0.01,
+        path=ROOT / "artifacts",
+    )  # lr_find keeps the weights there meanwhile
 
 
-def language_model_learner(model: LanguageModel, train: LanguageModelLoader, valid: LanguageModelLoader, *,
-                           drop_mult: float, dropouts: str = "fastai", alpha: float = 2., beta: float = 1.) -> Learner:
+def language_model_learner(
+    model: LanguageModel,
+    train: LanguageModelLoader,
+    valid: LanguageModelLoader,
+    *,
+    drop_mult: float,
+    dropouts: str = "fastai",
+    alpha: float = 2.0,
+    beta: float = 1.0,
+) -> Learner:
     """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
 
     `drop_mult` multiplies the five dropouts that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the
@@ -219,16 +279,28 @@ def language_model_learner(model: LanguageModel, train: LanguageModelLoader, val
     """
     rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
     # 14 bytes a score, measured: logits, their softmax and its gradient.
-    _check_memory(14 * rows * train.bptt * classes, f"{classes:,} scores for each of {rows} x {train.bptt} tokens",
-                  'a smaller K or STRIDE, fewer rows, a smaller BPTT or PREDICTS="bases"')
+    _check_memory(
+        14 * rows * train.bptt * classes,
+        f"{classes:,} scores for each of {rows} x {train.bptt} tokens",
+        'a smaller K or STRIDE, fewer rows, a smaller BPTT or PREDICTS="bases"',
+    )
     model.encoder.set_dropouts("language_model", drop_mult, dropouts)
     loss = NextKmerLoss(model.architecture["predicts"], model.architecture["stride"])
     metrics = [TokenMetric("bits_per_base", _bits, loss), TokenMetric("accuracy", _correct, loss)]
     return _learner(model, train, valid, loss, metrics, rnn_cbs(alpha, beta))
 
 
-def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceLoader, *, drop_mult: float,
-                       dropouts: str = "fastai", composition: KmerLogOdds | None = None, alpha: float = 2., beta: float = 1.) -> Learner:
+def classifier_learner(
+    encoder: AWDLSTM,
+    train: SequenceLoader,
+    valid: SequenceLoader,
+    *,
+    drop_mult: float,
+    dropouts: str = "fastai",
+    composition: KmerLogOdds | None = None,
+    alpha: float = 2.0,
+    beta: float = 1.0,
+) -> Learner:
     """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
 
     `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the
@@ -236,8 +308,12 @@ def classifier_learner(encoder: AWDLSTM, train: SequenceLoader, valid: SequenceL
     """
     only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult, dropouts)
-    model = new_classifier(encoder, composition, dropout=dropouts_of("classifier", drop_mult, dropouts)["output"])
-    return _learner(model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta))
+    model = new_classifier(
+        encoder, composition, dropout=dropouts_of("classifier", drop_mult, dropouts)["output"]
+    )
+    return _learner(
+        model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta)
+    )
 
 
 def new_classifier(encoder: AWDLSTM, composition: KmerLogOdds | None = None, **dropout: float) -> Classifier:
@@ -253,7 +329,7 @@ def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -
     device = next(model.parameters()).device
     loss = NextKmerLoss(model.architecture["predicts"], model.architecture["stride"])
     model.eval().reset()
-    total, correct, n = 0., 0, 0
+    total, correct, n = 0.0, 0, 0
     for x, y in loader:
         logits, y = model(x.to(device))[0], y.to(device)
         total += float(loss(logits, y, reduction="sum"))
@@ -264,18 +340,40 @@ def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -
     if not n:
         raise ValueError("nothing to score: every segment is shorter than two k-mers or ambiguous")
     nats = total / n
-    return dict(n_valid_tokens=int(n), valid_loss=nats, accuracy=correct / n, perplexity=float(np.exp(nats)),
-                bits_per_base=nats / (loss.stride * np.log(2)))
+    return dict(
+        n_valid_tokens=int(n),
+        valid_loss=nats,
+        accuracy=correct / n,
+        perplexity=float(np.exp(nats)),
+        bits_per_base=nats / (loss.stride * np.log(2)),
+    )
 
 
 @torch.inference_mode()
-def predict_probabilities(model: Classifier, sequences: list[np.ndarray], tokenizer: KmerTokenizer, *,
-                          both_strands: bool = True, backwards: bool = False, batch_size: int = 256) -> np.ndarray:
+def predict_probabilities(
+    model: Classifier,
+    sequences: list[np.ndarray],
+    tokenizer: KmerTokenizer,
+    *,
+    both_strands: bool = True,
+    backwards: bool = False,
+    batch_size: int = 256,
+) -> np.ndarray:
     """P(enhancer) of each sequence, float64 [sequences]; with `both_strands` the mean of the sequence's and its reverse complement's."""
     device = next(model.parameters()).device
     model.eval()
     strands = [sequences, [reverse_complement(s) for s in sequences]] if both_strands else [sequences]
     log_odds = model.composition(sequences) if model.composition else None
-    loaders = [SequenceLoader(s, np.zeros(len(s)), tokenizer, log_odds=log_odds, batch_size=batch_size, backwards=backwards) for s in strands]
-    scores = [torch.cat([model(*(x.to(device) for x in inputs))[0].float().softmax(1)[:, 1] for *inputs, _ in loader]) for loader in loaders]
+    loaders = [
+        SequenceLoader(
+            s, np.zeros(len(s)), tokenizer, log_odds=log_odds, batch_size=batch_size, backwards=backwards
+        )
+        for s in strands
+    ]
+    scores = [
+        torch.cat(
+            [model(*(x.to(device) for x in inputs))[0].float().softmax(1)[:, 1] for *inputs, _ in loader]
+        )
+        for loader in loaders
+    ]
     return torch.stack(scores).mean(0).double().cpu().numpy()

@@ -51,7 +51,7 @@ class ReferenceGenome:
     def codes(self, name: str, start: int, end: int) -> np.ndarray:
         """Base codes (uint8, a copy) of an interval that lies in the contig; `fetch` below checks that."""
         first = self.contigs[name][0]
-        return np.array(self.bases[first + start:first + end])
+        return np.array(self.bases[first + start : first + end])
 
     def fetch(self, name: str, start: int, end: int) -> str:
         """The same as text of A, C, G, T and N."""
@@ -109,8 +109,10 @@ def _import(paths: Sequence[Path], folder: Path) -> None:
     try:
         import_fasta(paths, folder / "genome.bases")
     except OSError as error:
-        error.add_note(f"{paths[0]} is copied to {folder.parent} for look-ups, one byte a base: it needs "
-                       "room there, and leave to write")
+        error.add_note(
+            f"{paths[0]} is copied to {folder.parent} for look-ups, one byte a base: it needs "
+            "room there, and leave to write"
+        )
         raise
     for older in folder.parent.glob(f"{_escaped(folder.name.rpartition('-')[0])}-*"):
         if older != folder:
@@ -135,6 +137,8 @@ def fetch(genome: ReferenceGenome, chrom: str, start: int, end: int) -> np.ndarr
         raise ValueError(f'no contig "{chrom}" in the genome: {hint}')
     length = genome.get_reference_length(chrom)
     if not 0 <= start < end <= length:
-        raise ValueError(f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases "
-                         "(start from 0, end not included)")
+        raise ValueError(
+            f"{chrom}:{start}-{end} is no interval of a contig of {length:,} bases "
+            "(start from 0, end not included)"
+        )
     return genome.codes(chrom, start, end)

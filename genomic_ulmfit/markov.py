@@ -7,6 +7,7 @@ Up to order 12 every k-mer has a place of its own in a table (`kmer_counts`). Ta
 memory, but most of those k-mers do not occur: above order 12 only contexts are counted that stand in the scored segments.
 So no two contexts ever share a count, as they would in a table that is addressed by a hash.
 """
+
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -14,8 +15,15 @@ import numpy as np
 from genomic_ulmfit.genome import reverse_complement
 from genomic_ulmfit.kmers import MAX_K, kmer_index
 
-__all__ = ["LONG_PRIOR_WEIGHT", "MAX_ORDER", "PRIOR_WEIGHT", "kmer_counts", "markov_bits", "markov_bits_per_base",
-           "transition_log_probabilities"]
+__all__ = [
+    "LONG_PRIOR_WEIGHT",
+    "MAX_ORDER",
+    "PRIOR_WEIGHT",
+    "kmer_counts",
+    "markov_bits",
+    "markov_bits_per_base",
+    "transition_log_probabilities",
+]
 
 PRIOR_WEIGHT, LONG_PRIOR_WEIGHT = 100.0, 50.0  # up to order 12 and above it, see `markov_bits`
 MAX_ORDER = 31  # 32 bases fit into 64 bits
@@ -34,8 +42,10 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = Tru
     no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
     """
     kmer_index(np.zeros(0, dtype=np.uint8), k)  # refuse a bad k before asking for the memory
-    counts = np.zeros(4 ** k, dtype=np.int64 if k <= 11 else np.uint32)
-    one = counts.dtype.type(1)  # of the table's own dtype: else np.add.at takes its path that is 20 times slower
+    counts = np.zeros(4**k, dtype=np.int64 if k <= 11 else np.uint32)
+    one = counts.dtype.type(
+        1
+    )  # of the table's own dtype: else np.add.at takes its path that is 20 times slower
     total = 0
     for chunk in _chunks(segments, k):
         index = kmer_index(chunk, k)
@@ -48,13 +58,19 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = Tru
         counts += counts.reshape((4,) * k).transpose().reshape(-1)[::-1]
         total *= 2
     if counts.sum(dtype=np.int64) != total:
-        raise OverflowError(f"a {k}-mer occurs more than 2**32 - 1 times: count 11-mers or shorter, without that limit")
+        raise OverflowError(
+            f"a {k}-mer occurs more than 2**32 - 1 times: count 11-mers or shorter, without that limit"
+        )
     return counts
 
 
-def markov_bits(train: Sequence[np.ndarray], valid: Sequence[np.ndarray], order: int = 24,
-                prior_weight: float = PRIOR_WEIGHT, long_prior_weight: float = LONG_PRIOR_WEIGHT,
-                ) -> tuple[np.ndarray, np.ndarray]:
+def markov_bits(
+    train: Sequence[np.ndarray],
+    valid: Sequence[np.ndarray],
+    order: int = 24,
+    prior_weight: float = PRIOR_WEIGHT,
+    long_prior_weight: float = LONG_PRIOR_WEIGHT,
+) -> tuple[np.ndarray, np.ndarray]:
     """Bits that interpolated Markov models of every order 0 .. `order` spend on each segment of `valid`.
 
     Returns (bits, n_scored): float64 (len(valid), order + 1) and int64 (len(valid),). Bits per base of order n over all
@@ -85,8 +101,14 @@ def markov_bits(train: Sequence[np.ndarray], valid: Sequence[np.ndarray], order:
         raise ValueError(f"order is {order}, but must be from 0 to {MAX_ORDER}")
     _check_weight(prior_weight)
     _check_weight(long_prior_weight)
-    number = np.concatenate([np.zeros(0, dtype=np.int64)] + [
-        np.full(len(kmers), i) for i, segment in enumerate(valid) for kmers in _packed_chunks([segment], order + 1)])
+    number = np.concatenate(
+        [np.zeros(0, dtype=np.int64)]
+        + [
+            np.full(len(kmers), i)
+            for i, segment in enumerate(valid)
+            for kmers in _packed_chunks([segment], order + 1)
+        ]
+    )
     if not len(number):
         raise ValueError(f"no base to score: none in the segments has {order} unambiguous bases before it")
     kmers = np.concatenate(list(_packed_chunks(valid, order + 1)))
@@ -109,8 +131,9 @@ def markov_bits(train: Sequence[np.ndarray], valid: Sequence[np.ndarray], order:
     return bits, np.bincount(number, minlength=len(valid))
 
 
-def markov_bits_per_base(counts: np.ndarray, segments: Iterable[np.ndarray],
-                         prior_weight: float = PRIOR_WEIGHT) -> np.ndarray:
+def markov_bits_per_base(
+    counts: np.ndarray, segments: Iterable[np.ndarray], prior_weight: float = PRIOR_WEIGHT
+) -> np.ndarray:
     """Bits per base of `segments` under the models of `markov_bits`, from counts: orders 0 .. n, float64, shape (n + 1,).
 
     `counts`: of (n + 1)-mers, from `kmer_counts`. Raises ValueError for counts of another shape, a weight that is not
@@ -127,7 +150,9 @@ def markov_bits_per_base(counts: np.ndarray, segments: Iterable[np.ndarray],
             bits[n] -= np.log2(p).sum()
         n_bases += len(index)
     if not n_bases:
-        raise ValueError(f"no base to score: none in the segments has {len(levels) - 1} unambiguous bases before it")
+        raise ValueError(
+            f"no base to score: none in the segments has {len(levels) - 1} unambiguous bases before it"
+        )
     return bits / n_bases
 
 
@@ -147,31 +172,39 @@ def transition_log_probabilities(counts: np.ndarray, prior_weight: float = PRIOR
 
 def _check_weight(prior_weight: float) -> None:
     if not prior_weight > 0:
-        raise ValueError(f"prior_weight is {prior_weight}, but must be positive: zero leaves unseen bases impossible")
+        raise ValueError(
+            f"prior_weight is {prior_weight}, but must be positive: zero leaves unseen bases impossible"
+        )
 
 
 def _chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarray]:
     """Stretches of the segments with at most CHUNK k-mers each; every k-mer of a segment lies in exactly one of them."""
     for number, segment in enumerate(segments):
         if not isinstance(segment, np.ndarray) or segment.ndim != 1 or segment.dtype != np.uint8:
-            raise ValueError(f"segment {number} must be a one-dimensional uint8 array of base codes, and segments an "
-                             "iterable of such arrays: put a single array in a list")
+            raise ValueError(
+                f"segment {number} must be a one-dimensional uint8 array of base codes, and segments an "
+                "iterable of such arrays: put a single array in a list"
+            )
         for start in range(0, len(segment), CHUNK):
-            yield np.asarray(segment[start:start + CHUNK + k - 1])
+            yield np.asarray(segment[start : start + CHUNK + k - 1])
 
 
 def _levels(counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each order from 0: counts of its k-mers, and of its contexts, all_reduce_sum over the base that follows."""
     k = len(counts).bit_length() // 2
-    if counts.ndim != 1 or k < 1 or len(counts) != 4 ** k:
-        raise ValueError(f"counts has shape {counts.shape}, but must hold all (4**k,) k-mers: make it with kmer_counts")
+    if counts.ndim != 1 or k < 1 or len(counts) != 4**k:
+        raise ValueError(
+            f"counts has shape {counts.shape}, but must hold all (4**k,) k-mers: make it with kmer_counts"
+        )
     levels = [counts]
     while len(levels[0]) > 4:  # dropping a k-mer's first base leaves the next lower order's
         levels.insert(0, levels[0].reshape(4, -1).sum(axis=0, dtype=np.int64))
     return [(level, level.reshape(-1, 4).sum(axis=1, dtype=np.int64)) for level in levels]
 
 
-def _interpolate(p: np.ndarray, level: np.ndarray, total: np.ndarray, kmers: np.ndarray, weight: float) -> None:
+def _interpolate(
+    p: np.ndarray, level: np.ndarray, total: np.ndarray, kmers: np.ndarray, weight: float
+) -> None:
     """Turn `p`, predictions of order n - 1 for the last base of each of `kmers`, into those of order n, in place."""
     for start in range(0, len(p), CHUNK):
         part = slice(start, start + CHUNK)
@@ -180,7 +213,7 @@ def _interpolate(p: np.ndarray, level: np.ndarray, total: np.ndarray, kmers: np.
 
 def _last_bases(kmers: np.ndarray, k: int) -> np.ndarray:
     """The last k bases of packed k-mers, as int64; k up to MAX_K."""
-    return (kmers & np.uint64(4 ** k - 1)).astype(np.int64)
+    return (kmers & np.uint64(4**k - 1)).astype(np.int64)
 
 
 def _packed(codes: np.ndarray, k: int) -> np.ndarray:
@@ -195,7 +228,7 @@ def _packed(codes: np.ndarray, k: int) -> np.ndarray:
     packed, done = np.zeros(n, dtype=np.uint64), 0  # the first `done` bases of every k-mer
     while done < k:
         if k & width:
-            packed = packed << np.uint64(2 * width) | words[done:done + n]
+            packed = packed << np.uint64(2 * width) | words[done : done + n]
             done += width
         if 2 * width <= k:
             words = words[:-width] << np.uint64(2 * width) | words[width:]
@@ -209,8 +242,12 @@ def _packed_chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarra
         yield _packed(chunk, k)
 
 
-def _long_counts(train: Sequence[np.ndarray], kmers: np.ndarray, k: int, orders: range,
-                 ) -> list[tuple[np.ndarray, np.ndarray]]:
+def _long_counts(
+    train: Sequence[np.ndarray],
+    kmers: np.ndarray,
+    k: int,
+    orders: range,
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each of `orders`: how often the contexts of `kmers` are followed by each base, uint32 (contexts, 4), and the
     row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is counted.
 
@@ -220,7 +257,7 @@ def _long_counts(train: Sequence[np.ndarray], kmers: np.ndarray, k: int, orders:
     wanted, places = zip(*(np.unique(_context(kmers, n), return_inverse=True) for n in orders), strict=True)
     counts = [np.zeros((len(contexts), 4), dtype=np.uint32) for contexts in wanted]
     ending = min(FILTER, orders[0])
-    stands = np.zeros(4 ** ending, dtype=bool)
+    stands = np.zeros(4**ending, dtype=bool)
     stands[_context(kmers, ending)] = True
     for chunk in _chunks(train, k):
         for strand in (chunk, reverse_complement(chunk)):
@@ -237,4 +274,4 @@ def _long_counts(train: Sequence[np.ndarray], kmers: np.ndarray, k: int, orders:
 
 def _context(kmers: np.ndarray, n: int) -> np.ndarray:
     """The n bases before the last of packed k-mers."""
-    return (kmers >> np.uint64(2)) & np.uint64(4 ** n - 1)
+    return (kmers >> np.uint64(2)) & np.uint64(4**n - 1)

@@ -16,9 +16,19 @@ from sklearn.metrics import (
     recall_score,
 )
 
-__all__ = ["bits_per_base", "bootstrap_over_groups", "check_same_sequences", "classification_metrics",
-           "compare", "comparison_table", "delong_interval", "difference_text", "differences_by_fold",
-           "join_predictions", "paired_auc_difference"]
+__all__ = [
+    "bits_per_base",
+    "bootstrap_over_groups",
+    "check_same_sequences",
+    "classification_metrics",
+    "compare",
+    "comparison_table",
+    "delong_interval",
+    "difference_text",
+    "differences_by_fold",
+    "join_predictions",
+    "paired_auc_difference",
+]
 
 REPLICATES_AT_A_TIME = 100  # of a bootstrap: bounds its memory
 _OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
@@ -36,8 +46,10 @@ def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
         raise ValueError("scores contain NaN: did training diverge?")
     positive = labels.astype(bool)
     if min(positive.sum(), (~positive).sum()) < 2:
-        raise ValueError(f"at least two sequences of each class are needed, not {positive.sum()} positive and "
-                         f"{(~positive).sum()} negative")
+        raise ValueError(
+            f"at least two sequences of each class are needed, not {positive.sum()} positive and "
+            f"{(~positive).sum()} negative"
+        )
     return positive, *scores
 
 
@@ -69,7 +81,11 @@ def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float
         raise ValueError(f"strata must be of the labels' shape {positive.shape}, not {strata.shape}")
     parts = [np.flatnonzero(strata == stratum) for stratum in pd.unique(strata)]
     counts = [(positive[rows].sum(), (~positive[rows]).sum()) for rows in parts]
-    kept = [(placements(rows), int(m) * int(n), int(min(m, n))) for rows, (m, n) in zip(parts, counts) if min(m, n) > 1]
+    kept = [
+        (placements(rows), int(m) * int(n), int(min(m, n)))
+        for rows, (m, n) in zip(parts, counts)
+        if min(m, n) > 1
+    ]
     if not kept:
         raise ValueError("no stratum has two sequences of each class")
     total = sum(pairs for _, pairs, _ in kept)
@@ -88,7 +104,9 @@ def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[f
     are all equal give (0.5, 0.5, 0.5). ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
     """
     positive, scores = _check_scores(labels, scores)
-    auc, variance, disjoint = _over_strata(positive, strata, lambda rows: _placements(positive[rows], scores[rows]))
+    auc, variance, disjoint = _over_strata(
+        positive, strata, lambda rows: _placements(positive[rows], scores[rows])
+    )
     tail = (1 - level) / 2
     if auc in (0.0, 1.0):
         bound = tail ** (1 / disjoint)
@@ -119,12 +137,25 @@ def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95, strat
         low, high, p_value = (0.0, 0.0, 1.0) if abs(difference) < 1e-12 else (math.nan,) * 3
         return {"difference": difference, "low": low, "high": high, "p_value": p_value}
     width = float(norm.isf((1 - level) / 2)) * error
-    return {"difference": difference, "low": max(-1.0, difference - width), "high": min(1.0, difference + width),
-            "p_value": float(2 * norm.sf(abs(difference) / error))}
+    return {
+        "difference": difference,
+        "low": max(-1.0, difference - width),
+        "high": min(1.0, difference + width),
+        "p_value": float(2 * norm.sf(abs(difference) / error)),
+    }
 
 
-def bootstrap_over_groups(labels, scores, groups, reference=None, *, level: float = 0.95, repeats: int = 2000, seed: int = 0,
-                          strata=None) -> dict[str, float]:
+def bootstrap_over_groups(
+    labels,
+    scores,
+    groups,
+    reference=None,
+    *,
+    level: float = 0.95,
+    repeats: int = 2000,
+    seed: int = 0,
+    strata=None,
+) -> dict[str, float]:
     """ROC-AUC of `scores`, or that minus the AUC of `reference`, with a percentile interval from resampling whole groups.
 
     Sequences of one group (copies of a repeat, a region and its orthologues) are not independent, so DeLong's interval is too
@@ -141,40 +172,63 @@ def bootstrap_over_groups(labels, scores, groups, reference=None, *, level: floa
     positive, *checked = _check_scores(labels, *(row for side in sides for row in side))
     shares = np.concatenate([np.full(len(side), sign / len(side)) for sign, side in zip((1, -1), sides)])
     numbers, names = pd.factorize(np.asarray(groups))
-    strata = np.zeros(len(positive), dtype=np.int64) if strata is None else pd.factorize(np.asarray(strata))[0]
+    strata = (
+        np.zeros(len(positive), dtype=np.int64) if strata is None else pd.factorize(np.asarray(strata))[0]
+    )
     if numbers.shape != positive.shape or strata.shape != positive.shape or (numbers < 0).any():
         raise ValueError(f"groups and strata must name one of each for all {len(positive)} sequences")
     if len(names) < 2:
         raise ValueError("all sequences are in one group: nothing to resample")
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        return sum(share * _weighted_auc(positive, row, strata, weights) for share, row in zip(shares, checked))
+        return sum(
+            share * _weighted_auc(positive, row, strata, weights) for share, row in zip(shares, checked)
+        )
 
     value = float(statistic(np.ones((1, len(positive)), dtype=np.float32))[0])
     rng, drawn = np.random.default_rng(seed), []
     for start in range(0, repeats, REPLICATES_AT_A_TIME):
         count = min(REPLICATES_AT_A_TIME, repeats - start)
-        times = np.stack([np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(count)])
+        times = np.stack(
+            [
+                np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+                for _ in range(count)
+            ]
+        )
         drawn.append(statistic(times[:, numbers].astype(np.float32)))
     drawn = np.concatenate(drawn)
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < repeats / 2:
-        raise ValueError(f"of {repeats} draws of {len(names)} groups only {len(drawn)} hold both classes: too few groups of either")
+        raise ValueError(
+            f"of {repeats} draws of {len(names)} groups only {len(drawn)} hold both classes: too few groups of either"
+        )
     low, high = map(float, np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)]))
     if reference is None:
         return {"auc": value, "low": low, "high": high}
     beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return {"difference": value, "low": low, "high": high, "p_value": float(min(1, 2 * (beyond + 1) / (len(drawn) + 1)))}
+    return {
+        "difference": value,
+        "low": low,
+        "high": high,
+        "p_value": float(min(1, 2 * (beyond + 1) / (len(drawn) + 1))),
+    }
 
 
-def _weighted_auc(positive: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _weighted_auc(
+    positive: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """AUC of weighted sequences, (replicates,), for weights (replicates, n); pairs within one stratum only, ties count half."""
     order = np.lexsort((scores, strata))
     value, stratum, sorted_weights = scores[order], strata[order], weights[:, order]
-    starts = np.flatnonzero(np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])])  # of equal scores
-    above, below = (np.add.reduceat(sorted_weights * (positive[order] == side), starts, axis=1, dtype=np.float64) for side in (True, False))
+    starts = np.flatnonzero(
+        np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])]
+    )  # of equal scores
+    above, below = (
+        np.add.reduceat(sorted_weights * (positive[order] == side), starts, axis=1, dtype=np.float64)
+        for side in (True, False)
+    )
     first = np.flatnonzero(np.r_[True, stratum[starts][1:] != stratum[starts][:-1]])  # of a stratum
-    right = pairs = 0.
+    right = pairs = 0.0
     for begin, end in zip(first, [*first[1:], len(starts)]):
         wins, losses = above[:, begin:end], below[:, begin:end]
         right += (wins * (np.cumsum(losses, axis=1) - losses / 2)).sum(axis=1)
@@ -191,18 +245,28 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5, groups
     """
     positive, probabilities = _check_scores(labels, probabilities)
     if probabilities.min() < 0 or probabilities.max() > 1:
-        raise ValueError(f"probabilities must lie in [0, 1], not {probabilities.min():g} to {probabilities.max():g}")
-    auc, low, high = (delong_interval(positive, probabilities) if groups is None
-                      else bootstrap_over_groups(positive, probabilities, groups).values())
+        raise ValueError(
+            f"probabilities must lie in [0, 1], not {probabilities.min():g} to {probabilities.max():g}"
+        )
+    auc, low, high = (
+        delong_interval(positive, probabilities)
+        if groups is None
+        else bootstrap_over_groups(positive, probabilities, groups).values()
+    )
     called = probabilities >= threshold
-    return {"auroc": auc, "auroc_low": low, "auroc_high": high,
-            "average_precision": float(average_precision_score(positive, probabilities)),
-            "accuracy": float(accuracy_score(positive, called)),
-            "precision": float(precision_score(positive, called, zero_division=0)),
-            "recall": float(recall_score(positive, called)),
-            "specificity": float(recall_score(~positive, ~called)),
-            "mcc": float(matthews_corrcoef(positive, called)),
-            "brier": float(brier_score_loss(positive, probabilities)), "n_test": len(positive)}
+    return {
+        "auroc": auc,
+        "auroc_low": low,
+        "auroc_high": high,
+        "average_precision": float(average_precision_score(positive, probabilities)),
+        "accuracy": float(accuracy_score(positive, called)),
+        "precision": float(precision_score(positive, called, zero_division=0)),
+        "recall": float(recall_score(positive, called)),
+        "specificity": float(recall_score(~positive, ~called)),
+        "mcc": float(matthews_corrcoef(positive, called)),
+        "brier": float(brier_score_loss(positive, probabilities)),
+        "n_test": len(positive),
+    }
 
 
 def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -222,15 +286,22 @@ def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables (`id`, `label`)."""
-    sides = [table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True)) for table in (one, other)]
+    sides = [
+        table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True))
+        for table in (one, other)
+    ]
     both = sides[0].merge(sides[1], on="place")
     different = both[(both["id_x"] != both["id_y"]) | (both["label_x"] != both["label_y"])]
     if len(different):
-        raise ValueError(f"the predictions are of other sequences, or of other labels: {len(different):,} differ, {different['id_x'].iloc[0]} and "
-                         f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again")
+        raise ValueError(
+            f"the predictions are of other sequences, or of other labels: {len(different):,} differ, {different['id_x'].iloc[0]} and "
+            f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again"
+        )
 
 
-def compare(predictions, reference, within_folds: bool = False, groups: Mapping | None = None) -> dict[str, float]:
+def compare(
+    predictions, reference, within_folds: bool = False, groups: Mapping | None = None
+) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
 
     Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
@@ -243,7 +314,10 @@ def compare(predictions, reference, within_folds: bool = False, groups: Mapping 
     if groups is None:
         return {"n": len(both), **paired_auc_difference(both["label"], *scores, strata=strata)}
     of_rows = [groups[sequence] for sequence in both["id"]]
-    return {"n": len(both), **bootstrap_over_groups(both["label"], scores[0], of_rows, scores[1], strata=strata)}
+    return {
+        "n": len(both),
+        **bootstrap_over_groups(both["label"], scores[0], of_rows, scores[1], strata=strata),
+    }
 
 
 def differences_by_fold(predictions, reference, groups: Mapping | None = None) -> pd.DataFrame:
@@ -256,10 +330,15 @@ def differences_by_fold(predictions, reference, groups: Mapping | None = None) -
     for fold, here in _paired(predictions, reference)[0].groupby("fold"):
         row = {"fold": fold, "n": len(here), "positive": int(here["label"].sum())}
         if 2 <= row["positive"] <= row["n"] - 2:
-            sides = [[table[table["id"].isin(here["id"])] for table in _as_list(side)] for side in (predictions, reference)]
+            sides = [
+                [table[table["id"].isin(here["id"])] for table in _as_list(side)]
+                for side in (predictions, reference)
+            ]
             row |= compare(*sides, groups=groups)
         rows.append(row)
-    return pd.DataFrame(rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]).set_index("fold")
+    return pd.DataFrame(
+        rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]
+    ).set_index("fold")
 
 
 def _as_list(tables) -> list:
@@ -271,7 +350,7 @@ def _paired(predictions, reference) -> tuple[pd.DataFrame, list[np.ndarray]]:
     sides = [_as_list(side) for side in (predictions, reference)]
     both = join_predictions(sides[0] + sides[1])
     scores = both.drop(columns=["id", "label", "fold"]).to_numpy().T
-    return both[["id", "label", "fold"]], [scores[:len(sides[0])], scores[len(sides[0]):]]
+    return both[["id", "label", "fold"]], [scores[: len(sides[0])], scores[len(sides[0]) :]]
 
 
 def difference_text(gain: Mapping) -> str:
@@ -281,12 +360,27 @@ def difference_text(gain: Mapping) -> str:
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
     """Rows with the columns of `compare` and any others as a styled table; `within folds` (a difference) and minutes, if there, in their forms."""
-    names = {"difference": f"{minuend} minus {subtrahend}", "low": "95 % low", "high": "95 % high", "p_value": "p"}
-    forms = {"p": "{:.1e}", **dict.fromkeys([*list(names.values())[:3], "within folds"], "{:+.4f}"), "n": "{:,}",
-             "minutes": "{:,.1f}", "more minutes": "{:+,.1f}"}
+    names = {
+        "difference": f"{minuend} minus {subtrahend}",
+        "low": "95 % low",
+        "high": "95 % high",
+        "p_value": "p",
+    }
+    forms = {
+        "p": "{:.1e}",
+        **dict.fromkeys([*list(names.values())[:3], "within folds"], "{:+.4f}"),
+        "n": "{:,}",
+        "minutes": "{:,.1f}",
+        "more minutes": "{:+,.1f}",
+    }
     table = pd.DataFrame(rows).rename(columns=names)
-    return table.style.format({column: form for column, form in forms.items() if column in table}, precision=3, na_rep="–").set_properties(
-        subset=["p"], **{"white-space": "nowrap"}).hide(axis="index")
+    return (
+        table.style.format(
+            {column: form for column, form in forms.items() if column in table}, precision=3, na_rep="–"
+        )
+        .set_properties(subset=["p"], **{"white-space": "nowrap"})
+        .hide(axis="index")
+    )
 
 
 def bits_per_base(loss_nats: float, stride: int) -> float:

@@ -1,27 +1,59 @@
 """The parameters of a notebook: what they are, what a run changed, and what of them is part of a model's identity."""
+
 import hashlib
 import json
 from collections.abc import Mapping
 
-__all__ = ["BASELINES", "CLASSIFIER", "LANGUAGE_MODEL", "baseline_hash", "changed_parameters", "changed_settings", "classifier_hash",
-           "collect_parameters", "language_model_hash", "settings_hash"]
+__all__ = [
+    "BASELINES",
+    "CLASSIFIER",
+    "LANGUAGE_MODEL",
+    "baseline_hash",
+    "changed_parameters",
+    "changed_settings",
+    "classifier_hash",
+    "collect_parameters",
+    "language_model_hash",
+    "settings_hash",
+]
 
 # The settings of each family of models that change its numbers and have no column of their own in results/, with the notebooks'
 # defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
-LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": .1, "ROWS": 32, "BPTT": 256}
+LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": 0.1, "ROWS": 32, "BPTT": 256}
 # KMERS and GAPPED_SPANS are those of a start from k-mer log-odds; plain ULMFiT, where both are [], has another name in `model`.
-CLASSIFIER = {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12], "KMERS_C": .15, "LM_EPOCHS": 1, "LM_LR": 3e-3,
-              "LM_DROP_MULT": .3, "STAGE_EPOCHS": [1, 1, 1, 3], "STAGE_LRS": [2e-2, 1e-2, 1e-2, 8e-3], "LAYER_RATIO": 2.6,
-              "DROP_MULT": .2, "DROPOUTS": "fastai", "BATCH_SIZE": 64, "RC_TRAIN": True, "RC_PREDICT": True, "N_TRAIN": None, "OVERRIDES": {}}
+CLASSIFIER = {
+    "KMERS": [1, 2, 3, 4, 5, 6, 7],
+    "GAPPED_SPANS": [8, 10, 12],
+    "KMERS_C": 0.15,
+    "LM_EPOCHS": 1,
+    "LM_LR": 3e-3,
+    "LM_DROP_MULT": 0.3,
+    "STAGE_EPOCHS": [1, 1, 1, 3],
+    "STAGE_LRS": [2e-2, 1e-2, 1e-2, 8e-3],
+    "LAYER_RATIO": 2.6,
+    "DROP_MULT": 0.2,
+    "DROPOUTS": "fastai",
+    "BATCH_SIZE": 64,
+    "RC_TRAIN": True,
+    "RC_PREDICT": True,
+    "N_TRAIN": None,
+    "OVERRIDES": {},
+}
 BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
     "gc": {"N_TRAIN": None},
     "composition": {"N_TRAIN": None},
-    "kmer_logistic": {"C": 1., "N_TRAIN": None},
-    "multi_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "KMERS_C": .3, "N_TRAIN": None},
-    "gapped_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12], "GAPPED_C": .15, "N_TRAIN": None},
+    "kmer_logistic": {"C": 1.0, "N_TRAIN": None},
+    "multi_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "KMERS_C": 0.3, "N_TRAIN": None},
+    "gapped_kmer_logistic": {
+        "KMERS": [1, 2, 3, 4, 5, 6, 7],
+        "GAPPED_SPANS": [8, 10, 12],
+        "GAPPED_C": 0.15,
+        "N_TRAIN": None,
+    },
     "kmer_boosting": {"N_TRAIN": None},
     "cohn_cnn": {"CNN_EPOCHS": 100, "N_TRAIN": None},
-    "cohn_cnn_both_strands": {"CNN_EPOCHS": 100, "N_TRAIN": None}}
+    "cohn_cnn_both_strands": {"CNN_EPOCHS": 100, "N_TRAIN": None},
+}
 _KMER_START = ("KMERS", "GAPPED_SPANS", "KMERS_C")
 _PLAIN = (int, float, str, bool, type(None), list, dict)
 
@@ -32,8 +64,11 @@ def collect_parameters(namespace: Mapping) -> dict:
     Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none, whenever it was assigned,
     so that running a notebook a second time in one kernel collects the same.
     """
-    return {name: value for name, value in namespace.items()
-            if name.isupper() and not name.startswith("_") and type(value) in _PLAIN}
+    return {
+        name: value
+        for name, value in namespace.items()
+        if name.isupper() and not name.startswith("_") and type(value) in _PLAIN
+    }
 
 
 def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
@@ -42,14 +77,19 @@ def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
     `shown`: the global names as the parameter cells left them, before a run put values of its own in their place. A name that is not
     there stands in no parameter cell.
     """
-    changed = [f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value]
+    changed = [
+        f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value
+    ]
     return f"changed: {', '.join(changed) or 'nothing'}"
 
 
 def changed_settings(parameters: Mapping, defaults: Mapping) -> dict:
     """The settings of `defaults` that have another value in `parameters`; one that is not in `parameters` has its default."""
-    return {name: _plain(parameters[name]) for name, default in defaults.items()
-            if name in parameters and _plain(parameters[name]) != _plain(default)}
+    return {
+        name: _plain(parameters[name])
+        for name, default in defaults.items()
+        if name in parameters and _plain(parameters[name]) != _plain(default)
+    }
 
 
 def settings_hash(parameters: Mapping, defaults: Mapping) -> str:

@@ -4,6 +4,7 @@ The processes run the same code. Each reads its own rows of every batch (`Langua
 torch's DistributedDataParallel, sums over tokens go over all processes, and only the first one writes files. With one process
 everything here does nothing.
 """
+
 import atexit
 import os
 from functools import cache
@@ -14,7 +15,16 @@ from fastai.callback.core import Callback
 from fastai.torch_core import distrib_barrier, get_model
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["DataParallel", "broadcast", "all_gather", "only_one_process", "rank", "ranks", "all_reduce_sum", "on_rank_zero"]
+__all__ = [
+    "DataParallel",
+    "broadcast",
+    "all_gather",
+    "only_one_process",
+    "rank",
+    "ranks",
+    "all_reduce_sum",
+    "on_rank_zero",
+]
 
 
 @cache
@@ -77,7 +87,9 @@ def on_rank_zero(write, *arguments) -> None:
 def only_one_process(what: str) -> None:
     """Raises RuntimeError where several processes train together, for what they would only do over and over."""
     if ranks() > 1:
-        raise RuntimeError(f"{what} is for one process, not for {ranks()}: leave PROCESSES out and run notebooks side by side (JOBS) instead")
+        raise RuntimeError(
+            f"{what} is for one process, not for {ranks()}: leave PROCESSES out and run notebooks side by side (JOBS) instead"
+        )
 
 
 class _Parallel(DistributedDataParallel):
@@ -97,20 +109,20 @@ class DataParallel(Callback):
     itself, and for the outputs at rows that only fill up a last batch, which count in AR and TAR. The recorded loss is that
     of all rows too: fastai averages it over processes. All start from the first one's weights.
     """
+
     order = -10  # before the other callbacks add to the loss
 
     def before_fit(self):
-        self.common = broadcast(int(torch.randint(2 ** 62, ())))
+        self.common = broadcast(int(torch.randint(2**62, ())))
         torch.manual_seed(self.common + rank())
         self.learn.model = _Parallel(self.model)
 
     def after_loss(self):
         targets = float((self.learn.loss_func.classes(self.y) >= 0).sum())
-        share = targets * ranks() / max(1., *all_reduce_sum(targets))
+        share = targets * ranks() / max(1.0, *all_reduce_sum(targets))
         self.learn.loss_grad = self.learn.loss_grad * share
         self.learn.loss = self.learn.loss * share
 
     def after_fit(self):
         self.learn.model = get_model(self.model)
         torch.manual_seed(self.common)
-

@@ -1,4 +1,5 @@
 """Where things are: the data and artifacts of a profile, its FASTA files, the folders of its models."""
+
 import gzip
 import hashlib
 import os
@@ -9,15 +10,35 @@ from pathlib import Path
 
 from genomic_ulmfit.files import replacing
 
-__all__ = ["BUILT_IN", "TRIAL_FORM", "ROOT", "checked_trial", "classifier_folder", "classifier_name", "data_files", "encoder_folder",
-           "genome_file", "genome_files", "model_name", "profile_paths", "project_path", "recipe_name", "results_folder",
-           "sample_files", "samples_in"]
+__all__ = [
+    "BUILT_IN",
+    "TRIAL_FORM",
+    "ROOT",
+    "checked_trial",
+    "classifier_folder",
+    "classifier_name",
+    "data_files",
+    "encoder_folder",
+    "genome_file",
+    "genome_files",
+    "model_name",
+    "profile_paths",
+    "project_path",
+    "recipe_name",
+    "results_folder",
+    "sample_files",
+    "samples_in",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIAL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
 BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
-_GENOME_NAME = re.compile(r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I)
-_SAMPLE_NAME = re.compile(r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I)
+_GENOME_NAME = re.compile(
+    r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I
+)
+_SAMPLE_NAME = re.compile(
+    r"(?P<word>positive|negative)_samples(\.(fa|fas|fasta|ffn|fna|mfa|seq|txt))?(\.b?gz)?", re.I
+)
 # What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
 _COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
 
@@ -58,11 +79,15 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
         return profile, data / profile, artifacts / profile
     folder = project_path(profile, root).resolve()
     if not folder.is_dir():
-        raise ValueError(f"PROFILE={profile!r}: use {', '.join(BUILT_IN)} or the path of an existing folder "
-                         f"(a relative path starts at {root})")
+        raise ValueError(
+            f"PROFILE={profile!r}: use {', '.join(BUILT_IN)} or the path of an existing folder "
+            f"(a relative path starts at {root})"
+        )
     if (known := folder.name.lower()) in BUILT_IN:
-        raise ValueError(f'PROFILE={profile!r}: "{known}" is a profile of this project. For that one write its name without a path '
-                         f"(its data are in {data / known}, which may be a link); for data of your own rename the folder")
+        raise ValueError(
+            f'PROFILE={profile!r}: "{known}" is a profile of this project. For that one write its name without a path '
+            f"(its data are in {data / known}, which may be a link); for data of your own rename the folder"
+        )
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     unique = f"{folder.name}-{place}"
     return folder.name if folder.parent == data.resolve() else unique, folder, artifacts / unique
@@ -76,8 +101,9 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
     """
     folder, files = Path(data) / "genomes", _genome_files(data)
     if not files:
-        raise FileNotFoundError(f"{folder}: no <species>[.<part>].fa[.gz] there; "
-                                "`make run` or data/README.md tell how to get it")
+        raise FileNotFoundError(
+            f"{folder}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it"
+        )
     read = [path for paths in files.values() for path in paths]
     _warn_of_unread(folder, read, "a genome is called <species>[.<part>].fa[.gz]")
     return files
@@ -91,7 +117,9 @@ def sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
     """
     files = _sample_files(data)
     read = [path for words in files.values() for paths in words.values() for path in paths]
-    _warn_of_unread(Path(data) / "enhancers", read, "a species is a folder with positive_samples and negative_samples")
+    _warn_of_unread(
+        Path(data) / "enhancers", read, "a species is a folder with positive_samples and negative_samples"
+    )
     return files
 
 
@@ -125,10 +153,14 @@ def _sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
 
 def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
     """Name the files below a folder that are neither read nor companions of those."""
-    there = {path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)}
+    there = {
+        path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)
+    }
     unread = sorted(there - set(read))
     if unread:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (len(unread) > 10)
+        names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (
+            len(unread) > 10
+        )
         warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)
 
 
@@ -142,11 +174,15 @@ def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
     files = genome_files(data)
     found = next((paths for name, paths in files.items() if name.lower() == species.lower()), None)
     if found is None:
-        raise FileNotFoundError(f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): name a FASTA file in GENOME")
+        raise FileNotFoundError(
+            f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): name a FASTA file in GENOME"
+        )
     if len(found) == 1:
         return found[0]
     if lookup is None:
-        raise ValueError(f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): name one of them in GENOME")
+        raise ValueError(
+            f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): name one of them in GENOME"
+        )
     return _joined(found, species, lookup)
 
 
@@ -157,13 +193,25 @@ def _joined(paths: list[Path], species: str, folder: Path) -> Path:
     if not whole.exists():
         with replacing(whole) as temporary, open(temporary, "wb") as target:
             for path in paths:
-                with gzip.open(path) if path.suffix.lower() in (".gz", ".bgz") else open(path, "rb") as source:
+                with (
+                    gzip.open(path) if path.suffix.lower() in (".gz", ".bgz") else open(path, "rb") as source
+                ):
                     shutil.copyfileobj(source, target)
                 target.write(b"\n")  # a file that does not end its last line
     return whole
 
 
-def model_name(k: int, stride: int, direction: str, predicts: str, contexts, scale: str, seed: int, settings: str = "", corpus: str = "") -> str:
+def model_name(
+    k: int,
+    stride: int,
+    direction: str,
+    predicts: str,
+    contexts,
+    scale: str,
+    seed: int,
+    settings: str = "",
+    corpus: str = "",
+) -> str:
     """Folder name of a language model: no two settings share one, so a changed parameter never picks up a stale file.
 
     `settings` is `settings_hash` of its parameters, `corpus` the hash of what it reads (`corpus.read_corpus`). Without them the name is
@@ -172,24 +220,52 @@ def model_name(k: int, stride: int, direction: str, predicts: str, contexts, sca
     if direction not in ("forward", "backward"):
         raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
     joined = f"contexts-{'-'.join(map(str, contexts))}" if contexts else ""
-    return "_".join(filter(None, [f"{k}-mer_stride-{stride}_{direction}_{predicts}", joined, f"{scale}_seed-{seed}",
-                                  settings and f"settings-{settings}", corpus and f"corpus-{corpus}"]))
+    return "_".join(
+        filter(
+            None,
+            [
+                f"{k}-mer_stride-{stride}_{direction}_{predicts}",
+                joined,
+                f"{scale}_seed-{seed}",
+                settings and f"settings-{settings}",
+                corpus and f"corpus-{corpus}",
+            ],
+        )
+    )
 
 
 def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
     """Name of a classifier's recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
-    left_out = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining", (False, False): "_scratch"}
+    left_out = {
+        (True, True): "",
+        (True, False): "_no_finetuning",
+        (False, True): "_no_pretraining",
+        (False, False): "_scratch",
+    }
     return f"ulmfit{left_out[bool(pretrained), bool(fine_tuned)]}{'_kmers' if kmers else ''}"
 
 
-def classifier_name(recipe: str, trial: str, setting: str, split: str, settings: str = "", encoder_hash: str = "") -> str:
+def classifier_name(
+    recipe: str, trial: str, setting: str, split: str, settings: str = "", encoder_hash: str = ""
+) -> str:
     """Folder name of the classifiers of a recipe, one folder for each species and fold in it.
 
     `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of the parameters and
     `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a pretrained one. A trial says that it is one.
     """
-    return "_".join(filter(None, [recipe, checked_trial(trial) and f"trial-{trial}", setting, split,
-                                  settings and f"settings-{settings}", encoder_hash and f"encoder-{encoder_hash}"]))
+    return "_".join(
+        filter(
+            None,
+            [
+                recipe,
+                checked_trial(trial) and f"trial-{trial}",
+                setting,
+                split,
+                settings and f"settings-{settings}",
+                encoder_hash and f"encoder-{encoder_hash}",
+            ],
+        )
+    )
 
 
 def checked_trial(trial: str) -> str:
@@ -208,8 +284,12 @@ def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, sp
     Of several the one that was trained last is taken, and a line says which. Raises FileNotFoundError when there is none.
     """
     name = classifier_name(recipe, trial, setting, split)
-    return _newest(Path(artifacts) / "classifiers", name, "*/config.json",
-                   "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE, SPLIT, SEED and TRIAL")
+    return _newest(
+        Path(artifacts) / "classifiers",
+        name,
+        "*/config.json",
+        "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE, SPLIT, SEED and TRIAL",
+    )
 
 
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
@@ -220,9 +300,13 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
     """
     if encoder and (project_path(encoder, root) / "config.json").exists():
         return project_path(encoder, root)
-    return _newest(profile_paths(encoder or profile, root)[2] / "language_models", name, "config.json",
-                   "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE and SEED, "
-                   'or name a model in ENCODER (a profile such as "pilot", or a folder)')
+    return _newest(
+        profile_paths(encoder or profile, root)[2] / "language_models",
+        name,
+        "config.json",
+        "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE and SEED, "
+        'or name a model in ENCODER (a profile such as "pilot", or a folder)',
+    )
 
 
 def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
@@ -237,5 +321,7 @@ def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
         raise FileNotFoundError(f"{folder / name} is missing: {way_out}")
     newest = max(dates, key=dates.get)
     if len(dates) > 1:
-        print(f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: {newest.name}, trained last")
+        print(
+            f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: {newest.name}, trained last"
+        )
     return newest

@@ -18,39 +18,162 @@ from genomic_ulmfit.metrics import _OWN, classification_metrics
 from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
 from genomic_ulmfit.splits import FOLDS, split_and_fold
 
-__all__ = ["ENHANCER_COLUMNS", "ENHANCER_KEY", "LANGUAGE_MODEL_COLUMNS", "LANGUAGE_MODEL_KEY",
-           "PREDICTION_COLUMNS", "PUBLISHED_COLUMNS", "code_version", "predictions_path",
-           "read_predictions", "read_published", "read_results", "save_result", "record_run", "select",
-           "version_range", "write_predictions"]
+__all__ = [
+    "ENHANCER_COLUMNS",
+    "ENHANCER_KEY",
+    "LANGUAGE_MODEL_COLUMNS",
+    "LANGUAGE_MODEL_KEY",
+    "PREDICTION_COLUMNS",
+    "PUBLISHED_COLUMNS",
+    "code_version",
+    "predictions_path",
+    "read_predictions",
+    "read_published",
+    "read_results",
+    "save_result",
+    "record_run",
+    "select",
+    "version_range",
+    "write_predictions",
+]
 
 # The key columns identify a run; they come first and order the file. Blank `settings` and hashes: all as the notebooks' defaults, or
 # recorded before there were such columns.
-ENHANCER_KEY = ("profile", "species", "model", "trained_on", "trial", "k", "stride", "direction", "predicts", "contexts", "scale",
-                "settings", "encoder", "encoder_hash", "split", "fold", "seed")
-LANGUAGE_MODEL_KEY = ("profile", "k", "stride", "direction", "predicts", "contexts", "scale", "settings", "corpus_hash", "seed")
-ENHANCER_COLUMNS = (*ENHANCER_KEY, "n_train", "n_test", "auroc", "auroc_low", "auroc_high", "average_precision",
-                    "accuracy", "precision", "recall", "specificity", "mcc", "brier", "seconds", "device", "version",
-                    "command")
+ENHANCER_KEY = (
+    "profile",
+    "species",
+    "model",
+    "trained_on",
+    "trial",
+    "k",
+    "stride",
+    "direction",
+    "predicts",
+    "contexts",
+    "scale",
+    "settings",
+    "encoder",
+    "encoder_hash",
+    "split",
+    "fold",
+    "seed",
+)
+LANGUAGE_MODEL_KEY = (
+    "profile",
+    "k",
+    "stride",
+    "direction",
+    "predicts",
+    "contexts",
+    "scale",
+    "settings",
+    "corpus_hash",
+    "seed",
+)
+ENHANCER_COLUMNS = (
+    *ENHANCER_KEY,
+    "n_train",
+    "n_test",
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "average_precision",
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "mcc",
+    "brier",
+    "seconds",
+    "device",
+    "version",
+    "command",
+)
 # `weights_hash`: first digits of the SHA-256 of the model's weights, which `encoder_hash` names in the rows of its classifiers.
-LANGUAGE_MODEL_COLUMNS = (*LANGUAGE_MODEL_KEY, "weights_hash", "bases_seen", "tokens_seen", "n_valid_tokens", "valid_loss",
-                          "accuracy", "perplexity", "bits_per_base", "seconds", "device", "version", "command")
-PUBLISHED_COLUMNS = ("source", "species", "model", "metric", "value", "value_unrounded", "n", "note", "citation")
+LANGUAGE_MODEL_COLUMNS = (
+    *LANGUAGE_MODEL_KEY,
+    "weights_hash",
+    "bases_seen",
+    "tokens_seen",
+    "n_valid_tokens",
+    "valid_loss",
+    "accuracy",
+    "perplexity",
+    "bits_per_base",
+    "seconds",
+    "device",
+    "version",
+    "command",
+)
+PUBLISHED_COLUMNS = (
+    "source",
+    "species",
+    "model",
+    "metric",
+    "value",
+    "value_unrounded",
+    "n",
+    "note",
+    "citation",
+)
 PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
 
-_SCHEMAS = {"enhancers.csv": (ENHANCER_COLUMNS, ENHANCER_KEY),
-            "language_models.csv": (LANGUAGE_MODEL_COLUMNS, LANGUAGE_MODEL_KEY)}
+_SCHEMAS = {
+    "enhancers.csv": (ENHANCER_COLUMNS, ENHANCER_KEY),
+    "language_models.csv": (LANGUAGE_MODEL_COLUMNS, LANGUAGE_MODEL_KEY),
+}
 _INTEGERS = {"k", "stride", "seed", "n_train", "n_test", "bases_seen", "tokens_seen", "n_valid_tokens"}
-_FLOATS = {"auroc", "auroc_low", "auroc_high", "average_precision", "accuracy", "precision", "recall", "specificity",
-           "mcc", "brier", "seconds", "valid_loss", "perplexity", "bits_per_base"}
-_NEVER_BLANK = {"profile", "species", "model", "split", "fold", "seed", "n_test", "auroc", "auroc_low", "auroc_high",
-                "bases_seen", "valid_loss", "bits_per_base", "version"}
+_FLOATS = {
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "average_precision",
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "mcc",
+    "brier",
+    "seconds",
+    "valid_loss",
+    "perplexity",
+    "bits_per_base",
+}
+_NEVER_BLANK = {
+    "profile",
+    "species",
+    "model",
+    "split",
+    "fold",
+    "seed",
+    "n_test",
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "bases_seen",
+    "valid_loss",
+    "bits_per_base",
+    "version",
+}
 _HASH = "[0-9a-f]{8}"
-_FORMS = {"trial": TRIAL_FORM, **dict.fromkeys(["settings", "encoder_hash", "corpus_hash", "weights_hash"], _HASH),
-          "fold": r"\d+|oof|test", "split": "original|folds|grouped|composition_matched",
-          "predicts": "bases|kmer|markov"}
+_FORMS = {
+    "trial": TRIAL_FORM,
+    **dict.fromkeys(["settings", "encoder_hash", "corpus_hash", "weights_hash"], _HASH),
+    "fold": r"\d+|oof|test",
+    "split": "original|folds|grouped|composition_matched",
+    "predicts": "bases|kmer|markov",
+}
 # How a column is written in the name of a predictions file, where its value alone would not tell which column it is.
-_IN_NAMES = {"k": "k", "stride": "stride", "contexts": "contexts", "settings": "settings-", "encoder": "encoder", "encoder_hash": "weights-",
-             "trained_on": "from-", "seed": "seed"}
+_IN_NAMES = {
+    "k": "k",
+    "stride": "stride",
+    "contexts": "contexts",
+    "settings": "settings-",
+    "encoder": "encoder",
+    "encoder_hash": "weights-",
+    "trained_on": "from-",
+    "seed": "seed",
+}
 
 
 def _schema(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -68,7 +191,7 @@ def _cell(column: str, value) -> str:
         return ""
     try:
         if column in _INTEGERS:
-            if not -2 ** 63 <= operator.index(value) < 2 ** 63:
+            if not -(2**63) <= operator.index(value) < 2**63:
                 raise ValueError(f"{column} is {value}: too large for a table")
             return str(operator.index(value))
         if column in _FLOATS:
@@ -89,7 +212,15 @@ def _cell(column: str, value) -> str:
 def _parse(column: str, text: str) -> int | float | str | None:
     """The value of a number's cell, or the text of any other; None for a blank one."""
     try:
-        return None if text == "" else int(text) if column in _INTEGERS else float(text) if column in _FLOATS else text
+        return (
+            None
+            if text == ""
+            else int(text)
+            if column in _INTEGERS
+            else float(text)
+            if column in _FLOATS
+            else text
+        )
     except ValueError as error:
         raise ValueError(f"{column} is not a number: {text!r}") from error
 
@@ -114,8 +245,10 @@ def _read_rows(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
             if identity in rows:
                 raise ValueError("the same run stands in an earlier line")
         except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {number}: {error}. Repair the line or restore the file from git; it was "
-                             "left as it is.") from error
+            raise ValueError(
+                f"{path}, line {number}: {error}. Repair the line or restore the file from git; it was "
+                "left as it is."
+            ) from error
         rows[identity] = row
     return rows
 
@@ -138,8 +271,10 @@ def save_result(path: str | Path, row: Mapping) -> None:
     path = Path(path)
     columns, key = _schema(path)
     if set(row) != set(columns):
-        raise ValueError(f"row for {path}: missing columns {[c for c in columns if c not in row]}, "
-                         f"unknown columns {[c for c in row if c not in columns]}")
+        raise ValueError(
+            f"row for {path}: missing columns {[c for c in columns if c not in row]}, "
+            f"unknown columns {[c for c in row if c not in columns]}"
+        )
     try:
         cells = {column: _cell(column, row[column]) for column in columns}
     except ValueError as error:
@@ -186,7 +321,9 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
     if set(frame.columns) != set(PREDICTION_COLUMNS):
-        raise ValueError(f"{path}: columns must be {', '.join(PREDICTION_COLUMNS)}, not {', '.join(frame.columns)}")
+        raise ValueError(
+            f"{path}: columns must be {', '.join(PREDICTION_COLUMNS)}, not {', '.join(frame.columns)}"
+        )
     repeated = frame.loc[frame["id"].duplicated(), "id"]
     if len(repeated):
         raise ValueError(f"{path}: one row a sequence, but {repeated.iloc[0]!r} is there twice")
@@ -222,9 +359,14 @@ def predictions_path(root: str | Path, row: Mapping) -> Path:
     It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and says that it is one: no label
     makes the file of a trial look like that of another model.
     """
+
     def word(column: str) -> str:
         value = row.get(column)
-        return "" if value is None or pd.isna(value) or value == "" else _IN_NAMES.get(column, "") + str(value).replace(" ", "-")
+        return (
+            ""
+            if value is None or pd.isna(value) or value == ""
+            else _IN_NAMES.get(column, "") + str(value).replace(" ", "-")
+        )
 
     words = [word(column) for column in ENHANCER_KEY if column not in ("profile", "species", "trial", "fold")]
     if row.get("trial"):
@@ -244,21 +386,46 @@ def code_version(root: str | Path) -> str:
 
     Fresh results do not make it dirty. "unknown" outside git. A checkout that another user owns is read as well.
     """
+
     def git(*arguments: str) -> str:
         # the code of the checkout is running already; a program that its configuration names is not started
-        command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(root), *arguments]
+        command = [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "-c",
+            "core.fsmonitor=false",
+            "--no-optional-locks",
+            "-C",
+            str(root),
+            *arguments,
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         commit = git("describe", "--always", "--tags")
-        changed = git("status", "--porcelain", "--untracked-files=all", "--", "*.py", "*.ipynb", "requirements*.txt", "*Snakefile")
+        changed = git(
+            "status",
+            "--porcelain",
+            "--untracked-files=all",
+            "--",
+            "*.py",
+            "*.ipynb",
+            "requirements*.txt",
+            "*Snakefile",
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}-dirty" if changed else commit
 
 
-def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame,
-               made_with: Mapping | None = None) -> pd.DataFrame:
+def record_run(
+    root: str | Path,
+    identity: Mapping,
+    predictions: pd.DataFrame,
+    effort: pd.DataFrame,
+    made_with: Mapping | None = None,
+) -> pd.DataFrame:
     """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
 
     `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
@@ -276,15 +443,25 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     waiting = predictions_path(root, identity).with_suffix(".folds")
     waiting.mkdir(parents=True, exist_ok=True)
     with FileLock(waiting.with_suffix(".lock"), timeout=600):
-        kept, made_with = predictions.copy(), json.loads(json.dumps({"version": identity["version"], **(made_with or {})}))
+        kept, made_with = (
+            predictions.copy(),
+            json.loads(json.dumps({"version": identity["version"], **(made_with or {})})),
+        )
         own = {column: effort[column][alone] if column in effort else identity[column] for column in _OWN}
-        kept.attrs = {"made_with": made_with, "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own}
+        kept.attrs = {
+            "made_with": made_with,
+            "effort": effort[["n_train", "seconds"]].astype(float).loc[alone].to_dict() | own,
+        }
         write_table(waiting / f"{alone}.parquet", kept)
-        others = {fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()}
+        others = {
+            fold: read_table(path) for fold in range(FOLDS) if (path := waiting / f"{fold}.parquet").exists()
+        }
         same = {fold: table for fold, table in others.items() if table.attrs.get("made_with") == made_with}
         if other := sorted(set(others) - set(same)):
-            print(f"fold {', '.join(map(str, other))} in {waiting} was made with another version, other parameters or other data: "
-                  "nothing is recorded until it has run again like this one")
+            print(
+                f"fold {', '.join(map(str, other))} in {waiting} was made with another version, other parameters or other data: "
+                "nothing is recorded until it has run again like this one"
+            )
         if len(same) < FOLDS:
             return pd.DataFrame(_rows(identity, predictions, effort))
         effort = pd.DataFrame([table.attrs["effort"] for table in same.values()], index=list(same))
@@ -293,7 +470,9 @@ def record_run(root: str | Path, identity: Mapping, predictions: pd.DataFrame, e
     return pd.DataFrame(row for row in rows if row["fold"] in (alone, "oof"))
 
 
-def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
+def _record_all(
+    root: str | Path, identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame
+) -> list[dict]:
     rows = _rows(identity, predictions, effort)
     write_predictions(predictions_path(root, rows[0]), predictions)
     for row in rows:
@@ -304,10 +483,22 @@ def _record_all(root: str | Path, identity: Mapping, predictions: pd.DataFrame, 
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
     """One row for each fold in `effort`, and one over several; what a fold has of its own in `effort` goes before what `identity` says."""
     columns = effort.columns.intersection(["n_train", "seconds", *_OWN])
-    parts = {fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns]) for fold in effort.index}
+    parts = {
+        fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns])
+        for fold in effort.index
+    }
     if len(parts) > 1:
         parts["oof"] = predictions, {"n_train": effort["n_train"].min(), "seconds": effort["seconds"].sum()}
         if "version" in effort:
             parts["oof"][1]["version"] = version_range(*effort["version"])
-    return [{**identity, **own, "fold": fold, "n_train": int(own["n_train"]), "seconds": float(own["seconds"]),
-             **classification_metrics(part["label"], part["probability"])} for fold, (part, own) in parts.items()]
+    return [
+        {
+            **identity,
+            **own,
+            "fold": fold,
+            "n_train": int(own["n_train"]),
+            "seconds": float(own["seconds"]),
+            **classification_metrics(part["label"], part["probability"]),
+        }
+        for fold, (part, own) in parts.items()
+    ]

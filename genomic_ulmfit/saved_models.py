@@ -1,4 +1,5 @@
 """Models on disk: weights as safetensors, everything needed to use them as JSON beside them, nothing pickled."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -40,7 +41,9 @@ def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> 
         if compact:
             save_file(_packed(load_file(weights), _embeddings(model)), weights)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        content = dict(kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts)
+        content = dict(
+            kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts
+        )
         config.write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -53,7 +56,9 @@ def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> t
     config, architecture = _read_config(folder, "LanguageModel", tokenizer)
     if other := {name: config.get(name) for name, value in expected.items() if config.get(name) != value}:
         wanted = {name: expected[name] for name in other}
-        raise ValueError(f"{folder}: its model has {other}; wanted {wanted}. Set the parameters to match or name another model")
+        raise ValueError(
+            f"{folder}: its model has {other}; wanted {wanted}. Set the parameters to match or name another model"
+        )
     return _with_weights(_rebuild(architecture, folder), folder, config)
 
 
@@ -72,27 +77,40 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
     trained.
     """
     folder = Path(artifacts) / "classifiers"
-    trained = {path.parent: path.stat().st_mtime_ns for path in folder.glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json")}
+    trained = {
+        path.parent: path.stat().st_mtime_ns
+        for path in folder.glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json")
+    }
     names = {path.name.rsplit("_", 1)[0] for path in trained}
     species = species or ("Human" if "Human" in names else min(names, default="any species"))
     if species not in names:
-        raise FileNotFoundError(f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
-                                "on this profile, or name a folder in CLASSIFIER")
+        raise FileNotFoundError(
+            f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
+            "on this profile, or name a folder in CLASSIFIER"
+        )
     newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
 
 
 def _rebuild(architecture: dict, folder: Path) -> LanguageModel:
-    sizes = {name: value for name, value in architecture.items() if name not in ("k", "stride", "composition")}
+    sizes = {
+        name: value for name, value in architecture.items() if name not in ("k", "stride", "composition")
+    }
     try:
         return new_language_model(KmerTokenizer(architecture["k"], architecture["stride"]), **sizes)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{Path(folder) / 'config.json'}: damaged architecture ({error}); train or fetch the model again") from error
+        raise ValueError(
+            f"{Path(folder) / 'config.json'}: damaged architecture ({error}); train or fetch the model again"
+        ) from error
 
 
 def _embeddings(model: nn.Module) -> set[str]:
-    return {f"{name}.weight" for name, module in model.named_modules(remove_duplicate=False) if isinstance(module, nn.Embedding)}
+    return {
+        f"{name}.weight"
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Embedding)
+    }
 
 
 def _packed(state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
@@ -125,27 +143,37 @@ def _fill(model: nn.Module, state: dict[str, Tensor]) -> None:
 def _read_config(folder: Path, kind: str, tokenizer: KmerTokenizer | None) -> tuple[dict, dict]:
     path = Path(folder) / "config.json"
     if not path.exists():
-        raise FileNotFoundError(f"no model in {folder}; the notebooks in `Genomic Language Models/` make encoders, those in "
-                                "`Enhancer Classification/` make classifiers, each for its own K, STRIDE and profile")
+        raise FileNotFoundError(
+            f"no model in {folder}; the notebooks in `Genomic Language Models/` make encoders, those in "
+            "`Enhancer Classification/` make classifiers, each for its own K, STRIDE and profile"
+        )
     try:
         config = json.loads(path.read_text())
         architecture = config["architecture"]
         found = config["kind"], architecture["k"], architecture["stride"]
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not the description of a model ({error}); train or fetch it again") from error
+        raise ValueError(
+            f"{path}: not the description of a model ({error}); train or fetch it again"
+        ) from error
     wanted = kind, *((tokenizer.k, tokenizer.stride) if tokenizer else found[1:])
     if found != wanted:
-        raise ValueError(f"{folder}: holds a {found[0]} for k={found[1]}, stride={found[2]}; "
-                         f"wanted a {kind} for k={wanted[1]}, stride={wanted[2]}. Set K and STRIDE to match or train one")
+        raise ValueError(
+            f"{folder}: holds a {found[0]} for k={found[1]}, stride={found[2]}; "
+            f"wanted a {kind} for k={wanted[1]}, stride={wanted[2]}. Set K and STRIDE to match or train one"
+        )
     return config, architecture
 
 
 def _with_weights(model: nn.Module, folder: Path, config: dict):
     path = Path(folder) / "model.safetensors"
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != config.get("weights_sha256"):
-        raise ValueError(f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again")
+        raise ValueError(
+            f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again"
+        )
     try:
         _fill(model, _unpacked(load_file(path)))
     except (KeyError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{path}: does not fit the architecture in config.json; train or fetch the model again") from error
+        raise ValueError(
+            f"{path}: does not fit the architecture in config.json; train or fetch the model again"
+        ) from error
     return model.eval(), config

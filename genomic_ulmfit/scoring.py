@@ -2,6 +2,7 @@
 
 Intervals are half-open and counted from 0, as in BED.
 """
+
 import csv
 import hashlib
 import json
@@ -32,23 +33,52 @@ from genomic_ulmfit.saved_models import load_classifier
 from genomic_ulmfit.textfiles import read_lines
 from utils import KmerTokenizer
 
-__all__ = ["SCORE_COLUMNS", "BadRecords", "Output", "Query", "Scorer", "Written", "full_precision", "output_of", "progress",
-           "read_bed", "read_queries", "refuse_nothing_left", "score_file", "score_queries", "stem_of", "windows_of",
-           "write_bed", "write_scores", "write_skipped"]
+__all__ = [
+    "SCORE_COLUMNS",
+    "BadRecords",
+    "Output",
+    "Query",
+    "Scorer",
+    "Written",
+    "full_precision",
+    "output_of",
+    "progress",
+    "read_bed",
+    "read_queries",
+    "refuse_nothing_left",
+    "score_file",
+    "score_queries",
+    "stem_of",
+    "windows_of",
+    "write_bed",
+    "write_scores",
+    "write_skipped",
+]
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
-MAKER = "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
+MAKER = (
+    "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
+)
 SCORE_COLUMNS = {
-    "name": pa.string(), "chrom": pa.string(), "start": pa.int64(), "end": pa.int64(), "strand": pa.string(),
-    "windows": pa.int64(), "probability": pa.float64(), "mean_probability": pa.float64(), "best_start": pa.int64(),
-    "best_end": pa.int64()}
+    "name": pa.string(),
+    "chrom": pa.string(),
+    "start": pa.int64(),
+    "end": pa.int64(),
+    "strand": pa.string(),
+    "windows": pa.int64(),
+    "probability": pa.float64(),
+    "mean_probability": pa.float64(),
+    "best_start": pa.int64(),
+    "best_end": pa.int64(),
+}
 _BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.I)
 
 
 @dataclass
 class Scorer:
     """A classifier ready to score DNA; `name` and `config` say which one it is."""
+
     name: str
     model: Classifier
     tokenizer: KmerTokenizer
@@ -74,7 +104,9 @@ class Scorer:
     @property
     def shortest(self) -> int:
         """Bases that a sequence must have: those of the longest k-mer or pattern that the model reads."""
-        return max([self.tokenizer.k, *map(span_of, self.model.composition.ks if self.model.composition else ())])
+        return max(
+            [self.tokenizer.k, *map(span_of, self.model.composition.ks if self.model.composition else ())]
+        )
 
     def probabilities(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
         """P(enhancer) of base codes (uint8 arrays of `shortest` bases or more), float64 [sequences].
@@ -85,12 +117,19 @@ class Scorer:
         """
         short = next((i for i, s in enumerate(sequences) if len(s) < self.shortest), None)
         if short is not None:
-            raise ValueError(f"sequence {short} (counted from 0) has {len(sequences[short])} bases; this model needs {self.shortest}")
+            raise ValueError(
+                f"sequence {short} (counted from 0) has {len(sequences[short])} bases; this model needs {self.shortest}"
+            )
         scores = np.full(len(sequences), np.nan)
         clean = [i for i, s in enumerate(sequences) if self._is_clean(s)]
-        for chosen in (clean[i:i + AT_ONCE] for i in range(0, len(clean), AT_ONCE)):
-            scores[chosen] = predict_probabilities(self.model, [sequences[i] for i in chosen], self.tokenizer, both_strands=both_strands,
-                                                         backwards=self.config.get("direction") == "backward")
+        for chosen in (clean[i : i + AT_ONCE] for i in range(0, len(clean), AT_ONCE)):
+            scores[chosen] = predict_probabilities(
+                self.model,
+                [sequences[i] for i in chosen],
+                self.tokenizer,
+                both_strands=both_strands,
+                backwards=self.config.get("direction") == "backward",
+            )
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
@@ -107,8 +146,15 @@ class Scorer:
 
     def made_by(self, **parameters) -> str:
         """One line of JSON that says what made an output: the model, its weights' checksum, the code version, the parameters."""
-        return json.dumps({"made_by": MAKER, "model": self.name, "weights_sha256": self.config["weights_sha256"],
-                           "code": code_version(ROOT), **parameters})
+        return json.dumps(
+            {
+                "made_by": MAKER,
+                "model": self.name,
+                "weights_sha256": self.config["weights_sha256"],
+                "code": code_version(ROOT),
+                **parameters,
+            }
+        )
 
 
 @contextmanager
@@ -123,22 +169,36 @@ def full_precision(model: Classifier) -> Iterator[None]:
 
 # --- Inputs and outputs ----------------------------------------------------------------------------------------------
 
+
 def _identity(path: Path) -> dict:
     """Which file it is: path, size in bytes, SHA-256 of the content. Raises FileNotFoundError."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there" if not path.is_dir() else f"{path} is a folder, not a file")
+        raise FileNotFoundError(
+            f"{path} is not there" if not path.is_dir() else f"{path} is a folder, not a file"
+        )
     with open(path, "rb") as file:
-        return {"path": str(path.resolve()), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {
+            "path": str(path.resolve()),
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
 
 
 class Output(NamedTuple):
     """Where results go, by kind, and one line of JSON that says what made them."""
+
     paths: dict[str, Path]
     made_by: str
 
 
-def output_of(scorer: Scorer, inputs: dict[str, Path], kinds: Sequence[str], write_to: Path | None, folder: Path,
-              **parameters) -> Output:
+def output_of(
+    scorer: Scorer,
+    inputs: dict[str, Path],
+    kinds: Sequence[str],
+    write_to: Path | None,
+    folder: Path,
+    **parameters,
+) -> Output:
     """The files `<write_to>.<kind>` that a run writes, and what made them: model, inputs (path, size, SHA-256), parameters.
 
     Without `write_to` the files lie in `folder`; their name has the first input's, the model's, and eight digits that
@@ -148,7 +208,9 @@ def output_of(scorer: Scorer, inputs: dict[str, Path], kinds: Sequence[str], wri
     """
     files = {name: _identity(path) for name, path in inputs.items()}
     content = {name: file["sha256"] for name, file in files.items()} | parameters
-    digest = hashlib.sha256(json.dumps([scorer.config["weights_sha256"], content], sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(
+        json.dumps([scorer.config["weights_sha256"], content], sort_keys=True).encode()
+    ).hexdigest()[:8]
     stem = write_to or folder / f"{stem_of(next(iter(inputs.values())))}_{scorer.identity}_{digest}"
     paths = {kind: Path(f"{stem}.{kind}") for kind in kinds}
     for path in paths.values():
@@ -159,11 +221,18 @@ def output_of(scorer: Scorer, inputs: dict[str, Path], kinds: Sequence[str], wri
 def _refuse_to_replace(output: Path, inputs: Iterable[Path]) -> None:
     for path in inputs:
         beside = [Path(f"{path}{ending}") for ending in ("", ".fai", ".gzi", ".tbi", ".csi")]
-        if any(output.resolve() == one.resolve() or (output.exists() and one.exists() and output.samefile(one)) for one in beside):
-            raise ValueError(f"{output} would replace the input {path}. Nothing was written: name another WRITE_TO")
+        if any(
+            output.resolve() == one.resolve() or (output.exists() and one.exists() and output.samefile(one))
+            for one in beside
+        ):
+            raise ValueError(
+                f"{output} would replace the input {path}. Nothing was written: name another WRITE_TO"
+            )
     if output.is_dir() or (output.is_file() and not _written_by_us(output)):
-        raise ValueError(f"{output} is there already and was not written by this project. Nothing was written: name another "
-                         "WRITE_TO, or move that file")
+        raise ValueError(
+            f"{output} is there already and was not written by this project. Nothing was written: name another "
+            "WRITE_TO, or move that file"
+        )
 
 
 def _written_by_us(path: Path) -> bool:
@@ -180,13 +249,17 @@ def _written_by_us(path: Path) -> bool:
 @dataclass(frozen=True)
 class Written:
     """What a run has written: files by kind, the number of scored records, and those left out, each with its reason."""
+
     paths: dict[str, Path]
     n: int
     skipped: Sequence[str] = ()
 
     def report(self, what: str) -> str:
         """Lines to print: the number of `what`, what was left out, and at the end the path of every file."""
-        lines = [f"{self.n:,} {what} scored; left out: {len(self.skipped):,}", *(f"  {line}" for line in self.skipped[:5])]
+        lines = [
+            f"{self.n:,} {what} scored; left out: {len(self.skipped):,}",
+            *(f"  {line}" for line in self.skipped[:5]),
+        ]
         if len(self.skipped) > 5:
             lines.append(f"  and {len(self.skipped) - 5:,} more, all in {self.paths['skipped.txt'].name}")
         return "\n".join([*lines, *(f"written: {_shown(path)}" for path in self.paths.values())])
@@ -207,6 +280,7 @@ def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
 @dataclass
 class BadRecords:
     """What happens to records that cannot be scored: the first stops the run ("stop"), or each is left out and named ("skip")."""
+
     on_bad: str = "stop"
     skipped: list[str] = field(default_factory=list)
 
@@ -234,8 +308,10 @@ def write_skipped(output: Output, bad: BadRecords) -> dict[str, Path]:
 
 # --- What there is to score ------------------------------------------------------------------------------------------
 
+
 class Query(NamedTuple):
     """A sequence to score: its name, base codes of the plus strand, where it lies (for FASTA: in itself), its strand."""
+
     name: str
     codes: np.ndarray
     chrom: str
@@ -243,8 +319,9 @@ class Query(NamedTuple):
     strand: str = "."
 
 
-def read_queries(path: str | Path, genome: str | Path | None = None, shortest: int = 1,
-                 bad: BadRecords | None = None) -> Iterator[Query]:
+def read_queries(
+    path: str | Path, genome: str | Path | None = None, shortest: int = 1, bad: BadRecords | None = None
+) -> Iterator[Query]:
     """The sequences of a FASTA file, or of the intervals of a BED file and a genome; the content tells which it is.
 
     Records with fewer than `shortest` bases, and others that cannot be read, go to `bad`. Raises as `genome.read_fasta` and
@@ -263,7 +340,9 @@ def _is_bed(path: str | Path) -> bool:
     """Whether the first line that says anything has an interval; an empty or damaged file is what its name says."""
     for _, line in read_lines(path):
         if cells := _bed_cells(line):
-            return not line.startswith(">") and (_BED_NAME.search(str(path)) is not None or _place(cells) is not None)
+            return not line.startswith(">") and (
+                _BED_NAME.search(str(path)) is not None or _place(cells) is not None
+            )
     return _BED_NAME.search(str(path)) is not None
 
 
@@ -301,7 +380,9 @@ def stem_of(path: Path) -> str:
     return re.sub(r"\.b?gz$", "", path.name).rsplit(".", 1)[0]
 
 
-def read_bed(path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRecords | None = None) -> Iterator[Query]:
+def read_bed(
+    path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRecords | None = None
+) -> Iterator[Query]:
     """The sequences of the intervals of a BED file (plain or compressed), one at a time, from a genome's FASTA file.
 
     The name is the fourth column, or `chrom:start-end`, the strand the sixth. Intervals that are malformed, not in the genome,
@@ -330,8 +411,10 @@ def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: s
         raise ValueError("expected contig, start and end, separated by tabs, the latter two whole numbers")
     chrom, start, end = place
     if chrom in bases and start < bases.get_reference_length(chrom) < end:
-        raise ValueError(f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. Is the genome "
-                         f"({genome}) the assembly of these intervals?")
+        raise ValueError(
+            f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. Is the genome "
+            f"({genome}) the assembly of these intervals?"
+        )
     codes = fetch(bases, chrom, start, end)
     if short := _too_short(len(codes), shortest):
         raise ValueError(short)
@@ -340,6 +423,7 @@ def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: s
 
 
 # --- Scores ----------------------------------------------------------------------------------------------------------
+
 
 def windows_of(length: int, size: int = WINDOW, step: int = WINDOW // 2) -> list[int]:
     """Starts of the windows by which a sequence is covered: every `step` bases, and one that ends where the sequence ends.
@@ -352,7 +436,9 @@ def windows_of(length: int, size: int = WINDOW, step: int = WINDOW // 2) -> list
     return starts if starts[-1] + size == length else [*starts, length - size]
 
 
-def score_queries(scorer: Scorer, records: Iterable[Query], both_strands: bool = True) -> Iterator[pd.DataFrame]:
+def score_queries(
+    scorer: Scorer, records: Iterable[Query], both_strands: bool = True
+) -> Iterator[pd.DataFrame]:
     """Tables with `SCORE_COLUMNS`, one row a record, in order; memory stays that of some thousand windows and one record.
 
     With `both_strands=False` a record is scored on its own strand, the plus strand unless it says `-`. A record longer than
@@ -377,9 +463,13 @@ def score_queries(scorer: Scorer, records: Iterable[Query], both_strands: bool =
 def _score(scorer: Scorer, records: list[Query], both_strands: bool) -> pd.DataFrame:
     starts = [np.array(windows_of(len(record.codes))) for record in records]
     minus = [record.strand == "-" and not both_strands for record in records]
-    strands = [reverse_complement(record.codes) if turned else record.codes for record, turned in zip(records, minus)]
-    pieces = [codes[start:start + WINDOW] for codes, those in zip(strands, starts) for start in those]
-    scores = np.split(scorer.probabilities(pieces, both_strands), np.cumsum([len(those) for those in starts])[:-1])
+    strands = [
+        reverse_complement(record.codes) if turned else record.codes for record, turned in zip(records, minus)
+    ]
+    pieces = [codes[start : start + WINDOW] for codes, those in zip(strands, starts) for start in those]
+    scores = np.split(
+        scorer.probabilities(pieces, both_strands), np.cumsum([len(those) for those in starts])[:-1]
+    )
     rows = []
     for record, those, p, turned in zip(records, starts, scores, minus):
         scored, length = not np.isnan(p).all(), len(record.codes)
@@ -387,8 +477,18 @@ def _score(scorer: Scorer, records: list[Query], both_strands: bool) -> pd.DataF
         last = min(first + WINDOW, length)
         best = (length - last, length - first) if turned else (first, last)
         place = [record.start + base for base in best] if scored else (-1, -1)
-        rows.append((record.name, record.chrom, record.start, record.start + length, record.strand, len(those),
-                     *((np.nanmax(p), np.nanmean(p)) if scored else (np.nan, np.nan)), *place))
+        rows.append(
+            (
+                record.name,
+                record.chrom,
+                record.start,
+                record.start + length,
+                record.strand,
+                len(those),
+                *((np.nanmax(p), np.nanmean(p)) if scored else (np.nan, np.nan)),
+                *place,
+            )
+        )
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
@@ -409,7 +509,9 @@ def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by
     """
     schema, n = pa.schema(list(SCORE_COLUMNS.items()), metadata={"made_by": made_by}), 0
     with ExitStack() as stack:
-        tsv, parquet, bed = (stack.enter_context(replacing(paths[kind])) for kind in ("tsv", "parquet", "bed"))
+        tsv, parquet, bed = (
+            stack.enter_context(replacing(paths[kind])) for kind in ("tsv", "parquet", "bed")
+        )
         texts = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in (tsv, bed)]
         writer = stack.enter_context(pq.ParquetWriter(parquet, schema))
         for text in texts:
@@ -418,14 +520,29 @@ def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by
         for table in tables:
             n += len(table)
             writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
-            table.to_csv(texts[0], sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n",
-                         quoting=csv.QUOTE_NONE)
+            table.to_csv(
+                texts[0],
+                sep="\t",
+                header=False,
+                index=False,
+                float_format="%.6g",
+                na_rep="NA",
+                lineterminator="\n",
+                quoting=csv.QUOTE_NONE,
+            )
             write_bed(texts[1], table)
     return n
 
 
-def score_file(path: str | Path, scorer: Scorer, genome: str | Path | None = None, write_to: str | Path | None = None,
-               folder: str | Path = ROOT / "artifacts" / "scores", both_strands: bool = True, on_bad: str = "stop") -> Written:
+def score_file(
+    path: str | Path,
+    scorer: Scorer,
+    genome: str | Path | None = None,
+    write_to: str | Path | None = None,
+    folder: str | Path = ROOT / "artifacts" / "scores",
+    both_strands: bool = True,
+    on_bad: str = "stop",
+) -> Written:
     """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet` and `.bed`; see `score_queries`.
 
     The whole input is checked before the first record is scored. `write_to` is the path of the results without their ending;
@@ -434,12 +551,26 @@ def score_file(path: str | Path, scorer: Scorer, genome: str | Path | None = Non
     when no record is left.
     """
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
-    output = output_of(scorer, inputs, ("tsv", "parquet", "bed", "skipped.txt"), write_to and project_path(write_to), Path(folder),
-                       both_strands=both_strands, on_bad=on_bad)
+    output = output_of(
+        scorer,
+        inputs,
+        ("tsv", "parquet", "bed", "skipped.txt"),
+        write_to and project_path(write_to),
+        Path(folder),
+        both_strands=both_strands,
+        on_bad=on_bad,
+    )
     bad = BadRecords(on_bad)
-    n = sum(1 for _ in progress(read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad), None, "records checked"))
+    n = sum(
+        1
+        for _ in progress(
+            read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad), None, "records checked"
+        )
+    )
     refuse_nothing_left(n, bad)
-    records = progress(read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records")
+    records = progress(
+        read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records"
+    )
     write_scores(score_queries(scorer, records, both_strands), output.paths, output.made_by)
     kinds = {kind: output.paths[kind] for kind in ("tsv", "parquet", "bed")}
     return Written(write_skipped(output, bad) | kinds, n, bad.skipped)

@@ -5,6 +5,7 @@ locality-sensitive hashing estimate that number from samples of the k-mers, whic
 long genomes. Two enhancers of 500 bases may share 30 of 489 12-mers; a sketch of a size that saves work misses such pairs
 at random, and the exact product of a whole species takes seconds.
 """
+
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_S
     other = present.T.tocsr()
     group = np.arange(present.shape[0])
     for start in range(0, len(group), BLOCK):
-        shared = (present[start:start + BLOCK] @ other).tocoo()
+        shared = (present[start : start + BLOCK] @ other).tocoo()
         joined = shared.data >= min_shared
         edges = group[shared.row[joined] + start], group[shared.col[joined]]
         graph = coo_matrix((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(len(group), len(group)))
@@ -68,11 +69,15 @@ def kmer_presence(sequences: Sequence[str], k: int) -> csr_matrix:
     starts = np.cumsum([0] + [len(row) for row in rows])
     kmers = np.concatenate([np.zeros(0, dtype=np.int32), *rows])
     _, columns, sequences_with = np.unique(kmers, return_inverse=True, return_counts=True)
-    present = csr_matrix((np.ones(len(columns), dtype=np.int32), columns, starts), shape=(len(rows), len(sequences_with)))
+    present = csr_matrix(
+        (np.ones(len(columns), dtype=np.int32), columns, starts), shape=(len(rows), len(sequences_with))
+    )
     return present[:, sequences_with > 1]
 
 
-def kmer_containment(sequences: Sequence[str | np.ndarray], corpus: Iterable[np.ndarray], k: int = 20) -> np.ndarray:
+def kmer_containment(
+    sequences: Sequence[str | np.ndarray], corpus: Iterable[np.ndarray], k: int = 20
+) -> np.ndarray:
     """Share of each sequence's different canonical k-mers that occur somewhere in `corpus`, float64, shape (n,).
 
     1 for a sequence that lies in the corpus, on either strand, nearly 1 for a copy with few substitutions, and near 0 for
@@ -83,14 +88,19 @@ def kmer_containment(sequences: Sequence[str | np.ndarray], corpus: Iterable[np.
     """
     if not 14 <= k <= 26:
         raise ValueError(f"k is {k}, but must be from 14 (shorter ones occur everywhere) to 26")
-    wanted = [np.unique(_long_kmers(codes, k, f"sequence {index}")) for index, codes in enumerate(encode_sequences(sequences))]
+    wanted = [
+        np.unique(_long_kmers(codes, k, f"sequence {index}"))
+        for index, codes in enumerate(encode_sequences(sequences))
+    ]
     if short := [str(index) for index, kmers in enumerate(wanted) if not len(kmers)]:
         raise ValueError(f"sequence {short[0]} is shorter than {k} bases: drop it or lower k")
     every = np.unique(np.concatenate(wanted))
     found = np.zeros(len(every), dtype=bool)
     for number, segment in enumerate(corpus):
         for start in range(0, len(segment), 1 << 20):
-            there = np.sort(_long_kmers(segment[start:start + (1 << 20) + k - 1], k, f"segment {number} of the corpus"))
+            there = np.sort(
+                _long_kmers(segment[start : start + (1 << 20) + k - 1], k, f"segment {number} of the corpus")
+            )
             place = np.searchsorted(every, there).clip(max=len(every) - 1)
             found[place[every[place] == there]] = True
     return np.array([found[np.searchsorted(every, kmers)].mean() for kmers in wanted])
@@ -105,7 +115,7 @@ def _long_kmers(codes: np.ndarray, k: int, what: str) -> np.ndarray:
     half = k // 2
 
     def index(codes: np.ndarray) -> np.ndarray:
-        left, right = kmer_index(codes[:len(codes) - half], k - half), kmer_index(codes[k - half:], half)
+        left, right = kmer_index(codes[: len(codes) - half], k - half), kmer_index(codes[k - half :], half)
         return left.astype(np.int64) << 2 * half | right
 
     return np.minimum(index(codes), index(reverse_complement(codes))[::-1])

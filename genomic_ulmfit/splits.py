@@ -15,8 +15,22 @@ from genomic_ulmfit.enhancers import CLASSES, strand_free
 from genomic_ulmfit.files import read_table
 from genomic_ulmfit.similarity import similar_groups
 
-__all__ = ["ALL", "FOLDS", "SPLITS", "assign_splits", "fold_parts", "folds_of", "grouped_folds", "parts", "read_tables",
-           "region_folds", "sample_of_each_class", "split_and_fold", "split_parts", "together"]
+__all__ = [
+    "ALL",
+    "FOLDS",
+    "SPLITS",
+    "assign_splits",
+    "fold_parts",
+    "folds_of",
+    "grouped_folds",
+    "parts",
+    "read_tables",
+    "region_folds",
+    "sample_of_each_class",
+    "split_and_fold",
+    "split_parts",
+    "together",
+]
 
 ALL = "All"  # name of the table of all species together
 FOLDS = 5
@@ -39,10 +53,15 @@ def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     order = np.argsort(table["id"].to_numpy(dtype=str))
     labels, group = table["label"].to_numpy()[order], similar_groups(table["sequence"].iloc[order].tolist())
     fold = np.empty(len(table), dtype=np.int64)
-    for number, (_, test) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)):
+    for number, (_, test) in enumerate(
+        StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)
+    ):
         fold[order[test]] = number
-    table = table.assign(split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"), fold=fold,
-                         group=group[np.argsort(order)])
+    table = table.assign(
+        split=np.select([rank < 0.1, rank < 0.2], ["test", "valid"], "train"),
+        fold=fold,
+        group=group[np.argsort(order)],
+    )
     return table.assign(grouped_fold=grouped_folds(table, "group", seed), matched=_gc_matched(table, seed))
 
 
@@ -59,23 +78,31 @@ def grouped_folds(table: pd.DataFrame, column: str, seed: int = 0) -> np.ndarray
     class, and a row without a group.
     """
     if table[column].isna().any():
-        raise ValueError(f"{table['id'][table[column].isna()].iloc[0]} has no {column}: leave out what belongs to none")
+        raise ValueError(
+            f"{table['id'][table[column].isna()].iloc[0]} has no {column}: leave out what belongs to none"
+        )
     table = table.assign(rank=_random_rank(table, [seed, 2]), number=pd.factorize(table[column])[0])
     groups = table.groupby("number").agg(size=("id", "size"), rank=("rank", "min"), id=("id", "min"))
     shares = pd.crosstab(table["number"], table["label"], normalize="columns").to_numpy()
     of_group, filled = np.full(len(groups), -1), np.zeros((FOLDS, len(CLASSES)))
-    several = groups[groups["size"] > 1].sort_values(["size", "rank", "id"], ascending=[False, True, True]).index
+    several = (
+        groups[groups["size"] > 1].sort_values(["size", "rank", "id"], ascending=[False, True, True]).index
+    )
     for group in several:
         after = filled + shares[group]
         fold = np.lexsort((after.sum(axis=1), after.max(axis=1)))[0]
         of_group[group], filled[fold] = fold, after[fold]
     folds = of_group[table["number"]]
     alone = folds < 0
-    borders = np.cumsum(_even_out(np.bincount(folds[~alone], minlength=FOLDS), alone.sum())) / max(1, alone.sum())
+    borders = np.cumsum(_even_out(np.bincount(folds[~alone], minlength=FOLDS), alone.sum())) / max(
+        1, alone.sum()
+    )
     for label in CLASSES.values():
         members = np.flatnonzero(alone & (table["label"] == label))
         members = members[np.argsort(table["rank"].to_numpy()[members])]
-        folds[members] = np.searchsorted(np.round(borders * len(members)), np.arange(len(members)), side="right")
+        folds[members] = np.searchsorted(
+            np.round(borders * len(members)), np.arange(len(members)), side="right"
+        )
     return folds
 
 
@@ -86,8 +113,12 @@ def region_folds(tables: dict[str, pd.DataFrame], seed: int = 0) -> dict[str, pd
     orthologue are never on both sides. Errors are those of `grouped_folds`.
     """
     whole = pd.concat(tables.values(), ignore_index=True)
-    folds = np.split(grouped_folds(whole, "region", seed), np.cumsum([len(table) for table in tables.values()])[:-1])
-    return {species: table.assign(fold=fold) for (species, table), fold in zip(tables.items(), folds, strict=True)}
+    folds = np.split(
+        grouped_folds(whole, "region", seed), np.cumsum([len(table) for table in tables.values()])[:-1]
+    )
+    return {
+        species: table.assign(fold=fold) for (species, table), fold in zip(tables.items(), folds, strict=True)
+    }
 
 
 def _even_out(sizes: np.ndarray, n: int) -> np.ndarray:
@@ -108,7 +139,10 @@ def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     if ALL in tables:
         raise ValueError(f"a species is called {ALL!r}, the name of all species together: rename its folder")
     first = np.cumsum([0, *(table["group"].max() + 1 for table in tables.values())])
-    whole = pd.concat([table.assign(group=table["group"] + start) for table, start in zip(tables.values(), first)], ignore_index=True)
+    whole = pd.concat(
+        [table.assign(group=table["group"] + start) for table, start in zip(tables.values(), first)],
+        ignore_index=True,
+    )
     return whole[~strand_free(whole).duplicated(keep=False)].reset_index(drop=True)
 
 
@@ -117,8 +151,12 @@ def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
     return tuple(table[table["split"] == part].reset_index(drop=True) for part in ("train", "valid", "test"))
 
 
-def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0, group_column: str | None = None,
-               ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def fold_parts(
+    table: pd.DataFrame,
+    fold: int,
+    seed: int = 0,
+    group_column: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
     tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column` rows that share
     their group with a training row stay in training, so validation is smaller.
@@ -129,14 +167,18 @@ def fold_parts(table: pd.DataFrame, fold: int, seed: int = 0, group_column: str 
         raise ValueError(f"fold must be 0 to {FOLDS - 1}, got {fold}")
     test, rest = table[table["fold"] == fold], table[table["fold"] != fold]
     if test["label"].nunique() < len(CLASSES):
-        raise ValueError(f"fold {fold} has not both classes ({len(test)} sequences): too few sequences, or groups, to make {FOLDS}")
+        raise ValueError(
+            f"fold {fold} has not both classes ({len(test)} sequences): too few sequences, or groups, to make {FOLDS}"
+        )
     valid = _random_rank(rest, seed) < 0.1
     if group_column:
         valid &= ~rest[group_column].isin(rest[group_column][~valid]).to_numpy()
     return tuple(part.reset_index(drop=True) for part in (rest[~valid], rest[valid], test))
 
 
-def read_tables(folder: str | Path, species: list[str] | None = None, split: str = "folds") -> dict[str, pd.DataFrame]:
+def read_tables(
+    folder: str | Path, species: list[str] | None = None, split: str = "folds"
+) -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
 
     They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no column `group`, and
@@ -148,12 +190,16 @@ def read_tables(folder: str | Path, species: list[str] | None = None, split: str
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
     missing = [name for name in species or [] if name not in found]
     if missing or not found:
-        raise FileNotFoundError(f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
-                                "run `Mammals Enhancers 0 Data Processing` for this profile first")
+        raise FileNotFoundError(
+            f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
+            "run `Mammals Enhancers 0 Data Processing` for this profile first"
+        )
     return {name: _for_split(read_table(found[name]), word, found[name]) for name in species or found}
 
 
-def parts(table: pd.DataFrame, fold: int | str, split: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def parts(
+    table: pd.DataFrame, fold: int | str, split: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train, validation and test rows of a table that `read_tables` read for `split`: of `split_parts` for the fold
     "test", of `fold_parts` for a number; with the split "grouped" no group is in two of the three."""
     if fold == "test":
@@ -185,18 +231,26 @@ def split_and_fold(split: str) -> tuple[str, int | None]:
     """Word and number of a split: ("folds", 3) of "folds 3", which is one fold alone, and ("folds", None) of "folds". ValueError for others."""
     word, _, fold = split.partition(" ")
     if word not in SPLITS or fold and (word == "original" or fold not in map(str, range(FOLDS))):
-        raise ValueError(f"SPLIT={split!r}: use " + ", ".join(f'"{word}"' for word in SPLITS) + ', or "folds 0" for one fold alone')
+        raise ValueError(
+            f"SPLIT={split!r}: use "
+            + ", ".join(f'"{word}"' for word in SPLITS)
+            + ', or "folds 0" for one fold alone'
+        )
     return word, int(fold) if fold else None
 
 
 def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
     needed = {"grouped": {"group", "grouped_fold"}, "composition_matched": {"matched"}}.get(split, set())
     if missing := needed - set(table):
-        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}: make it again with "
-                         "`Mammals Enhancers 0 Data Processing`")
+        raise ValueError(
+            f"{path} has no column {', '.join(sorted(missing))}: make it again with "
+            "`Mammals Enhancers 0 Data Processing`"
+        )
     if split == "grouped":
         return table.assign(fold=table["grouped_fold"])
-    table = table.drop(columns="group", errors="ignore")  # only this split keeps groups together, also when log-odds are cross-fitted
+    table = table.drop(
+        columns="group", errors="ignore"
+    )  # only this split keeps groups together, also when log-odds are cross-fitted
     return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
 
 
@@ -204,7 +258,9 @@ def _gc_matched(table: pd.DataFrame, seed: int) -> np.ndarray:
     """Which rows to keep, bool, for both classes to have the same number of sequences in each percent of GC."""
     gc, labels = table["sequence"].str.count("[GC]"), table["label"]
     percent = (100 * gc // table["sequence"].str.len()).to_numpy()
-    shuffled = table.assign(percent=percent, rank=_random_rank(table, [seed, 1]))  # a draw of its own, apart from `split`
+    shuffled = table.assign(
+        percent=percent, rank=_random_rank(table, [seed, 1])
+    )  # a draw of its own, apart from `split`
     place = shuffled.groupby(["percent", "label"])["rank"].rank().to_numpy()
     sizes = pd.crosstab(percent, labels).min(axis=1)
     return place <= sizes.loc[percent].to_numpy()
@@ -221,6 +277,8 @@ def _random_rank(table: pd.DataFrame, seed: int | list[int]) -> np.ndarray:
     for label in CLASSES.values():
         members = order[labels[order] == label]
         if len(members) < 10:
-            raise ValueError(f"{len(members)} sequences with label {label}: splits need at least ten of each class")
+            raise ValueError(
+                f"{len(members)} sequences with label {label}: splits need at least ten of each class"
+            )
         rank[members] = rng.permutation(len(members)) / len(members)
     return rank

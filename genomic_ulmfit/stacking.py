@@ -1,4 +1,5 @@
 """Several models together: a weighted mean of their log-odds, with weights that were fitted on other folds."""
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression

@@ -17,23 +17,49 @@ from scipy.stats import binomtest
 
 from genomic_ulmfit.results import ENHANCER_KEY, select
 
-__all__ = ["auc_table", "headline_table", "language_model_table", "learning_curve_rows", "lever_pairs",
-           "members_hash", "on_another_species", "on_fewer_sequences", "one_of_each", "pretraining_seconds",
-           "setting_name", "setting_names", "threshold_table", "token_names"]
+__all__ = [
+    "auc_table",
+    "headline_table",
+    "language_model_table",
+    "learning_curve_rows",
+    "lever_pairs",
+    "members_hash",
+    "on_another_species",
+    "on_fewer_sequences",
+    "one_of_each",
+    "pretraining_seconds",
+    "setting_name",
+    "setting_names",
+    "threshold_table",
+    "token_names",
+]
 
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
-_MODELS = {"gc": "GC content", "composition": "base composition", "kmer_logistic": "k-mer logistic regression",
-           "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
-           "gapped_kmer_logistic": "logistic regression, 1- to 7-mers and gapped 6-mers", "kmer_boosting": "k-mer boosting",
-           "cohn_cnn": "CNN of Cohn et al., retrained",
-           "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands", "ulmfit_scratch": "ULMFiT from scratch",
-           "ulmfit_no_pretraining": "ULMFiT without pretraining", "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
-           "ulmfit": "ULMFiT", "ulmfit_scratch_kmers": "ULMFiT from k-mer log-odds, from scratch",
-           "ulmfit_no_pretraining_kmers": "ULMFiT from k-mer log-odds, without pretraining", "ulmfit_kmers": "ULMFiT from k-mer log-odds",
-           "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds", "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
-           "ensemble": "ensemble of all these and baselines", "ensemble_stacked": "stacked ensemble of all these and baselines"}
+_MODELS = {
+    "gc": "GC content",
+    "composition": "base composition",
+    "kmer_logistic": "k-mer logistic regression",
+    "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
+    "gapped_kmer_logistic": "logistic regression, 1- to 7-mers and gapped 6-mers",
+    "kmer_boosting": "k-mer boosting",
+    "cohn_cnn": "CNN of Cohn et al., retrained",
+    "cohn_cnn_both_strands": "CNN of Cohn et al., retrained on both strands",
+    "ulmfit_scratch": "ULMFiT from scratch",
+    "ulmfit_no_pretraining": "ULMFiT without pretraining",
+    "ulmfit_no_finetuning": "ULMFiT without fine-tuning",
+    "ulmfit": "ULMFiT",
+    "ulmfit_scratch_kmers": "ULMFiT from k-mer log-odds, from scratch",
+    "ulmfit_no_pretraining_kmers": "ULMFiT from k-mer log-odds, without pretraining",
+    "ulmfit_kmers": "ULMFiT from k-mer log-odds",
+    "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds",
+    "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
+    "ensemble": "ensemble of all these and baselines",
+    "ensemble_stacked": "stacked ensemble of all these and baselines",
+}
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
+
+
 def _joined(values) -> str:
     """Distinct values in order of appearance."""
     return " / ".join(dict.fromkeys(value for value in values if value)) or _ABSENT
@@ -48,13 +74,23 @@ def _comparable(published: pd.DataFrame, profile: str) -> pd.DataFrame:
     return published[[profile != "simulated"] * len(published)]
 
 
-def _published_rows(published: pd.DataFrame, metrics: tuple[str, ...], spread: str, by: tuple[str, ...] = ()) -> list:
+def _published_rows(
+    published: pd.DataFrame, metrics: tuple[str, ...], spread: str, by: tuple[str, ...] = ()
+) -> list:
     """A row for each published model (and value of `by`), in file order, its `metrics` spread over column `spread`."""
     rows = []
-    for _, group in published[published["metric"].isin(metrics)].groupby([*by, "source", "model"], sort=False):
+    for _, group in published[published["metric"].isin(metrics)].groupby(
+        [*by, "source", "model"], sort=False
+    ):
         source, species, model = group.iloc[0][["source", "species", "model"]]
-        rows.append({"model": f"{source} {model} (published, not rerun)", "species": species,
-                     **dict(zip(group[spread], group["value"])), "n": _counts(group["n"])})
+        rows.append(
+            {
+                "model": f"{source} {model} (published, not rerun)",
+                "species": species,
+                **dict(zip(group[spread], group["value"])),
+                "n": _counts(group["n"]),
+            }
+        )
     return rows
 
 
@@ -65,7 +101,9 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     # `original` and `folds` are two ways to score the same sequences; each other split asks another question
     setting = [rows[column] for column in ENHANCER_KEY if column not in ("split", "fold")]
     pooled = rows["fold"] == "oof"
-    has_pooled = pooled.groupby([*setting, rows["split"].replace("folds", "original")], dropna=False).transform("any")
+    has_pooled = pooled.groupby(
+        [*setting, rows["split"].replace("folds", "original")], dropna=False
+    ).transform("any")
     rows = rows[pooled | ~has_pooled.astype(bool)]
     order = list(_MODELS)
 
@@ -94,11 +132,13 @@ def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
     A row that was recorded before encoders had hashes is matched by its setting.
     """
     if not row["encoder"]:
-        return 0.
+        return 0.0
     if row["encoder_hash"]:
         found = select(language_models, weights_hash=row["encoder_hash"])
     else:
-        setting = {key: row[key] for key in ("k", "stride", "direction", "predicts", "contexts", "scale", "seed")}
+        setting = {
+            key: row[key] for key in ("k", "stride", "direction", "predicts", "contexts", "scale", "seed")
+        }
         found = select(language_models, profile=row["encoder"], weights_hash=None, **setting)
     return float(found["seconds"].iloc[0]) if len(found) else math.nan
 
@@ -108,35 +148,59 @@ def setting_name(row: Mapping) -> str:
 
     Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see `setting_names`.
     """
-    words = [_MODELS.get(row["model"], row["model"].replace("_", " ")),
-             "" if pd.isna(row["k"]) else f"{row['k']}-mer", "" if pd.isna(row["stride"]) else f"stride {row['stride']}"]
-    parts = [" ".join(filter(None, words)), row["trial"].replace("_", " "), row["trained_on"] and f"trained on {row['trained_on']}",
-             row["direction"].replace("forward", ""), row["predicts"] == "kmer" and "predicts k-mers", row["contexts"] and f"contexts {row['contexts']}",
-             row["scale"] not in ("", "laptop") and f"{row['scale']} scale",
-             row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
-             row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}"]
+    words = [
+        _MODELS.get(row["model"], row["model"].replace("_", " ")),
+        "" if pd.isna(row["k"]) else f"{row['k']}-mer",
+        "" if pd.isna(row["stride"]) else f"stride {row['stride']}",
+    ]
+    parts = [
+        " ".join(filter(None, words)),
+        row["trial"].replace("_", " "),
+        row["trained_on"] and f"trained on {row['trained_on']}",
+        row["direction"].replace("forward", ""),
+        row["predicts"] == "kmer" and "predicts k-mers",
+        row["contexts"] and f"contexts {row['contexts']}",
+        row["scale"] not in ("", "laptop") and f"{row['scale']} scale",
+        row["settings"] and not row["model"].startswith("ensemble") and f"settings {row['settings']}",
+        row["encoder"] not in ("", row["profile"]) and f"encoder of {row['encoder']}",
+    ]
     return ", ".join(filter(None, parts))
 
 
 def setting_names(rows: pd.DataFrame) -> pd.Series:
     """`setting_name` of each row; where one would stand for encoders of other weights, or ensembles of other members, hashes are added."""
-    return _told_apart(rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash"))
+    return _told_apart(
+        rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash")
+    )
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
     """The tokens of each row ("4-mer stride 2"), blank without a network; where networks of one trial differ otherwise too, in what."""
     networks = rows[rows["scale"] != ""]
     names = [f"{row.k}-mer stride {row.stride}" for row in networks.itertuples()]
-    told_apart = _told_apart(networks, names, ("direction", "predicts", "contexts", "scale", "settings"), within=[networks["trial"]])
+    told_apart = _told_apart(
+        networks,
+        names,
+        ("direction", "predicts", "contexts", "scale", "settings"),
+        within=[networks["trial"]],
+    )
     return told_apart.reindex(rows.index, fill_value="")
 
 
-def _told_apart(rows: pd.DataFrame, names, columns: tuple[str, ...], within: list[pd.Series] | None = None) -> pd.Series:
+def _told_apart(
+    rows: pd.DataFrame, names, columns: tuple[str, ...], within: list[pd.Series] | None = None
+) -> pd.Series:
     """`names` with the values of those `columns` added in which rows of one name (and one value of each of `within`) differ."""
     names = pd.Series(list(names), rows.index, dtype=str)
     for column in columns:
         several = rows.groupby([names, *(within or [])])[column].transform("nunique").gt(1)
-        blank = "not recorded" if column == "encoder_hash" else "of the notebook" if column == "settings" else "none"
+        blank = (
+            "not recorded"
+            if column == "encoder_hash"
+            else "of the notebook"
+            if column == "settings"
+            else "none"
+        )
         words = [f", {column.replace('_', ' ')} {value or blank}" for value in rows[column]]
         names = names.where(~several, names + pd.Series(words, rows.index, dtype=str))
     return names
@@ -148,17 +212,32 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     Of several settings one with the notebooks' own comes first, then the one whose encoder is this profile's and known by its weights.
     """
     identity = [column for column in ENHANCER_KEY if column not in ("fold", "split")]
-    ranked = rows.assign(**{
-        "_changed": (rows["settings"] != "").astype(int) + (rows["trial"] != "") + (rows["direction"] == "backward") + (rows["predicts"] == "kmer"),
-        "_foreign": ~rows["encoder"].isin(["", *rows["profile"].unique()]), "_unknown": (rows["encoder"] != "") & (rows["encoder_hash"] == "")})
+    ranked = rows.assign(
+        **{
+            "_changed": (rows["settings"] != "").astype(int)
+            + (rows["trial"] != "")
+            + (rows["direction"] == "backward")
+            + (rows["predicts"] == "kmer"),
+            "_foreign": ~rows["encoder"].isin(["", *rows["profile"].unique()]),
+            "_unknown": (rows["encoder"] != "") & (rows["encoder_hash"] == ""),
+        }
+    )
     kept = []
     for _, group in ranked.groupby(by, sort=False, dropna=False):
-        candidates = group.sort_values(["_changed", "_foreign", "_unknown", *identity], kind="stable").drop_duplicates(identity)
+        candidates = group.sort_values(
+            ["_changed", "_foreign", "_unknown", *identity], kind="stable"
+        ).drop_duplicates(identity)
         first = candidates.iloc[0]
         kept += group.index[(group[identity].fillna(-1) == first[identity].fillna(-1)).all(axis=1)].tolist()
         if len(candidates) > 1:
-            names = _told_apart(candidates, [setting_name(row) for row in candidates.to_dict("records")], ("encoder_hash", "scale", "seed"))
-            print(f"{first['species']}: {len(candidates)} candidates, {'; '.join(names)}. Taken: {names.iloc[0]}")
+            names = _told_apart(
+                candidates,
+                [setting_name(row) for row in candidates.to_dict("records")],
+                ("encoder_hash", "scale", "seed"),
+            )
+            print(
+                f"{first['species']}: {len(candidates)} candidates, {'; '.join(names)}. Taken: {names.iloc[0]}"
+            )
     return rows.loc[sorted(kept, key=rows.index.get_loc)]
 
 
@@ -177,7 +256,11 @@ def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[in
         alike = beside[shared].fillna(-1).eq(row[shared].fillna(-1)).all(axis=1)
         if trial == other_trial:
             alike &= beside["settings"] == row["settings"]
-            alike &= (beside["encoder_hash"] == row["encoder_hash"]) | (beside["encoder"] == "") | (row["encoder"] == "")
+            alike &= (
+                (beside["encoder_hash"] == row["encoder_hash"])
+                | (beside["encoder"] == "")
+                | (row["encoder"] == "")
+            )
         bare = (beside["scale"] == "") & (beside[shared[:4]] == row[shared[:4]]).all(axis=1)
         pairs += [(a, b) for b in beside.index[alike | bare]]
     return pairs
@@ -188,7 +271,11 @@ def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
 
     `n` is the number of training sequences in tens. Of several settings `one_of_each` takes one. Other trials are left out.
     """
-    rows = results[(results["fold"] != "oof") & (results["trained_on"] == "") & ((results["trial"] == "") | on_fewer_sequences(results))]
+    rows = results[
+        (results["fold"] != "oof")
+        & (results["trained_on"] == "")
+        & ((results["trial"] == "") | on_fewer_sequences(results))
+    ]
     bare = rows.assign(trial="", settings="").to_dict("records")
     rows = rows.assign(setting=[setting_name(row) for row in bare], n=rows["n_train"].round(-1))
     rows = rows[rows.groupby(["species", "setting"])["trial"].transform("nunique") > 1]
@@ -197,17 +284,24 @@ def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 def members_hash(members: pd.DataFrame) -> str:
     """8 hex digits that stand for the models that an ensemble is made of, the same for every species: the `settings` of its row."""
-    identities = [[str(row[column]) for column in ENHANCER_KEY if column not in ("species", "fold")]
-                  for row in members.to_dict("records")]
+    identities = [
+        [str(row[column]) for column in ENHANCER_KEY if column not in ("species", "fold")]
+        for row in members.to_dict("records")
+    ]
     return hashlib.sha256(json.dumps(sorted(identities)).encode()).hexdigest()[:8]
 
 
 def _described(rows: pd.DataFrame) -> dict[str, str]:
     """The cells that say which setting made `rows`, which differ in species alone."""
     first = rows.iloc[0]
-    return {"model": first["setting"], "n": _counts(rows["n_test"]), "scale": first["scale"] or _ABSENT,
-            "split": f"{first['split']} ({first['fold']})", "seed": str(first["seed"]),
-            "commit": _joined(rows["version"])}
+    return {
+        "model": first["setting"],
+        "n": _counts(rows["n_test"]),
+        "scale": first["scale"] or _ABSENT,
+        "split": f"{first['split']} ({first['fold']})",
+        "seed": str(first["seed"]),
+        "commit": _joined(rows["version"]),
+    }
 
 
 def _species_order(*columns: pd.Series) -> list[str]:
@@ -224,7 +318,9 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 def headline_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """`auc_table` without trials, without ULMFiT taken apart and without the splits that ask other questions."""
-    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (results["trial"] != "")
+    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (
+        results["trial"] != ""
+    )
     return auc_table(results[~apart & results["split"].isin(["original", "folds"])], published, profile)
 
 
@@ -244,11 +340,14 @@ def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> p
 
 def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Metrics at probability 0.5 as text, by species, published models first; accuracy has its Wilson interval."""
+
     def ours(rows: pd.DataFrame) -> dict[str, str]:
         row = rows.iloc[0]
         values = {metric: f"{row[metric]:.3f}" for metric in _THRESHOLD_METRICS if not pd.isna(row[metric])}
         if "accuracy" in values:
-            bounds = binomtest(round(row["accuracy"] * row["n_test"]), row["n_test"]).proportion_ci(method="wilson")
+            bounds = binomtest(round(row["accuracy"] * row["n_test"]), row["n_test"]).proportion_ci(
+                method="wilson"
+            )
             values["accuracy"] = _interval(row["accuracy"], bounds.low, bounds.high)
         return {**_described(rows), **values, "species": row["species"]}
 
@@ -258,22 +357,40 @@ def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str
     columns = ["species", "model", *_THRESHOLD_METRICS, "n", "scale", "split", "seed", "commit"]
     frame = _text_frame(table, columns).rename(columns={"mcc": "MCC"})
     order = _species_order(frame["species"])
-    return frame.sort_values("species", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    return frame.sort_values(
+        "species", key=lambda names: names.map(order.index), kind="stable", ignore_index=True
+    )
 
 
 def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Language models as text: published, then Markov references, then ours; compare them by bits per base."""
-    forms = {"k": "", "stride": "", "direction": "", "predicts": "", "contexts": "", "scale": "", "settings": "", "corpus_hash": "", "seed": "",
-             "bases_seen": ",", "n_valid_tokens": ",", "valid_loss": ".4f", "accuracy": ".3f", "perplexity": ".2f",
-             "bits_per_base": ".3f", "seconds": ",.0f", "version": ""}
+    forms = {
+        "k": "",
+        "stride": "",
+        "direction": "",
+        "predicts": "",
+        "contexts": "",
+        "scale": "",
+        "settings": "",
+        "corpus_hash": "",
+        "seed": "",
+        "bases_seen": ",",
+        "n_valid_tokens": ",",
+        "valid_loss": ".4f",
+        "accuracy": ".3f",
+        "perplexity": ".2f",
+        "bits_per_base": ".3f",
+        "seconds": ",.0f",
+        "version": "",
+    }
     rows, published = results[results["profile"] == profile], _comparable(published, profile)
     table = _published_rows(published, ("valid_loss", "bits_per_base"), "metric")
     for row in sorted(rows.to_dict("records"), key=lambda row: row["predicts"] != "markov"):
         texts = {c: format(row[c], form) for c, form in forms.items() if not pd.isna(row[c]) and row[c] != ""}
         table.append({"model": "Markov model" if row["predicts"] == "markov" else "AWD-LSTM", **texts})
     names = {"valid_loss": "loss", "version": "commit"}
-    used = [column for column in forms if column not in ("settings", "corpus_hash") or (rows[column] != "").any()]
+    used = [
+        column for column in forms if column not in ("settings", "corpus_hash") or (rows[column] != "").any()
+    ]
     frame = _text_frame(table, ["model", *used])
     return frame.rename(columns=lambda column: names.get(column, column.replace("_", " ")))
-
-

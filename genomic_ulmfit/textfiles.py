@@ -104,5 +104,7 @@ def _refuse_undecodable(line: str, path: str | Path, number: int) -> None:
         line.encode()
     except UnicodeEncodeError as error:
         byte = ord(line[error.start]) - 0xDC00
-        raise ValueError(f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8 text (a binary file, or "
-                         "another encoding: save it as UTF-8)") from error
+        raise ValueError(
+            f"{path}, line {number}: byte 0x{byte:02x} is not UTF-8 text (a binary file, or "
+            "another encoding: save it as UTF-8)"
+        ) from error

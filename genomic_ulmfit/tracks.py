@@ -1,4 +1,5 @@
 """Scores along a genome: windows slid over a region, as bedGraph and bigWig tracks, and simple calls as BED."""
+
 import errno
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +16,23 @@ from genomic_ulmfit.lookup import ReferenceGenome, contigs_of, fetch, open_fasta
 from genomic_ulmfit.profiles import ROOT, project_path
 from genomic_ulmfit.scoring import WINDOW, Scorer, Written, output_of, progress, write_bed
 
-__all__ = ["call_peaks", "calls_on_genome", "operating_points", "parse_region", "read_track", "regions_of", "scan", "scan_region",
-           "wilson_interval", "write_peaks", "write_tracks"]
+__all__ = [
+    "call_peaks",
+    "calls_on_genome",
+    "operating_points",
+    "parse_region",
+    "read_track",
+    "regions_of",
+    "scan",
+    "scan_region",
+    "wilson_interval",
+    "write_peaks",
+    "write_tracks",
+]
 
 PIECE = 1 << 20  # bases of a contig in memory at a time
 BYTES_A_WINDOW = 80  # on disk: a line of bedGraph, and its share of the bigWig with its zoom levels
-THRESHOLDS = (.3, .4, .5, .6, .7, .8, .9, .95, .98)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
@@ -34,8 +46,10 @@ def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
     chrom, _, interval = region.rpartition(":")
     first, _, last = interval.replace(",", "").partition("-")
     if not (chrom and first.isdecimal() and last.isdecimal() and int(first) >= 1):
-        raise ValueError(f"REGION={region!r}: use contig:first-last, as chr7:1,000-2,000, or the name of a contig: "
-                         f"{contigs_of(genome)}")
+        raise ValueError(
+            f"REGION={region!r}: use contig:first-last, as chr7:1,000-2,000, or the name of a contig: "
+            f"{contigs_of(genome)}"
+        )
     fetch(genome, chrom, int(first) - 1, int(last))
     return chrom, int(first) - 1, int(last)
 
@@ -54,7 +68,9 @@ def regions_of(region: str | int | None, genome: ReferenceGenome) -> list[tuple[
     return regions
 
 
-def scan(scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, int, int]], step: int) -> Iterator[pd.DataFrame]:
+def scan(
+    scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, int, int]], step: int
+) -> Iterator[pd.DataFrame]:
     """Slide a window of 500 bases over (contig, start, end) by `step` bases: tables with columns chrom, start, end, probability.
 
     [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250 - step / 2
@@ -65,7 +81,7 @@ def scan(scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, i
         for first in range(start, end - WINDOW + 1, PIECE // step * step):
             codes = fetch(genome, chrom, first, min(end, first + PIECE // step * step - step + WINDOW))
             offsets = np.arange(0, len(codes) - WINDOW + 1, step)
-            p = scorer.probabilities([codes[o:o + WINDOW] for o in offsets])
+            p = scorer.probabilities([codes[o : o + WINDOW] for o in offsets])
             middle = first + offsets + WINDOW // 2 - step // 2
             table = pd.DataFrame({"chrom": chrom, "start": middle, "end": middle + step, "probability": p})
             yield table[table.probability.notna()].reset_index(drop=True)
@@ -76,8 +92,15 @@ def _check_step(step: int) -> None:
         raise ValueError(f"STEP={step}: choose 1 to {WINDOW} bases; a longer step would leave bases unread")
 
 
-def scan_region(scorer: Scorer, genome: str | Path, region: str | int | None = None, step: int = 100, threshold: float = .9,
-                write_to: str | Path | None = None, folder: str | Path = ROOT / "artifacts" / "scans") -> Written:
+def scan_region(
+    scorer: Scorer,
+    genome: str | Path,
+    region: str | int | None = None,
+    step: int = 100,
+    threshold: float = 0.9,
+    write_to: str | Path | None = None,
+    folder: str | Path = ROOT / "artifacts" / "scans",
+) -> Written:
     """Scan a region of a genome (None: all of it) into `.bedgraph`, `.bw`, `.peaks.bed` and `.json`; see `scan`.
 
     Region, names of the results and room on the disk are checked before the first window is scored. `threshold` is that of
@@ -87,8 +110,16 @@ def scan_region(scorer: Scorer, genome: str | Path, region: str | int | None = N
     """
     _check_step(step)
     path, region = project_path(genome), None if region is None else str(region)
-    output = output_of(scorer, {"genome": path}, ("bedgraph", "bw", "peaks.bed", "json"), write_to and project_path(write_to),
-                       Path(folder), region=region, step=step, threshold=threshold)
+    output = output_of(
+        scorer,
+        {"genome": path},
+        ("bedgraph", "bw", "peaks.bed", "json"),
+        write_to and project_path(write_to),
+        Path(folder),
+        region=region,
+        step=step,
+        threshold=threshold,
+    )
     with open_fasta(path) as bases:
         regions = regions_of(region, bases)
         windows = sum((end - start - WINDOW) // step + 1 for _, start, end in regions)
@@ -104,12 +135,21 @@ def _check_room(folder: Path, needed: int) -> None:
     """OSError when a folder's disk has fewer bytes free than are needed."""
     there = next(one for one in (folder, *folder.resolve().parents) if one.exists())
     if (free := shutil.disk_usage(there).free) < needed:
-        raise OSError(errno.ENOSPC, f"the tracks take up to {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free. Nothing was "
-                      "written: name a WRITE_TO on another disk, or a larger STEP", str(folder))
+        raise OSError(
+            errno.ENOSPC,
+            f"the tracks take up to {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free. Nothing was "
+            "written: name a WRITE_TO on another disk, or a larger STEP",
+            str(folder),
+        )
 
 
-def write_tracks(tables: Iterable[pd.DataFrame], paths: dict[str, Path], lengths: dict[str, int], made_by: str,
-                 threshold: float) -> int:
+def write_tracks(
+    tables: Iterable[pd.DataFrame],
+    paths: dict[str, Path],
+    lengths: dict[str, int],
+    made_by: str,
+    threshold: float,
+) -> int:
     """Write the files `bedgraph`, `bw` (bigWig), `peaks.bed` and `json` of `paths` while the tables of `scan` come.
 
     Contigs come in the order of their names; `lengths` says how long each is. All files take their names when they are
@@ -117,13 +157,17 @@ def write_tracks(tables: Iterable[pd.DataFrame], paths: dict[str, Path], lengths
     """
     n, high = 0, []
     with ExitStack() as stack:
-        bedgraph, bigwig, peaks, sidecar = (stack.enter_context(replacing(paths[k])) for k in ("bedgraph", "bw", "peaks.bed", "json"))
+        bedgraph, bigwig, peaks, sidecar = (
+            stack.enter_context(replacing(paths[k])) for k in ("bedgraph", "bw", "peaks.bed", "json")
+        )
         with open(bedgraph, "w", encoding="utf-8") as text:
             text.write(f'# {made_by}\ntrack type=bedGraph name="{paths["bedgraph"].stem}" viewLimits=0:1\n')
             for table in tables:
                 n += len(table)
                 high.append(table[table.probability >= threshold])
-                table.to_csv(text, sep="\t", header=False, index=False, float_format="%.6g", lineterminator="\n")
+                table.to_csv(
+                    text, sep="\t", header=False, index=False, float_format="%.6g", lineterminator="\n"
+                )
         if not n:
             raise ValueError("nothing to score: more than half of every window is unknown bases")
         bigwig_from_bedgraph(bedgraph, lengths, bigwig)
@@ -135,7 +179,14 @@ def write_tracks(tables: Iterable[pd.DataFrame], paths: dict[str, Path], lengths
 def read_track(written: Written) -> pd.DataFrame:
     """The bedGraph of a scan: columns chrom, start, end, probability."""
     columns = {"chrom": str, "start": np.int64, "end": np.int64, "probability": float}
-    return pd.read_csv(written.paths["bedgraph"], sep="\t", skiprows=2, names=list(columns), dtype=columns, keep_default_na=False)
+    return pd.read_csv(
+        written.paths["bedgraph"],
+        sep="\t",
+        skiprows=2,
+        names=list(columns),
+        dtype=columns,
+        keep_default_na=False,
+    )
 
 
 def call_peaks(track: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -145,7 +196,12 @@ def call_peaks(track: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """
     high = track[track.probability >= threshold]
     run = ((high.start > high.end.shift()) | (high.chrom != high.chrom.shift())).cumsum()
-    peaks = high.groupby(run).agg(chrom=("chrom", "first"), start=("start", "first"), end=("end", "last"), probability=("probability", "max"))
+    peaks = high.groupby(run).agg(
+        chrom=("chrom", "first"),
+        start=("start", "first"),
+        end=("end", "last"),
+        probability=("probability", "max"),
+    )
     return peaks.reset_index(drop=True)
 
 
@@ -158,7 +214,7 @@ def write_peaks(peaks: pd.DataFrame, path: str | Path, made_by: str) -> None:
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """95 % interval of a share, by Wilson 1927; (0, 1) for none of none."""
-    return tuple(binomtest(int(successes), int(n)).proportion_ci(method="wilson")) if n else (0., 1.)
+    return tuple(binomtest(int(successes), int(n)).proportion_ci(method="wilson")) if n else (0.0, 1.0)
 
 
 def operating_points(labels, probabilities, thresholds: Sequence[float] = THRESHOLDS) -> pd.DataFrame:
@@ -168,8 +224,12 @@ def operating_points(labels, probabilities, thresholds: Sequence[float] = THRESH
     recall and false_positive_rate.
     """
     labels, called = np.asarray(labels, bool), np.asarray(probabilities)[:, None] >= np.asarray(thresholds)
-    counts = {"enhancers": labels.sum(), "enhancers_called": called[labels].sum(0), "others": (~labels).sum(),
-              "others_called": called[~labels].sum(0)}
+    counts = {
+        "enhancers": labels.sum(),
+        "enhancers_called": called[labels].sum(0),
+        "others": (~labels).sum(),
+        "others_called": called[~labels].sum(0),
+    }
     shares = {"recall": called[labels].mean(0), "false_positive_rate": called[~labels].mean(0)}
     return pd.DataFrame({"threshold": thresholds} | counts | shares)
 
@@ -189,9 +249,12 @@ def calls_on_genome(points: pd.DataFrame, track: pd.DataFrame, prevalence: float
     calls = np.array([len(call_peaks(track, threshold)) for threshold in points.threshold])
     return points.assign(
         precision=_bayes(points.recall, points.false_positive_rate, prevalence),
-        precision_low=_bayes(recall[:, 0], false[:, 1], prevalence), precision_high=_bayes(recall[:, 1], false[:, 0], prevalence),
-        share_called=share, precision_ceiling=(prevalence * points.recall / np.where(share > 0, share, np.nan)).clip(upper=1),
-        calls_per_megabase=calls / ((track.end - track.start).sum() / 1e6))
+        precision_low=_bayes(recall[:, 0], false[:, 1], prevalence),
+        precision_high=_bayes(recall[:, 1], false[:, 0], prevalence),
+        share_called=share,
+        precision_ceiling=(prevalence * points.recall / np.where(share > 0, share, np.nan)).clip(upper=1),
+        calls_per_megabase=calls / ((track.end - track.start).sum() / 1e6),
+    )
 
 
 def _bayes(recall, false_positive_rate, prevalence: float):

@@ -1,4 +1,5 @@
 """What a variant does to the score of the DNA around it: the reference and the alternative allele, for a VCF and a genome."""
+
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,8 +27,19 @@ from genomic_ulmfit.textfiles import open_text, read_lines
 
 __all__ = ["VARIANT_COLUMNS", "read_variants", "score_alleles", "score_variants", "write_variants"]
 
-VARIANT_COLUMNS = ["chrom", "position", "id", "ref", "alt", "probability_ref", "probability_alt", "log_odds_ref", "log_odds_alt",
-                   "difference", "note"]
+VARIANT_COLUMNS = [
+    "chrom",
+    "position",
+    "id",
+    "ref",
+    "alt",
+    "probability_ref",
+    "probability_alt",
+    "log_odds_ref",
+    "log_odds_alt",
+    "difference",
+    "note",
+]
 pysam.set_verbosity(0)  # htslib's messages name no file; ours do
 
 LONGEST_ALLELE = WINDOW // 2  # half a window must be left to show where the allele lies
@@ -36,6 +48,7 @@ AT_ONCE = 512  # alleles scored together
 
 class Allele(NamedTuple):
     """An alternative allele and the two windows that are compared (None where `note` says why it is not scored)."""
+
     chrom: str
     position: int
     id: str
@@ -47,6 +60,7 @@ class Allele(NamedTuple):
 
 class _Variant(NamedTuple):
     """The first five columns of a VCF line; `position` counts from 1."""
+
     chrom: str
     position: int
     id: str
@@ -84,7 +98,10 @@ def _read_bcf(path: str | Path) -> Iterator[tuple[str, _Variant]]:
         with pysam.VariantFile(str(path)) as file:
             for number, record in enumerate(file, 1):
                 alts = tuple(record.alts or (".",))
-                yield f"record {number:,}", _Variant(record.chrom, record.pos, record.id or ".", record.ref, alts)
+                yield (
+                    f"record {number:,}",
+                    _Variant(record.chrom, record.pos, record.id or ".", record.ref, alts),
+                )
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged, or no BCF file ({error})") from error
 
@@ -110,7 +127,9 @@ def _read_vcf(path: str | Path, bad: BadRecords) -> Iterator[tuple[str, _Variant
 def _variant(line: str) -> _Variant:
     cells = line.split("\t")
     if len(cells) < 8 or not cells[0]:
-        raise ValueError("expected eight columns or more (CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO), separated by tabs")
+        raise ValueError(
+            "expected eight columns or more (CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO), separated by tabs"
+        )
     if not re.fullmatch("[0-9]{1,18}", cells[1]):
         raise ValueError(f"POS is {cells[1]!r}, not a whole number")
     if not re.fullmatch("[ACGTURYSWKMBDHVN]+", cells[3], re.I):
@@ -137,7 +156,11 @@ def _beside_the_contig(variant: _Variant, genome: ReferenceGenome) -> str:
         fetch(genome, variant.chrom, 0, 1)  # says which contigs there are
     if variant.position == 0:
         return "not scored: before the first base"
-    return "not scored: after the last base" if variant.position == genome.get_reference_length(variant.chrom) + 1 else ""
+    return (
+        "not scored: after the last base"
+        if variant.position == genome.get_reference_length(variant.chrom) + 1
+        else ""
+    )
 
 
 def _check_reference(variant: _Variant, genome: ReferenceGenome) -> None:
@@ -146,8 +169,10 @@ def _check_reference(variant: _Variant, genome: ReferenceGenome) -> None:
     there, given = fetch(genome, variant.chrom, start, end), encode_bases(variant.ref)
     known = (there < 4) & (given < 4)
     if not np.array_equal(there[known], given[known]):
-        raise ValueError(f"REF is {variant.ref}, but the genome has {genome.fetch(variant.chrom, start, end)} at "
-                         f"{variant.chrom}:{variant.position}: another assembly?")
+        raise ValueError(
+            f"REF is {variant.ref}, but the genome has {genome.fetch(variant.chrom, start, end)} at "
+            f"{variant.chrom}:{variant.position}: another assembly?"
+        )
 
 
 def _why_not(ref: str, alt: str) -> str:
@@ -158,7 +183,9 @@ def _why_not(ref: str, alt: str) -> str:
     return ""
 
 
-def _windows(genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _windows(
+    genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str
+) -> tuple[np.ndarray, np.ndarray] | None:
     """500 bases with the reference and with the alternative allele, from the same first base: the allele is in the middle, or as near
     to it as the contig's ends let it. A shorter contig is taken whole. None where no such window holds the allele."""
     length, longest = genome.get_reference_length(chrom), max(len(ref), len(alt))
@@ -167,7 +194,7 @@ def _windows(genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str
         return None
     around = fetch(genome, chrom, first, min(length, first + WINDOW + len(ref)))
     before = start - first
-    changed = np.concatenate([around[:before], encode_bases(alt), around[before + len(ref):]])
+    changed = np.concatenate([around[:before], encode_bases(alt), around[before + len(ref) :]])
     return around[:WINDOW], changed[:WINDOW]
 
 
@@ -190,13 +217,26 @@ def score_alleles(scorer: Scorer, alleles: Iterable[Allele]) -> Iterator[pd.Data
 
 
 def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
-    table = pd.DataFrame([(a.chrom, a.position, a.id, a.ref, a.alt, a.note) for a in alleles],
-                         columns=["chrom", "position", "id", "ref", "alt", "note"])
-    fit = np.array([a.windows is not None and min(map(len, a.windows)) >= scorer.shortest + scorer.tokenizer.stride for a in alleles])
+    table = pd.DataFrame(
+        [(a.chrom, a.position, a.id, a.ref, a.alt, a.note) for a in alleles],
+        columns=["chrom", "position", "id", "ref", "alt", "note"],
+    )
+    fit = np.array(
+        [
+            a.windows is not None and min(map(len, a.windows)) >= scorer.shortest + scorer.tokenizer.stride
+            for a in alleles
+        ]
+    )
     for i, which in enumerate(("ref", "alt")):
         log_odds, stride = np.full(len(alleles), np.nan), scorer.tokenizer.stride
         windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok]
-        log_odds[fit] = np.mean([scorer.log_odds([w[shift:len(w) - stride + 1 + shift] for w in windows]) for shift in range(stride)], 0)
+        log_odds[fit] = np.mean(
+            [
+                scorer.log_odds([w[shift : len(w) - stride + 1 + shift] for w in windows])
+                for shift in range(stride)
+            ],
+            0,
+        )
         table[f"log_odds_{which}"], table[f"probability_{which}"] = log_odds, 1 / (1 + np.exp(-log_odds))
     table["difference"] = table.log_odds_alt - table.log_odds_ref
     unknown = table.difference.isna() & (table.note == "")
@@ -211,12 +251,26 @@ def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: st
         file.write(f"# {made_by}\n" + "\t".join(VARIANT_COLUMNS) + "\n")
         for table in tables:
             n += len(table)
-            table.to_csv(file, sep="\t", header=False, index=False, float_format="%.6g", na_rep="NA", lineterminator="\n")
+            table.to_csv(
+                file,
+                sep="\t",
+                header=False,
+                index=False,
+                float_format="%.6g",
+                na_rep="NA",
+                lineterminator="\n",
+            )
     return n
 
 
-def score_variants(path: str | Path, scorer: Scorer, genome: str | Path, write_to: str | Path | None = None,
-                   folder: str | Path = ROOT / "artifacts" / "variants", on_bad: str = "stop") -> Written:
+def score_variants(
+    path: str | Path,
+    scorer: Scorer,
+    genome: str | Path,
+    write_to: str | Path | None = None,
+    folder: str | Path = ROOT / "artifacts" / "variants",
+    on_bad: str = "stop",
+) -> Written:
     """Score the variants of a VCF or BCF file into `.tsv`; see `score_alleles`. A file without a variant gives an empty table.
 
     The whole file is compared with the genome before the first variant is scored. `write_to` is the path of the result
@@ -224,9 +278,18 @@ def score_variants(path: str | Path, scorer: Scorer, genome: str | Path, write_t
     that do not fit and lists them in `.skipped.txt`. Raises as `read_variants` and `scoring.output_of`.
     """
     inputs = {"variants": project_path(path), "genome": project_path(genome)}
-    output = output_of(scorer, inputs, ("tsv", "skipped.txt"), write_to and project_path(write_to), Path(folder), on_bad=on_bad)
+    output = output_of(
+        scorer,
+        inputs,
+        ("tsv", "skipped.txt"),
+        write_to and project_path(write_to),
+        Path(folder),
+        on_bad=on_bad,
+    )
     bad = BadRecords(on_bad)
-    n = sum(1 for _ in progress(read_variants(inputs["variants"], inputs["genome"], bad), None, "alleles checked"))
+    n = sum(
+        1 for _ in progress(read_variants(inputs["variants"], inputs["genome"], bad), None, "alleles checked")
+    )
     refuse_nothing_left(n, bad)
     alleles = progress(read_variants(inputs["variants"], inputs["genome"], BadRecords("skip")), n, "alleles")
     write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)

@@ -2,6 +2,7 @@
 
 A reader may accept a file or refuse it with one of `REFUSALS`; anything else is a fault.
 """
+
 import gzip
 import hashlib
 import json
@@ -29,12 +30,15 @@ REFUSALS = (ValueError, FileNotFoundError, MemoryError)
 GENOME = ">chr1\n" + random_sequences(1, 1200, 0)[0] + "\n"
 FASTA = (">one first\nACGTNacgtn\nRYKM\n>two\n" + "ACGT" * 20 + "\n").encode()
 BED = b"chr1\t5\t90\tname\t0\t-\nchr1\t7\t20\n"
-VCF = ("##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-       f"chr1\t600\trs1\t{GENOME[6 + 599]}\tA,C\t.\t.\t.\nchr1\t700\t.\t{GENOME[6 + 699]}\t<DEL>\t.\t.\t.\n").encode()
+VCF = (
+    "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    f"chr1\t600\trs1\t{GENOME[6 + 599]}\tA,C\t.\t.\t.\nchr1\t700\t.\t{GENOME[6 + 699]}\t<DEL>\t.\t.\t.\n"
+).encode()
 
 
 class Target(NamedTuple):
     """A reader: the name of the file it is given, valid contents to start from, and the call."""
+
     file: str
     seeds: list[bytes]
     read: Callable[[Path], object]
@@ -72,32 +76,67 @@ def targets(folder: Path) -> dict[str, Target]:
         _read_model(folder, json.dumps(described).encode(), content)
 
     rows = _written(folder, "enhancers.csv", lambda path: save_result(path, enhancer_row()))
-    predictions = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "fold": "0", "probability": [.2, .9]})
+    predictions = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "fold": "0", "probability": [0.2, 0.9]})
     return {
-        "fasta of a genome": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")),
+        "fasta of a genome": Target(
+            "x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")
+        ),
         "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA)], read_sequences),
         "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_queries(p))),
-        "fasta to score, bad records left out": Target("x.fa", [FASTA, gzip.compress(FASTA)],
-                                                       lambda p: list(read_queries(p, None, 5, BadRecords("skip")))),
-        "bed or fasta by its content": Target("x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_queries(p, genome))),
-        "bed, bad lines left out": Target("x.bed", [BED, gzip.compress(BED)], lambda p: list(read_bed(p, genome, 5, BadRecords("skip")))),
+        "fasta to score, bad records left out": Target(
+            "x.fa",
+            [FASTA, gzip.compress(FASTA)],
+            lambda p: list(read_queries(p, None, 5, BadRecords("skip"))),
+        ),
+        "bed or fasta by its content": Target(
+            "x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_queries(p, genome))
+        ),
+        "bed, bad lines left out": Target(
+            "x.bed", [BED, gzip.compress(BED)], lambda p: list(read_bed(p, genome, 5, BadRecords("skip")))
+        ),
         "bed": Target("x.bed", [BED], lambda p: list(read_bed(p, genome))),
         "vcf": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome))),
-        "vcf, bad lines left out": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome, BadRecords("skip")))),
+        "vcf, bad lines left out": Target(
+            "x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome, BadRecords("skip")))
+        ),
         "bcf": Target("x.bcf", [_bcf(folder)], lambda p: list(read_variants(p, genome))),
-        "genome to look up": Target("g.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_bed(_bed(folder), p))),
-        "model description": Target("config", [config], lambda p: _read_model(folder, p.read_bytes(), weights)),
+        "genome to look up": Target(
+            "g.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_bed(_bed(folder), p))
+        ),
+        "model description": Target(
+            "config", [config], lambda p: _read_model(folder, p.read_bytes(), weights)
+        ),
         "model weights": Target("weights", [weights[:2000], weights], other_weights),
         "result rows": Target("enhancers.csv", [rows], read_results),
-        "predictions": Target("x.parquet", [_written(folder, "p.parquet", lambda path: write_predictions(path, predictions))], read_predictions),
-        "checkpoint": Target("x.ckpt", [_written(folder, "c.ckpt", lambda path: torch.save(
-            {"identity": {}, "epochs": 1, "model": {"a": torch.zeros(2)}}, path))], _checkpoint),
+        "predictions": Target(
+            "x.parquet",
+            [_written(folder, "p.parquet", lambda path: write_predictions(path, predictions))],
+            read_predictions,
+        ),
+        "checkpoint": Target(
+            "x.ckpt",
+            [
+                _written(
+                    folder,
+                    "c.ckpt",
+                    lambda path: torch.save(
+                        {"identity": {}, "epochs": 1, "model": {"a": torch.zeros(2)}}, path
+                    ),
+                )
+            ],
+            _checkpoint,
+        ),
     }
 
 
 def _bcf(folder: Path) -> bytes:
-    (folder / "v.vcf").write_bytes(b"\n".join(VCF.splitlines()[:-1]) + b"\n")  # htslib does not read the <DEL> that it writes
-    with pysam.VariantFile(str(folder / "v.vcf")) as text, pysam.VariantFile(str(folder / "v.bcf"), "wb", header=text.header) as packed:
+    (folder / "v.vcf").write_bytes(
+        b"\n".join(VCF.splitlines()[:-1]) + b"\n"
+    )  # htslib does not read the <DEL> that it writes
+    with (
+        pysam.VariantFile(str(folder / "v.vcf")) as text,
+        pysam.VariantFile(str(folder / "v.bcf"), "wb", header=text.header) as packed,
+    ):
         for row in text:
             packed.write(row)
     return (folder / "v.bcf").read_bytes()

@@ -14,7 +14,7 @@ def reverse_complement(sequence: str) -> str:
 
 def kmers(sequence: str, k: int) -> list[str]:
     """Every k-mer of A, C, G and T, in order."""
-    windows = (sequence[i:i + k] for i in range(len(sequence) - k + 1))
+    windows = (sequence[i : i + k] for i in range(len(sequence) - k + 1))
     return [window for window in windows if set(window) <= set("ACGT")]
 
 
@@ -25,4 +25,7 @@ def canonical(kmer: str) -> str:
 
 def random_sequences(number: int, length: int, seed: int, gc: float = 0.5) -> list[str]:
     weights = [(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]
-    return ["".join(row) for row in np.random.default_rng(seed).choice(list("ACGT"), size=(number, length), p=weights)]
+    return [
+        "".join(row)
+        for row in np.random.default_rng(seed).choice(list("ACGT"), size=(number, length), p=weights)
+    ]

@@ -1,4 +1,5 @@
 """What each base contributes: every method against its definition, done in the plainest way."""
+
 from collections import defaultdict
 
 import numpy as np
@@ -39,18 +40,23 @@ def test_occlusion_averages_over_the_stretches_that_hide_a_base(scorer):
     before, lost = scorer.log_odds([SEQUENCE])[0], defaultdict(list)
     for start in range(70 - 6 + 1):
         hidden = SEQUENCE.copy()
-        hidden[start:start + 6] = 4
+        hidden[start : start + 6] = 4
         for base in range(start, start + 6):
             lost[base].append(before - scorer.log_odds([hidden])[0])
-    np.testing.assert_allclose(occlusion(scorer, SEQUENCE, 6), [np.mean(lost[base]) for base in range(70)], atol=1e-4)
+    np.testing.assert_allclose(
+        occlusion(scorer, SEQUENCE, 6), [np.mean(lost[base]) for base in range(70)], atol=1e-4
+    )
 
 
 def test_gradients_add_up_to_what_the_sequence_changes(scorer):
     """Completeness (Sundararajan et al. 2017): the contributions sum to the output minus that of pads in every place."""
+
     def network(codes, keep):
         ids = padded_ids([codes], scorer.tokenizer, scorer.config["direction"] == "backward")
         pads = scorer.model.encoder.embedding(torch.zeros_like(ids))
-        handle = scorer.model.encoder.embedding.register_forward_hook(lambda module, inputs, out: out if keep else pads)
+        handle = scorer.model.encoder.embedding.register_forward_hook(
+            lambda module, inputs, out: out if keep else pads
+        )
         try:
             logits = scorer.model(ids)[0][0]
         finally:
@@ -59,16 +65,22 @@ def test_gradients_add_up_to_what_the_sequence_changes(scorer):
 
     scorer.model.encoder.bf16 = False
     with torch.no_grad():
-        expected = np.mean([network(c, True) - network(c, False) for c in (SEQUENCE, reverse_complement(SEQUENCE))])
+        expected = np.mean(
+            [network(c, True) - network(c, False) for c in (SEQUENCE, reverse_complement(SEQUENCE))]
+        )
     found = integrated_gradients(scorer, SEQUENCE, steps=200)
-    assert found.shape == (70,) and found.sum() == pytest.approx(expected, rel=.02, abs=1e-4)
-    np.testing.assert_allclose(integrated_gradients(scorer, reverse_complement(SEQUENCE), 200)[::-1], found, atol=1e-5)
+    assert found.shape == (70,) and found.sum() == pytest.approx(expected, rel=0.02, abs=1e-4)
+    np.testing.assert_allclose(
+        integrated_gradients(scorer, reverse_complement(SEQUENCE), 200)[::-1], found, atol=1e-5
+    )
 
 
 def test_contributions_of_the_kmer_start_add_up_to_its_log_odds(scorer):
     found, start = kmer_contributions(scorer, SEQUENCE), scorer.model.composition
     assert found.sum() + float(start.intercept) == pytest.approx(float(start([SEQUENCE])[0]), abs=1e-5)
-    np.testing.assert_allclose(kmer_contributions(scorer, reverse_complement(SEQUENCE))[::-1], found, atol=1e-9)
+    np.testing.assert_allclose(
+        kmer_contributions(scorer, reverse_complement(SEQUENCE))[::-1], found, atol=1e-9
+    )
     with pytest.raises(ValueError, match="other than A, C, G and T"):
         kmer_contributions(scorer, np.append(SEQUENCE, 4))
     scorer.model.composition = None
@@ -80,16 +92,22 @@ def test_means_of_kmers_are_those_of_a_dictionary():
     contributions, sums = [rng.normal(size=50) for _ in sequences], defaultdict(list)
     for sequence, values in zip(sequences, contributions):
         for i, word in enumerate(kmers(sequence, 3)):
-            sums[canonical(word)].append(values[i:i + 3].sum())
+            sums[canonical(word)].append(values[i : i + 3].sum())
     table = mean_of_kmers([encode_bases(s) for s in sequences], contributions, 3)
     assert dict(zip(table.kmer, table.occurrences)) == {word: len(values) for word, values in sums.items()}
     assert table.contribution.is_monotonic_decreasing
-    assert dict(zip(table.kmer, table.contribution)) == pytest.approx({word: np.mean(values) for word, values in sums.items()})
+    assert dict(zip(table.kmer, table.contribution)) == pytest.approx(
+        {word: np.mean(values) for word, values in sums.items()}
+    )
 
 
 def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
     """Against gradients all_reduce_sum along the way by hand, token by token."""
-    k, stride, backwards = scorer.tokenizer.k, scorer.tokenizer.stride, scorer.config["direction"] == "backward"
+    k, stride, backwards = (
+        scorer.tokenizer.k,
+        scorer.tokenizer.stride,
+        scorer.config["direction"] == "backward",
+    )
     model = scorer.model
     model.encoder.bf16 = False
 
@@ -99,7 +117,7 @@ def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
             tokens, pads = model.encoder.embedding(ids), model.encoder.embedding(torch.zeros_like(ids))
         total = torch.zeros_like(tokens)
         for i in range(200):
-            point = (pads + (i + .5) / 200 * (tokens - pads)).requires_grad_()
+            point = (pads + (i + 0.5) / 200 * (tokens - pads)).requires_grad_()
             handle = model.encoder.embedding.register_forward_hook(lambda module, inputs, out: point)
             logits = model(ids)[0][0]
             handle.remove()
@@ -111,4 +129,6 @@ def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
         return bases[::-1] if backwards else bases
 
     expected = (one_strand(SEQUENCE) + one_strand(reverse_complement(SEQUENCE))[::-1]) / 2
-    np.testing.assert_allclose(integrated_gradients(scorer, SEQUENCE, 100), expected, atol=.02 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        integrated_gradients(scorer, SEQUENCE, 100), expected, atol=0.02 * np.abs(expected).max()
+    )

@@ -27,8 +27,13 @@ few = settings(deadline=None, max_examples=15)
 
 # k, stride and contexts that fit together; 9 and more bases share hashed rows
 SETTINGS = [(3, 1, ()), (3, 1, (4, 6, 9)), (4, 2, (8,)), (5, 2, (7, 11)), (2, 2, (4, 10))]
-DROPOUT_PLACES = {"embedding": ("embedding.dropped", "embed_p"), "weight": ("", "weight_dropout"), "input": ("input_dropout", "p"),
-                  "hidden": ("hidden_dropout", "p"), "output": ("output_dropout", "p")}
+DROPOUT_PLACES = {
+    "embedding": ("embedding.dropped", "embed_p"),
+    "weight": ("", "weight_dropout"),
+    "input": ("input_dropout", "p"),
+    "hidden": ("hidden_dropout", "p"),
+    "output": ("output_dropout", "p"),
+}
 
 
 def make_encoder(k=3, stride=1, contexts=(), layers=3, seed=0) -> AWDLSTM:
@@ -38,7 +43,7 @@ def make_encoder(k=3, stride=1, contexts=(), layers=3, seed=0) -> AWDLSTM:
     encoder.bf16 = False
     for table in encoder.embedding.contexts.values():
         with torch.no_grad():
-            table.weight[1:].normal_(0, .3)
+            table.weight[1:].normal_(0, 0.3)
     return encoder.eval()
 
 
@@ -52,8 +57,12 @@ def random_bases(rows: int, n_bases: int, seed=0) -> np.ndarray:
 
 def tokens_of(bases: np.ndarray, k: int, stride: int) -> torch.Tensor:
     """k-mer ids of consistent text: each row of bases cut by slicing."""
-    return torch.tensor([[1 + int("".join(map(str, row[i:i + k])), 4) for i in range(0, len(row) - k + 1, stride)]
-                         for row in bases.tolist()])
+    return torch.tensor(
+        [
+            [1 + int("".join(map(str, row[i : i + k])), 4) for i in range(0, len(row) - k + 1, stride)]
+            for row in bases.tolist()
+        ]
+    )
 
 
 def make_ids(rows: int, n_tokens: int, k=3, stride=1, seed=0) -> torch.Tensor:
@@ -61,12 +70,13 @@ def make_ids(rows: int, n_tokens: int, k=3, stride=1, seed=0) -> torch.Tensor:
 
 
 def only_dropout(encoder: AWDLSTM, place: str, p: float) -> None:
-    encoder.set_dropouts("language_model", 0.)
+    encoder.set_dropouts("language_model", 0.0)
     path, attribute = DROPOUT_PLACES[place]
     setattr(encoder.get_submodule(path), attribute, p)
 
 
 # --- Embedding -------------------------------------------------------------------------------------------------------
+
 
 def context_rows(k: int, stride: int, c: int, ids: torch.Tensor, history=None) -> np.ndarray:
     """Rows that an embedding takes for a context, read off its output: every row of the table holds its own number."""
@@ -83,21 +93,27 @@ def last_bases(k: int, stride: int, c: int, row: list[int]) -> list[str | None]:
     texts = [None if i == 0 else np.base_repr(i - 1, 4).zfill(k) for i in row]
     glued = []
     for t in range(len(row)):
-        window = texts[max(0, t - (c - k) // stride):t + 1]
+        window = texts[max(0, t - (c - k) // stride) : t + 1]
         full = len(window) == (c - k) // stride + 1 and None not in window
         glued.append(window[0] + "".join(text[-stride:] for text in window[1:]) if full else None)
     return glued
 
 
 @few
-@given(st.sampled_from([(3, 1, 4), (3, 1, 8), (4, 2, 6), (4, 2, 8), (2, 2, 6), (1, 1, 5), (3, 3, 6)]), st.integers(0, 9999), st.data())
+@given(
+    st.sampled_from([(3, 1, 4), (3, 1, 8), (4, 2, 6), (4, 2, 8), (2, 2, 6), (1, 1, 5), (3, 3, 6)]),
+    st.integers(0, 9999),
+    st.data(),
+)
 def test_context_rows_are_the_last_bases(setting, seed, data):
     k, stride, c = setting
     ids = make_ids(2, 14, k, stride, seed)
     for position in data.draw(st.lists(st.integers(0, 27), max_size=3)):
         ids.view(-1)[position] = 0
     for row, found in zip(ids.tolist(), context_rows(k, stride, c, ids)):
-        assert found.tolist() == [0 if text is None else 1 + int(text, 4) for text in last_bases(k, stride, c, row)]
+        assert found.tolist() == [
+            0 if text is None else 1 + int(text, 4) for text in last_bases(k, stride, c, row)
+        ]
 
 
 def test_long_contexts_share_hashed_rows():
@@ -112,15 +128,15 @@ def test_long_contexts_share_hashed_rows():
                 assert seen.setdefault(text, index) == index  # one text, one row
     slots = KmerEmbedding(k, stride, 1, (c,)).contexts[str(c)].num_embeddings - 1
     expected = slots * (1 - (1 - 1 / slots) ** len(seen))  # distinct rows that a uniform hash takes
-    assert slots == 4 ** 8 and rows.max() <= slots
-    assert len(set(seen.values())) == pytest.approx(expected, rel=.03)
+    assert slots == 4**8 and rows.max() <= slots
+    assert len(set(seen.values())) == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize("c", [16, 31])
 def test_longest_contexts_stay_in_their_table_and_tell_texts_apart(c):
-    rows = context_rows(1, 1, c, make_ids(1, 4000, 1, 1))[0, c - 1:]
-    assert 1 <= rows.min() and rows.max() <= 4 ** 8
-    assert len(np.unique(rows)) > .9 * len(rows)
+    rows = context_rows(1, 1, c, make_ids(1, 4000, 1, 1))[0, c - 1 :]
+    assert 1 <= rows.min() and rows.max() <= 4**8
+    assert len(np.unique(rows)) > 0.9 * len(rows)
 
 
 @pytest.mark.parametrize("changed", [slice(0, 15), slice(8, 23), slice(16, 31)])
@@ -128,7 +144,7 @@ def test_every_base_of_a_long_context_counts(changed):
     bases = np.repeat(random_bases(1, 31), 1000, 0)
     bases[:, changed] = random_bases(1000, 15, seed=1)
     rows = context_rows(1, 1, 31, tokens_of(bases, 1, 1))[:, -1]
-    assert len(np.unique(rows)) > .95 * 1000
+    assert len(np.unique(rows)) > 0.95 * 1000
 
 
 def test_history_continues_contexts():
@@ -138,7 +154,9 @@ def test_history_continues_contexts():
     assert (context_rows(3, 1, 7, ids[:, 9:])[:, :4] == 0).all()
 
 
-@pytest.mark.parametrize("k, stride, context, message", [(4, 2, 7, "6, 8"), (4, 2, 4, "6, 8"), (4, 2, 2, "6, 8"), (1, 1, 32, "31")])
+@pytest.mark.parametrize(
+    "k, stride, context, message", [(4, 2, 7, "6, 8"), (4, 2, 4, "6, 8"), (4, 2, 2, "6, 8"), (1, 1, 32, "31")]
+)
 def test_impossible_contexts_are_refused(k, stride, context, message):
     with pytest.raises(ValueError, match=message):
         KmerEmbedding(k, stride, 4, (context,))
@@ -152,6 +170,7 @@ def test_contexts_add_nothing_before_training():
 
 
 # --- Encoder ---------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("training", [False, True])
 def test_without_dropout_it_is_a_plain_lstm_stack(training):
@@ -189,7 +208,7 @@ def test_agrees_with_fastai_over_two_windows():
 def test_each_dropout_acts_in_training_only(place):
     encoder, ids = make_encoder(), make_ids(4, 12)
     plain = encoder(ids)[1]
-    only_dropout(encoder, place, .5)
+    only_dropout(encoder, place, 0.5)
     assert torch.equal(encoder(ids)[1], plain)
     encoder.train()
     torch.manual_seed(1)
@@ -204,7 +223,7 @@ def test_each_dropout_acts_in_training_only(place):
 def test_output_dropout_spares_the_raw_output():
     encoder, ids = make_encoder(), make_ids(4, 12)
     plain = encoder(ids)[0]
-    only_dropout(encoder, "output", .5)
+    only_dropout(encoder, "output", 0.5)
     raw, dropped, _ = encoder.train()(ids)
     torch.testing.assert_close(raw, plain)
     kept = dropped != 0
@@ -216,27 +235,37 @@ def test_output_dropout_spares_the_raw_output():
 @pytest.mark.parametrize("source", ["fastai", "genomic_ulmfit"])
 def test_set_dropouts_multiplies_those_that_are_named(stage, source):
     encoder = make_encoder()
-    encoder.set_dropouts(stage, .5, source)
+    encoder.set_dropouts(stage, 0.5, source)
     for place, (path, attribute) in DROPOUT_PLACES.items():
-        assert getattr(encoder.get_submodule(path), attribute) == pytest.approx(.5 * DROPOUTS[source][stage][place])
+        assert getattr(encoder.get_submodule(path), attribute) == pytest.approx(
+            0.5 * DROPOUTS[source][stage][place]
+        )
 
 
 def test_dropouts_called_fastai_are_those_of_its_text_models():
     """fastai still has the defaults of its version 1, under its own names."""
     for stage, config in (("language_model", awd_lstm_lm_config), ("classifier", awd_lstm_clas_config)):
-        assert DROPOUTS["fastai"][stage] == {name: config[f"{'embed' if name == 'embedding' else name}_p"] for name in DROPOUTS["fastai"][stage]}
+        assert DROPOUTS["fastai"][stage] == {
+            name: config[f"{'embed' if name == 'embedding' else name}_p"]
+            for name in DROPOUTS["fastai"][stage]
+        }
 
 
-@pytest.mark.parametrize("arguments, message", [(("classifier", .5, "mine"), "use one of fastai, genomic_ulmfit"),
-                                                (("classifier", 2.), "weight dropout of a classifier would be 1;"),
-                                                (("language_model", -.1), "would be -")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("classifier", 0.5, "mine"), "use one of fastai, genomic_ulmfit"),
+        (("classifier", 2.0), "weight dropout of a classifier would be 1;"),
+        (("language_model", -0.1), "would be -"),
+    ],
+)
 def test_dropouts_that_are_none_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_encoder().set_dropouts(*arguments)
 
 
 def test_weight_dropout_is_dropconnect_on_the_recurrent_weights():
-    encoder, ids, p = make_encoder(layers=1).train(), make_ids(3, 9), .4
+    encoder, ids, p = make_encoder(layers=1).train(), make_ids(3, 9), 0.4
     only_dropout(encoder, "weight", p)
     rnn, before = encoder.rnns[0], {name: value.clone() for name, value in encoder.state_dict().items()}
     parameters = dict(rnn.named_parameters())
@@ -265,8 +294,8 @@ def test_weight_dropout_is_dropconnect_on_the_recurrent_weights():
 
 def test_an_optimizer_step_reaches_the_weights_that_dropconnect_masks():
     encoder, ids = make_encoder(layers=2).train(), make_ids(3, 9)
-    encoder.set_dropouts("language_model", 1.)
-    optimizer = torch.optim.SGD(encoder.parameters(), 1.)
+    encoder.set_dropouts("language_model", 1.0)
+    optimizer = torch.optim.SGD(encoder.parameters(), 1.0)
     encoder(ids)[1].sum().backward()
     before = [rnn.weight_hh_l0.detach().clone() for rnn in encoder.rnns]
     optimizer.step()
@@ -284,14 +313,20 @@ def test_bfloat16_stays_close_and_carries_its_state():
     model.reset()
     model.encoder.bf16 = True
     near = torch.cat([model(window)[0] for window in ids.split(8, 1)], 1).float()
-    torch.testing.assert_close(near, exact, atol=.02, rtol=.05)
+    torch.testing.assert_close(near, exact, atol=0.02, rtol=0.05)
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
 # --- Language model --------------------------------------------------------------------------------------------------
 
+
 @few
-@given(st.sampled_from(SETTINGS), st.sampled_from(["bases", "kmer"]), st.integers(1, 30), st.lists(st.integers(0, 2 * 30 - 1), max_size=4))
+@given(
+    st.sampled_from(SETTINGS),
+    st.sampled_from(["bases", "kmer"]),
+    st.integers(1, 30),
+    st.lists(st.integers(0, 2 * 30 - 1), max_size=4),
+)
 def test_windows_add_up_to_one_long_window(setting, predicts, bptt, pads):
     k, stride, contexts = setting
     model, ids = make_model(k, stride, contexts, predicts), make_ids(2, 30, k, stride)
@@ -318,7 +353,9 @@ def test_a_pad_at_the_start_forgets_the_past_of_that_row_only(k, stride, context
         second = model(ids[:, 10:])[0]
     torch.testing.assert_close(second[[0, 2]], whole[[0, 2], 10:])
     torch.testing.assert_close(second[1:2], fresh)
-    assert not torch.allclose(whole[1:2, 11:], fresh[:, 1:], atol=1e-6)  # without a window's border the past still counts
+    assert not torch.allclose(
+        whole[1:2, 11:], fresh[:, 1:], atol=1e-6
+    )  # without a window's border the past still counts
 
 
 def test_state_is_forgotten_on_reset_and_with_another_batch_size():
@@ -348,7 +385,7 @@ def test_kmer_output_shares_its_weights_with_the_embedding():
 
 @pytest.mark.parametrize("k, stride", [(3, 1), (4, 2), (3, 3)])
 def test_bases_output_has_a_class_for_every_string_of_new_bases(k, stride):
-    assert make_model(k, stride)(make_ids(2, 5, k, stride))[0].shape == (2, 5, 4 ** stride)
+    assert make_model(k, stride)(make_ids(2, 5, k, stride))[0].shape == (2, 5, 4**stride)
 
 
 def test_unknown_output_is_refused():
@@ -358,14 +395,19 @@ def test_unknown_output_is_refused():
 
 # --- Loss ------------------------------------------------------------------------------------------------------------
 
+
 @few
-@given(st.sampled_from([(3, 1), (4, 2), (5, 2), (3, 3)]), st.sampled_from(["bases", "kmer"]), st.integers(0, 9999))
+@given(
+    st.sampled_from([(3, 1), (4, 2), (5, 2), (3, 3)]),
+    st.sampled_from(["bases", "kmer"]),
+    st.integers(0, 9999),
+)
 def test_loss_is_the_mean_over_targets_that_are_no_pads(setting, predicts, seed):
     k, stride = setting
     rng = np.random.default_rng(seed)
-    targets = rng.integers(0, 4 ** k + 1, (3, 7))
+    targets = rng.integers(0, 4**k + 1, (3, 7))
     targets[0, 0], targets[1] = 1, 0
-    logits = rng.normal(size=(3, 7, 4 ** stride if predicts == "bases" else 4 ** k + 1))
+    logits = rng.normal(size=(3, 7, 4**stride if predicts == "bases" else 4**k + 1))
     loss, terms = NextKmerLoss(predicts, stride), []
     classes = loss.classes(torch.tensor(targets))
     for row, column in np.ndindex(targets.shape):
@@ -394,6 +436,7 @@ def test_a_window_without_targets_costs_nothing():
 
 # --- Classifier ------------------------------------------------------------------------------------------------------
 
+
 def padded(rows: list[list[int]], width: int) -> torch.Tensor:
     return torch.tensor([row + [0] * (width - len(row)) for row in rows])
 
@@ -405,7 +448,9 @@ id_rows = st.lists(st.lists(st.integers(0, 64), max_size=9), min_size=1, max_siz
 @given(id_rows, st.integers(0, 3), st.integers(0, 9999))
 def test_pooling_is_last_maximum_and_mean_over_real_tokens(rows, more, seed):
     ids = padded([[0, *row] for row in rows], 10 + more)
-    outputs = torch.randn(*ids.shape, 8, generator=torch.Generator().manual_seed(seed)) - 3  # mostly negative: no zero may win
+    outputs = (
+        torch.randn(*ids.shape, 8, generator=torch.Generator().manual_seed(seed)) - 3
+    )  # mostly negative: no zero may win
     pooled = Classifier(make_encoder()).pool(outputs, ids)
     assert pooled.shape == (len(rows), 24)
     for row_ids, row_outputs, found in zip(ids, outputs, pooled):
@@ -439,29 +484,37 @@ def test_classifier_keeps_no_state_between_batches():
 
 # --- Parameter groups ------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("build", [lambda e: LanguageModel(e, "bases"), lambda e: LanguageModel(e, "kmer"), Classifier])
+
+@pytest.mark.parametrize(
+    "build", [lambda e: LanguageModel(e, "bases"), lambda e: LanguageModel(e, "kmer"), Classifier]
+)
 def test_layer_groups_hold_every_parameter_once_from_input_to_output(build):
     model = build(make_encoder(3, 1, (5, 9)))
     groups = layer_groups(model)
     names = {id(p): name for name, p in model.named_parameters()}
     found = [names[id(p)] for group in groups for p in group]
     assert sorted(found) == sorted(names.values())
-    tops = [{".".join(names[id(p)].split(".")[:3 if "rnns" in names[id(p)] else 2]) for p in group} for group in groups]
+    tops = [
+        {".".join(names[id(p)].split(".")[: 3 if "rnns" in names[id(p)] else 2]) for p in group}
+        for group in groups
+    ]
     assert tops[:4] == [{"encoder.embedding"}, {"encoder.rnns.0"}, {"encoder.rnns.1"}, {"encoder.rnns.2"}]
     assert groups[4] and not any(names[id(p)].startswith("encoder") for p in groups[4])
 
 
-@pytest.mark.parametrize("p", [.02, .25, .9])
+@pytest.mark.parametrize("p", [0.02, 0.25, 0.9])
 def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
     torch.manual_seed(0)
-    weight = torch.full((400, 500), 2., requires_grad=True)
+    weight = torch.full((400, 500), 2.0, requires_grad=True)
     dropped = drop_weights(weight, p)
     n = weight.numel()
     zero = (dropped == 0).sum().item() / n
-    assert abs(zero - p) < 5 * (p * (1 - p) / n) ** .5
+    assert abs(zero - p) < 5 * (p * (1 - p) / n) ** 0.5
     torch.testing.assert_close(dropped[dropped != 0], torch.full_like(dropped[dropped != 0], 2 / (1 - p)))
     dropped.sum().backward()
-    torch.testing.assert_close(weight.grad, (dropped != 0) / (1 - p))  # gradients reach the weights that were kept
+    torch.testing.assert_close(
+        weight.grad, (dropped != 0) / (1 - p)
+    )  # gradients reach the weights that were kept
     assert not torch.equal(dropped == 0, drop_weights(weight, p) == 0)
 
 
@@ -477,5 +530,5 @@ def test_half_precision_ends_with_the_encoder_and_can_be_switched_off(build, mon
         log_odds = torch.tensor([1.0009765, -3.0043, 7.0001])
         plain, moved = model(ids)[0], model(ids, log_odds)[0]
         assert moved.dtype == torch.float32
-        torch.testing.assert_close((moved - plain) @ torch.tensor([-1., 1.]), log_odds, atol=1e-5, rtol=0)
+        torch.testing.assert_close((moved - plain) @ torch.tensor([-1.0, 1.0]), log_odds, atol=1e-5, rtol=0)
     assert model(ids)[1].dtype == torch.bfloat16

@@ -1,4 +1,5 @@
 """What the table in data/README.md promises about bad input, full disks and interrupts, where no other test file shows it."""
+
 import resource
 import signal
 from contextlib import contextmanager
@@ -39,10 +40,15 @@ LABELS = np.arange(24) % 2
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, the empty lock files aside."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------
+
 
 def test_iupac_codes_cut_a_genome_and_drop_a_labelled_sequence(tmp_path):
     (tmp_path / "cat.fa").write_text(">chr1\nACGTNACG\nRYSWacgtu\n")
@@ -67,6 +73,7 @@ def test_one_name_twice_among_labelled_sequences_loses_none(tmp_path):
 
 # --- A full disk -----------------------------------------------------------------------------------------------------
 
+
 @contextmanager
 def full_disk(size: int):
     """No file can grow beyond `size` bytes: the system itself refuses the write half-way, as on a full disk."""
@@ -86,12 +93,16 @@ def write_model(folder: Path, seed: int) -> None:
 def write_rows(folder: Path, seed: int) -> None:
     words = dict.fromkeys(ENHANCER_COLUMNS, "")
     words |= dict(profile="mine", species="Cat", model="gc", split="original", fold="test", version="1")
-    save_result(folder / "enhancers.csv", words | dict(seed=seed, n_test=10, auroc=.5, auroc_low=.4, auroc_high=.6))
+    save_result(
+        folder / "enhancers.csv", words | dict(seed=seed, n_test=10, auroc=0.5, auroc_low=0.4, auroc_high=0.6)
+    )
 
 
 def random_predictions(seed: int) -> pd.DataFrame:
     probability = np.random.default_rng(seed).random(500)
-    return pd.DataFrame({"id": map(str, range(500)), "label": np.arange(500) % 2, "fold": "test", "probability": probability})
+    return pd.DataFrame(
+        {"id": map(str, range(500)), "label": np.arange(500) % 2, "fold": "test", "probability": probability}
+    )
 
 
 def write_genome(folder: Path, seed: int) -> None:
@@ -103,14 +114,22 @@ def scored(folder: Path, seed: int) -> None:
 
 
 def scored_variants(folder: Path, seed: int) -> None:
-    alleles = [Allele("chr1", 5 + i, "a_rather_long_name_of_variant", "A", "C", None, f"note {seed}") for i in range(50)]
+    alleles = [
+        Allele("chr1", 5 + i, "a_rather_long_name_of_variant", "A", "C", None, f"note {seed}")
+        for i in range(50)
+    ]
     write_variants(score_alleles(tiny_scorer(), alleles), folder / "v.tsv", "made")
 
 
-WRITERS = {"scores": scored, "variants": scored_variants,
-           "model": write_model, "result rows": write_rows, "genome": write_genome,
-           "predictions": lambda folder, seed: write_predictions(folder / "p.parquet", random_predictions(seed)),
-           "table": lambda folder, seed: write_table(folder / "t.parquet", random_predictions(seed))}
+WRITERS = {
+    "scores": scored,
+    "variants": scored_variants,
+    "model": write_model,
+    "result rows": write_rows,
+    "genome": write_genome,
+    "predictions": lambda folder, seed: write_predictions(folder / "p.parquet", random_predictions(seed)),
+    "table": lambda folder, seed: write_table(folder / "t.parquet", random_predictions(seed)),
+}
 
 
 @pytest.mark.parametrize("older", [False, True], ids=["new", "older"])
@@ -119,11 +138,16 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, write, older):
     folder = tmp_path / "made"
     folder.mkdir()
     for seed in (0, 1):
-        (tmp_path / f"cat{seed}.fa").write_text(">chr1\n" + "".join(np.random.default_rng(seed).choice(list("ACGT"), 5000)))
+        (tmp_path / f"cat{seed}.fa").write_text(
+            ">chr1\n" + "".join(np.random.default_rng(seed).choice(list("ACGT"), 5000))
+        )
     if older:
         write(folder, 0)
     before = contents(folder)
-    with full_disk(200 if write is write_rows else 2000), pytest.raises(Exception, match="(?i)too large") as error:
+    with (
+        full_disk(200 if write is write_rows else 2000),
+        pytest.raises(Exception, match="(?i)too large") as error,
+    ):
         write(folder, 1)
     assert contents(folder) == before
     assert f"{folder}/" in error.value.__notes__[0] and "was not written" in error.value.__notes__[0]
@@ -133,8 +157,10 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, write, older):
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
+
 class PressCtrlC(Callback):
     """Sends the real signal at one event of training; `calls` events of the kind go by before."""
+
     order = 100
 
     def __init__(self, event: str, calls: int = 3):
@@ -156,7 +182,11 @@ class CtrlCWithin(PressCtrlC):
 
     def before_fit(self):
         rnn = self.model.encoder.rnns[-1]
-        self.hook = rnn.register_forward_hook(lambda *_: self.press()) if self.place == "forward" else rnn.weight_ih_l0.register_hook(self.backward)
+        self.hook = (
+            rnn.register_forward_hook(lambda *_: self.press())
+            if self.place == "forward"
+            else rnn.weight_ih_l0.register_hook(self.backward)
+        )
 
     def backward(self, gradient):
         self.press()
@@ -167,25 +197,48 @@ class CtrlCWithin(PressCtrlC):
 
 def interrupts():
     events = ["before_batch", "after_pred", "after_loss", "after_backward", "after_step", "after_batch"]
-    return [*(PressCtrlC(event) for event in events), PressCtrlC("before_validate", 0), PressCtrlC("after_validate", 0),
-            CtrlCWithin("forward"), CtrlCWithin("backward")]
+    return [
+        *(PressCtrlC(event) for event in events),
+        PressCtrlC("before_validate", 0),
+        PressCtrlC("after_validate", 0),
+        CtrlCWithin("forward"),
+        CtrlCWithin("backward"),
+    ]
 
 
 def interrupt_names():
-    return ["before batch", "after forward", "after loss", "after backward", "after step", "after batch", "before validation",
-            "after validation", "in forward", "in backward"]
+    return [
+        "before batch",
+        "after forward",
+        "after loss",
+        "after backward",
+        "after step",
+        "after batch",
+        "before validation",
+        "after validation",
+        "in forward",
+        "in backward",
+    ]
 
 
 def language_model_trainer(model):
     bases, segments = sequence_corpus(SEQUENCES)
-    loaders = [LanguageModelLoader(bases, segments, TOKENIZER, rows=4, bptt=29, windows=2, shuffle=shuffle) for shuffle in (True, False)]
-    return language_model_learner(model, *loaders, drop_mult=0.), lambda learn: evaluate_language_model(learn.model, loaders[1])["valid_loss"]
+    loaders = [
+        LanguageModelLoader(bases, segments, TOKENIZER, rows=4, bptt=29, windows=2, shuffle=shuffle)
+        for shuffle in (True, False)
+    ]
+    return language_model_learner(model, *loaders, drop_mult=0.0), lambda learn: evaluate_language_model(
+        learn.model, loaders[1]
+    )["valid_loss"]
 
 
 def classifier_trainer(model):
-    loaders = [SequenceLoader(SEQUENCES, LABELS, TOKENIZER, batch_size=4, shuffle=shuffle) for shuffle in (True, False)]
-    learn = classifier_learner(model.encoder, *loaders, drop_mult=0.)
-    learn.model.head[1][1].p = 0.  # drop_mult leaves the head's own dropout
+    loaders = [
+        SequenceLoader(SEQUENCES, LABELS, TOKENIZER, batch_size=4, shuffle=shuffle)
+        for shuffle in (True, False)
+    ]
+    learn = classifier_learner(model.encoder, *loaders, drop_mult=0.0)
+    learn.model.head[1][1].p = 0.0  # drop_mult leaves the head's own dropout
     return learn, lambda learn: predict_probabilities(learn.model, SEQUENCES, TOKENIZER).sum()
 
 
@@ -211,6 +264,7 @@ def autocasts(monkeypatch):
         def call(self, *arguments):
             depth[0] += step
             return function(self, *arguments)
+
         return call
 
     monkeypatch.setattr(torch.autocast, "__enter__", counted(1, enter))
@@ -219,8 +273,12 @@ def autocasts(monkeypatch):
 
 
 @pytest.mark.parametrize("number", range(len(interrupts())), ids=interrupt_names())
-@pytest.mark.parametrize("make", [language_model_trainer, classifier_trainer], ids=["language model", "classifier"])
-def test_ctrl_c_in_training_leaves_a_model_that_scores_and_trains_on(tmp_path, monkeypatch, autocasts, make, number):
+@pytest.mark.parametrize(
+    "make", [language_model_trainer, classifier_trainer], ids=["language model", "classifier"]
+)
+def test_ctrl_c_in_training_leaves_a_model_that_scores_and_trains_on(
+    tmp_path, monkeypatch, autocasts, make, number
+):
     """The interrupted learner goes on exactly as a new one around the same weights does."""
     monkeypatch.chdir(tmp_path)
     learn, score = trainer(make)
@@ -254,7 +312,7 @@ def test_ctrl_c_while_looking_for_a_learning_rate_brings_the_weights_back(tmp_pa
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
     learn.add_cb(PressCtrlC("after_step", 8))
     with pytest.raises(KeyboardInterrupt), learn.no_bar():
-        learn.lr_find(start_lr=.1, num_it=20, show_plot=False)
+        learn.lr_find(start_lr=0.1, num_it=20, show_plot=False)
     assert all(torch.equal(value, before[name]) for name, value in learn.model.state_dict().items())
     assert contents(tmp_path) == {} and [path.name for path in tmp_path.iterdir()] == ["project"]
 

@@ -38,15 +38,18 @@ def planted() -> tuple[list[str], np.ndarray]:
     for i in np.flatnonzero(labels):
         for start in (10, 40, 90):
             motif = "TGACTCA" if rng.random() < 0.5 else "TGAGTCA"
-            sequences[i] = sequences[i][:start] + motif + sequences[i][start + 7:]
+            sequences[i] = sequences[i][:start] + motif + sequences[i][start + 7 :]
     return sequences, labels
 
 
 # Features
 
+
 @given(st.lists(DNA, min_size=1, max_size=4), st.integers(1, 4))
 def test_kmer_frequencies_are_shares_of_canonical_kmers(sequences, k):
-    columns = [kmer for kmer in map("".join, product("ACGT", repeat=k)) if kmer <= naive.reverse_complement(kmer)]
+    columns = [
+        kmer for kmer in map("".join, product("ACGT", repeat=k)) if kmer <= naive.reverse_complement(kmer)
+    ]
     rows = kmer_frequencies(sequences, k)
     assert rows.shape == (len(sequences), len(columns))
     for row, sequence in zip(rows, sequences, strict=True):
@@ -68,14 +71,18 @@ def test_kmer_logistic_matches_scikit_learns_vectorizer(planted):
     canonical = TfidfVectorizer(analyzer=lambda s: [naive.canonical(w) for w in naive.kmers(s, 4)])
     reference = make_pipeline(canonical, LogisticRegression(max_iter=1000))
     expected = reference.fit(sequences, labels).predict_proba(sequences)
-    assert kmer_logistic(k=4).fit(sequences, labels).predict_proba(sequences) == pytest.approx(expected, abs=1e-3)
+    assert kmer_logistic(k=4).fit(sequences, labels).predict_proba(sequences) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_a_planted_motif_is_found_by_kmers_and_composition_by_gc(planted):
     sequences, labels = planted
     scores = cross_val_predict(kmer_logistic(), sequences, labels, cv=5, method="predict_proba")[:, 1]
     assert roc_auc_score(labels, scores) > 0.9
-    rich = ["".join(np.random.default_rng(i).choice(list("ACGT"), 100, p=[0.2, 0.3, 0.3, 0.2])) for i in range(40)]
+    rich = [
+        "".join(np.random.default_rng(i).choice(list("ACGT"), 100, p=[0.2, 0.3, 0.3, 0.2])) for i in range(40)
+    ]
     data, truth = rich + random_sequences(40, 100, seed=7), np.repeat([1, 0], 40)
     gc = cross_val_predict(gc_baseline(), data, truth, cv=5, method="predict_proba")[:, 1]
     assert roc_auc_score(truth, gc) > 0.9
@@ -91,8 +98,10 @@ def depleted_of_cpg(sequences: list[str]) -> list[str]:
 def test_composition_sees_dinucleotides_that_gc_content_hides():
     data, truth = random_sequences(120, 100, seed=8), np.repeat([1, 0], 60)
     data[60:] = depleted_of_cpg(data[60:])
-    aucs = [roc_auc_score(truth, cross_val_predict(make(), data, truth, cv=5, method="predict_proba")[:, 1])
-            for make in (gc_baseline, composition_baseline)]
+    aucs = [
+        roc_auc_score(truth, cross_val_predict(make(), data, truth, cv=5, method="predict_proba")[:, 1])
+        for make in (gc_baseline, composition_baseline)
+    ]
     assert aucs[0] < 0.7 and aucs[1] > 0.95
 
 
@@ -102,14 +111,19 @@ def test_boosting_sees_two_motifs_that_only_count_together():
     for i in range(400):
         data[i] = ("TGACT" * 3 if first[i] else "") + data[i] + ("GGAAC" * 3 if second[i] else "")
     truth = first ^ second
-    aucs = [roc_auc_score(truth[300:], model.fit(data[:300], truth[:300]).predict_proba(data[300:])[:, 1])
-            for model in (kmer_boosting(k=3, trees=100), kmer_logistic(k=3))]
+    aucs = [
+        roc_auc_score(truth[300:], model.fit(data[:300], truth[:300]).predict_proba(data[300:])[:, 1])
+        for model in (kmer_boosting(k=3, trees=100), kmer_logistic(k=3))
+    ]
     assert aucs[0] > 0.9 and aucs[1] < 0.7
 
 
 def test_the_seed_of_boosting_matters(planted):
     sequences, labels = planted
-    one, other = (kmer_boosting(k=2, trees=5, seed=seed).fit(sequences, labels).predict_proba(sequences) for seed in (0, 1))
+    one, other = (
+        kmer_boosting(k=2, trees=5, seed=seed).fit(sequences, labels).predict_proba(sequences)
+        for seed in (0, 1)
+    )
     assert (one != other).any()
 
 
@@ -119,7 +133,9 @@ def test_k_is_chosen_by_validation_auc(planted):
     k, aucs = choose_k(*train, *valid, ks=(7, 1, 3))
     assert list(aucs) == [7, 1, 3]
     for candidate, auc in aucs.items():
-        assert auc == roc_auc_score(valid[1], kmer_logistic(candidate).fit(*train).predict_proba(valid[0])[:, 1])
+        assert auc == roc_auc_score(
+            valid[1], kmer_logistic(candidate).fit(*train).predict_proba(valid[0])[:, 1]
+        )
     assert aucs[k] == max(aucs.values()) > 0.9 and k != 1
     with pytest.raises(ValueError, match="ks is empty"):
         choose_k(*train, *valid, ks=())
@@ -127,13 +143,15 @@ def test_k_is_chosen_by_validation_auc(planted):
 
 @pytest.mark.parametrize("ks", [(2, 3, 1), (3, 1, 2)])
 def test_of_equally_good_k_the_first_is_chosen(ks):
-    sequences = random_sequences(10, 60, 0, gc=.1) + random_sequences(10, 60, 1, gc=.9)
+    sequences = random_sequences(10, 60, 0, gc=0.1) + random_sequences(10, 60, 1, gc=0.9)
     labels = [0] * 10 + [1] * 10
     k, aucs = choose_k(sequences, labels, sequences, labels, ks)
-    assert set(aucs.values()) == {1.} and k == ks[0]
+    assert set(aucs.values()) == {1.0} and k == ks[0]
 
 
-@pytest.mark.parametrize("make", [gc_baseline, composition_baseline, kmer_logistic, lambda: kmer_boosting(k=3, trees=20)])
+@pytest.mark.parametrize(
+    "make", [gc_baseline, composition_baseline, kmer_logistic, lambda: kmer_boosting(k=3, trees=20)]
+)
 def test_predictions_are_probabilities_the_same_on_both_strands_and_in_every_run(make, planted):
     sequences, labels = planted
     model = make().fit(sequences, labels)
@@ -150,12 +168,15 @@ def test_ambiguous_letters_and_other_lengths_are_taken(planted):
     assert (plain == split).all()
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: gc_fractions(["ACGT", "NNN"]), "sequence 1 has no letter"),
-    (lambda: gc_fractions(["ACGT", ""]), "sequence 1 has no letter"),
-    (lambda: gc_fractions("ACGT"), "single text"),
-    (lambda: kmer_logistic().fit(["ACGTACGT", None], [0, 1]), "sequence 1 is of type NoneType"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gc_fractions(["ACGT", "NNN"]), "sequence 1 has no letter"),
+        (lambda: gc_fractions(["ACGT", ""]), "sequence 1 has no letter"),
+        (lambda: gc_fractions("ACGT"), "single text"),
+        (lambda: kmer_logistic().fit(["ACGTACGT", None], [0, 1]), "sequence 1 is of type NoneType"),
+    ],
+)
 def test_sequences_without_an_answer_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
@@ -163,14 +184,20 @@ def test_sequences_without_an_answer_are_named(call, message):
 
 # Markov chains of the classes
 
+
 def naive_chain(sequences, order, weight):
     """p(base | context) of an interpolated chain counted on both strands, by recursion on a dictionary."""
-    counts = Counter(kmer[-n:] for s in sequences for strand in (s, reverse_complement(s)) for kmer in kmers(strand, order + 1)
-                     for n in range(1, order + 2))
+    counts = Counter(
+        kmer[-n:]
+        for s in sequences
+        for strand in (s, reverse_complement(s))
+        for kmer in kmers(strand, order + 1)
+        for n in range(1, order + 2)
+    )
 
     def probability(window):
         if not window:
-            return .25
+            return 0.25
         total = sum(counts[window[:-1] + base] for base in "ACGT")
         return (counts[window] + weight * probability(window[1:])) / (total + weight)
 
@@ -179,30 +206,40 @@ def naive_chain(sequences, order, weight):
 
 @pytest.mark.parametrize("order", [0, 2, 3])
 def test_class_chains_are_the_log_likelihood_ratio_of_two_chains(order):
-    sequences = random_sequences(6, 50, 0, gc=.4) + random_sequences(7, 40, 1, gc=.6)
+    sequences = random_sequences(6, 50, 0, gc=0.4) + random_sequences(7, 40, 1, gc=0.6)
     labels = [0] * 6 + [1] * 7
-    chains = [naive_chain([s for s, y in zip(sequences, labels) if y == label], order, 9.) for label in (0, 1)]
+    chains = [
+        naive_chain([s for s, y in zip(sequences, labels) if y == label], order, 9.0) for label in (0, 1)
+    ]
     asked = [*sequences, "ACGTNACGTTACNNNGGTA", random_sequences(1, 30, 2)[0]]
     expected = []
     for sequence in asked:
         windows = [w for strand in (sequence, reverse_complement(sequence)) for w in kmers(strand, order + 1)]
         expected.append(np.mean([np.log(chains[1](w)) - np.log(chains[0](w)) for w in windows]))
-    got = ClassChains(order, 9.).fit(sequences, labels).transform(asked)
+    got = ClassChains(order, 9.0).fit(sequences, labels).transform(asked)
     assert got.shape == (len(asked), 1)
     np.testing.assert_allclose(got[:, 0], expected, atol=1e-12)
-    np.testing.assert_allclose(ClassChains(order, 9.).fit(sequences, labels).transform([reverse_complement(s) for s in asked]), got, atol=1e-12)
-
+    np.testing.assert_allclose(
+        ClassChains(order, 9.0).fit(sequences, labels).transform([reverse_complement(s) for s in asked]),
+        got,
+        atol=1e-12,
+    )
 
 
 def test_markov_baseline_tells_chains_of_equal_composition_apart():
     """Both classes have the same bases; what differs is which follows which."""
     rng = np.random.default_rng(0)
-    classes = [["".join(rng.choice(words, 60)) for _ in range(80)] for words in (["CAA", "TTC"], ["ACA", "CTT"])]
+    classes = [
+        ["".join(rng.choice(words, 60)) for _ in range(80)] for words in (["CAA", "TTC"], ["ACA", "CTT"])
+    ]
     sequences, labels = classes[0] + classes[1], [0] * 80 + [1] * 80
     train = [i for i in range(160) if i % 2]
     model = markov_baseline(2).fit([sequences[i] for i in train], [labels[i] for i in train])
     test = [i for i in range(160) if not i % 2]
-    assert roc_auc_score([labels[i] for i in test], model.predict_proba([sequences[i] for i in test])[:, 1]) > .99
+    assert (
+        roc_auc_score([labels[i] for i in test], model.predict_proba([sequences[i] for i in test])[:, 1])
+        > 0.99
+    )
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [0, 0], [0, 2]])

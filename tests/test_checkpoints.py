@@ -1,4 +1,5 @@
 """Interrupted training goes on to the same numbers, bit for bit."""
+
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ tokenizer = KmerTokenizer(3, 1)
 
 class Stop(Callback):
     """Ctrl-C after so many steps of training."""
+
     order = 99
 
     def __init__(self, after):
@@ -45,8 +47,13 @@ class Stop(Callback):
 def language_model(seed=0, dna=1):
     seed_everything(seed)
     bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(6, 150, dna)])
-    loaders = [LanguageModelLoader(bases, segments, tokenizer, rows=4, bptt=16, windows=3, shuffle=shuffle) for shuffle in (True, False)]
-    return language_model_learner(new_language_model(tokenizer, embedding=8, hidden=12, layers=2), *loaders, drop_mult=.5)
+    loaders = [
+        LanguageModelLoader(bases, segments, tokenizer, rows=4, bptt=16, windows=3, shuffle=shuffle)
+        for shuffle in (True, False)
+    ]
+    return language_model_learner(
+        new_language_model(tokenizer, embedding=8, hidden=12, layers=2), *loaders, drop_mult=0.5
+    )
 
 
 def fit(learn, *callbacks, epochs=3):
@@ -57,8 +64,16 @@ def fit(learn, *callbacks, epochs=3):
 
 def outcome(learn):
     recorder = learn.recorder
-    return (*map(torch.Tensor.tolist, learn.model.state_dict().values()), recorder.losses, recorder.lrs, recorder.iters, recorder.hps,
-            [list(values) for values in recorder.values], torch.rand(1).item(), np.random.rand())
+    return (
+        *map(torch.Tensor.tolist, learn.model.state_dict().values()),
+        recorder.losses,
+        recorder.lrs,
+        recorder.iters,
+        recorder.hps,
+        [list(values) for values in recorder.values],
+        torch.rand(1).item(),
+        np.random.rand(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +86,16 @@ def uninterrupted():
 def test_a_run_interrupted_many_times_ends_as_if_it_had_not_been(tmp_path, uninterrupted, every):
     expected, steps = uninterrupted
     path, seconds = tmp_path / "run.ckpt", 0
-    for run, after in enumerate([1, 2, 3, 1, 4] if every == 0 else [steps // 3 + 1, steps // 3 + 1, steps // 3 - 1]):
+    for run, after in enumerate(
+        [1, 2, 3, 1, 4] if every == 0 else [steps // 3 + 1, steps // 3 + 1, steps // 3 - 1]
+    ):
         keeper = Checkpoints(path, every=every)
         with pytest.raises(KeyboardInterrupt):
             fit(language_model(seed=run), keeper, Stop(after))
         seconds = keeper.seconds
     last = Checkpoints(path, every=every)
     assert outcome(fit(language_model(seed=9), last)) == expected
-    assert last.seconds > 0 and (every or last.seconds > seconds - .5)
+    assert last.seconds > 0 and (every or last.seconds > seconds - 0.5)
 
 
 def test_a_run_that_a_newer_version_ends_bears_both_versions(tmp_path):
@@ -100,19 +117,33 @@ def test_a_run_that_a_newer_version_ends_bears_both_versions(tmp_path):
 def test_the_table_of_epochs_shows_what_was_done_before(tmp_path, uninterrupted, capsys, done):
     path = tmp_path / "run.ckpt"
     try:
-        fit(language_model(), Checkpoints(path, every=0), Stop(uninterrupted[1] // 3 * 2 + 1 if done == "part" else 10 ** 9))
+        fit(
+            language_model(),
+            Checkpoints(path, every=0),
+            Stop(uninterrupted[1] // 3 * 2 + 1 if done == "part" else 10**9),
+        )
     except KeyboardInterrupt:
         pass
     capsys.readouterr()
     language_model().fit_one_cycle(3, 1e-2, cbs=Checkpoints(path))
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] in (["0"], ["1"], ["2"])]
-    assert [line[0] for line in lines] == ["0", "1", "2"] and [line[-1] == "before" for line in lines] == [True, True, done == "all"]
+    lines = [
+        line.split()
+        for line in capsys.readouterr().out.splitlines()
+        if line.split()[:1] in (["0"], ["1"], ["2"])
+    ]
+    assert [line[0] for line in lines] == ["0", "1", "2"] and [line[-1] == "before" for line in lines] == [
+        True,
+        True,
+        done == "all",
+    ]
 
 
 def test_a_finished_fit_is_loaded_instead_of_run(tmp_path, uninterrupted):
     path = tmp_path / "run.ckpt"
     fit(language_model(), Checkpoints(path))
-    again = fit(language_model(seed=5), keeper := Checkpoints(path), Stop(1))  # which would stop at the first step
+    again = fit(
+        language_model(seed=5), keeper := Checkpoints(path), Stop(1)
+    )  # which would stop at the first step
     assert outcome(again) == uninterrupted[0]
     keeper.delete()
     assert not path.exists()
@@ -124,9 +155,16 @@ def stages(path=None, stop=None):
     """Two fits of a classifier, the first with all but the head frozen."""
     seed_everything(0)
     sequences, labels = [encode_bases(s) for s in random_sequences(24, 60, 2)], np.arange(24) % 2
-    loaders = [SequenceLoader(sequences, labels, tokenizer, batch_size=6, shuffle=shuffle, reverse_complement_half=True) for shuffle in (True, False)]
-    learn = classifier_learner(new_language_model(tokenizer, embedding=8, hidden=12, layers=2).encoder, *loaders, drop_mult=.5)
-    stop = Stop(stop or 10 ** 9)
+    loaders = [
+        SequenceLoader(
+            sequences, labels, tokenizer, batch_size=6, shuffle=shuffle, reverse_complement_half=True
+        )
+        for shuffle in (True, False)
+    ]
+    learn = classifier_learner(
+        new_language_model(tokenizer, embedding=8, hidden=12, layers=2).encoder, *loaders, drop_mult=0.5
+    )
+    stop = Stop(stop or 10**9)
     for stage, frozen in enumerate([-1, 0]):
         learn.freeze_to(frozen)
         fit(learn, stop, *([Checkpoints(path / f"{stage}.ckpt", every=0)] if path else []), epochs=2)
@@ -185,8 +223,10 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, unin
         assert outcome(fit(language_model(seed=8), Checkpoints(path))) == uninterrupted[0]
         return
     content[len(content) // 2] ^= 255
-    path.write_bytes(content if damage == "one byte" else content[:len(content) // 2])
-    with pytest.warns(UserWarning, match="run.ckpt is no checkpoint, or damaged .*: going on from the one before"):
+    path.write_bytes(content if damage == "one byte" else content[: len(content) // 2])
+    with pytest.warns(
+        UserWarning, match="run.ckpt is no checkpoint, or damaged .*: going on from the one before"
+    ):
         learn = fit(language_model(seed=8), keeper := Checkpoints(path))
     assert outcome(learn) == uninterrupted[0]
     keeper.delete()
@@ -207,8 +247,12 @@ def test_with_a_full_disk_the_run_stops_and_the_last_checkpoint_stands(tmp_path,
         fit(learn, keeper)
     """)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and "run.ckpt was not written; what was there before is as it was" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], env=environment, capture_output=True, text=True
+    )
+    assert (
+        done.returncode == 1 and "run.ckpt was not written; what was there before is as it was" in done.stderr
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.before"]
     assert outcome(fit(language_model(seed=4), Checkpoints(path))) == uninterrupted[0]
 
@@ -231,7 +275,9 @@ def test_killed_outright_it_goes_on_all_the_same(tmp_path, uninterrupted):
     path = tmp_path / "run.ckpt"
     for before_or_after in "01":
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run([sys.executable, "-c", script, str(path), before_or_after], env=environment, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path), before_or_after], env=environment, capture_output=True
+        )
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert outcome(fit(language_model(), Checkpoints(path))) == uninterrupted[0]
 
@@ -241,9 +287,9 @@ def test_what_is_finished_is_not_done_again(tmp_path):
 
     def make(fold):
         calls.append(fold)
-        return pd.DataFrame({"id": ["a", "b"], "probability": [.1, .9]}), {"fold": fold, "seconds": 1.5}
+        return pd.DataFrame({"id": ["a", "b"], "probability": [0.1, 0.9]}), {"fold": fold, "seconds": 1.5}
 
-    one, other = {"LR": .1, "KMERS": [1, 2], "TRIAL": None}, {"LR": .2}
+    one, other = {"LR": 0.1, "KMERS": [1, 2], "TRIAL": None}, {"LR": 0.2}
     for identity, expected in ((one, 1), (one, 1), (other, 2), (other, 2)):
         table, facts = cached(path, identity, make, 3)
         pd.testing.assert_frame_equal(table, make(3)[0])

@@ -19,7 +19,7 @@ def planted(number, seed, other_strand=False):
     motif = reverse_complement(MOTIF) if other_strand else MOTIF
     for i in range(0, number, 2):
         for start in rng.integers(0, 120, 4) + [0, 120, 240, 360]:
-            sequences[i] = sequences[i][:start] + motif + sequences[i][start + len(motif):]
+            sequences[i] = sequences[i][:start] + motif + sequences[i][start + len(motif) :]
     return sequences, [1, 0] * (number // 2)
 
 
@@ -35,14 +35,18 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
     assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
-    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [.15] * 5  # after each layer but the last
+    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [
+        0.15
+    ] * 5  # after each layer but the last
 
 
 def test_dropout_is_for_training_only(small):
     sequences = random_sequences(5, LENGTH, 16)
     assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all()
     small.network_.train()
-    assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all() and not small.network_.training
+    assert (
+        small.predict_proba(sequences) == small.predict_proba(sequences)
+    ).all() and not small.network_.training
 
 
 def test_a_motif_is_learnt():
@@ -75,7 +79,9 @@ def test_training_stops_without_progress():
 def test_a_seed_fixes_every_bit_and_leaves_the_global_generator_alone():
     train, valid = planted(60, 8), planted(20, 9)
     before = torch.random.get_rng_state()
-    one, again, other = (CohnCNN(augment=True, max_epochs=2, seed=seed).fit(*train, *valid) for seed in (1, 1, 2))
+    one, again, other = (
+        CohnCNN(augment=True, max_epochs=2, seed=seed).fit(*train, *valid) for seed in (1, 1, 2)
+    )
     assert (torch.random.get_rng_state() == before).all()
     assert one.history_ == again.history_
     assert (one.predict_proba(valid[0]) == again.predict_proba(valid[0])).all()
@@ -84,7 +90,10 @@ def test_a_seed_fixes_every_bit_and_leaves_the_global_generator_alone():
 
 def test_the_mean_of_both_strands_is_taken_on_request_only(small):
     sequences = random_sequences(10, LENGTH, 10)
-    one, other = (small.predict_proba(strand)[:, 1] for strand in (sequences, [reverse_complement(s) for s in sequences]))
+    one, other = (
+        small.predict_proba(strand)[:, 1]
+        for strand in (sequences, [reverse_complement(s) for s in sequences])
+    )
     assert not np.allclose(one, other)
     both = CohnCNN(both_strands=True)
     both.network_ = small.network_
@@ -94,8 +103,12 @@ def test_the_mean_of_both_strands_is_taken_on_request_only(small):
 def test_augmented_training_finds_a_motif_on_the_strand_it_never_saw():
     train, valid, test = planted(400, 11), planted(100, 12), planted(200, 13, other_strand=True)
     settings = dict(max_epochs=20, patience=20, learning_rate=3e-3)
-    aucs = [roc_auc_score(test[1], CohnCNN(augment=augment, **settings).fit(*train, *valid).predict_proba(test[0])[:, 1])
-            for augment in (False, True)]
+    aucs = [
+        roc_auc_score(
+            test[1], CohnCNN(augment=augment, **settings).fit(*train, *valid).predict_proba(test[0])[:, 1]
+        )
+        for augment in (False, True)
+    ]
     assert aucs[1] > 0.85 and aucs[1] > aucs[0] + 0.1, aucs
 
 
@@ -104,7 +117,7 @@ def test_augmented_training_finds_a_motif_on_the_strand_it_never_saw():
 def test_other_lengths_are_cut_or_padded_around_their_middle(small, length, seed):
     sequence = random_sequences(1, length, seed)[0]
     pad, cut = max(LENGTH - length, 0), max(length - LENGTH, 0)
-    middle = "N" * (pad // 2) + sequence[cut // 2:cut // 2 + LENGTH] + "N" * (pad - pad // 2)
+    middle = "N" * (pad // 2) + sequence[cut // 2 : cut // 2 + LENGTH] + "N" * (pad - pad // 2)
     assert len(middle) == LENGTH
     p = small.predict_proba([sequence, middle, middle.lower()])
     assert np.allclose(p, p[0], atol=1e-6)

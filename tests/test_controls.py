@@ -1,4 +1,5 @@
 """Controls: as random as they say, and counted as they are."""
+
 from collections import Counter
 from itertools import permutations
 
@@ -32,31 +33,49 @@ def test_a_shuffle_keeps_every_dinucleotide_and_both_ends(codes, seed):
 @pytest.mark.parametrize("sequence", ["ACGATCA", "AACAGACA", "GACATAGA"])
 def test_all_orders_with_the_same_dinucleotides_are_equally_likely(sequence):
     wanted = dinucleotides(encode_bases(sequence))
-    possible = {"".join(order) for order in permutations(sequence)
-                if (order[0], order[-1]) == (sequence[0], sequence[-1]) and dinucleotides(encode_bases("".join(order))) == wanted}
+    possible = {
+        "".join(order)
+        for order in permutations(sequence)
+        if (order[0], order[-1]) == (sequence[0], sequence[-1])
+        and dinucleotides(encode_bases("".join(order))) == wanted
+    }
     rng = np.random.default_rng(0)
-    found = Counter(text(shuffled_dinucleotides(encode_bases(sequence), rng)) for _ in range(400 * len(possible)))
+    found = Counter(
+        text(shuffled_dinucleotides(encode_bases(sequence), rng)) for _ in range(400 * len(possible))
+    )
     assert set(found) == possible and len(possible) > 2
-    assert chisquare(list(found.values())).pvalue > .001
+    assert chisquare(list(found.values())).pvalue > 0.001
 
 
 def test_controls_are_what_their_names_say_and_the_same_for_a_seed():
-    sequences = [encode_bases(s) for s in random_sequences(5, 500, 1, gc=.7)]
+    sequences = [encode_bases(s) for s in random_sequences(5, 500, 1, gc=0.7)]
     controls, again = control_sequences(sequences, 3), control_sequences(sequences, 3)
     assert list(controls) == ["random bases", "letters shuffled", "dinucleotides shuffled"]
     for kind, shuffled in controls.items():
         assert [len(codes) for codes in shuffled] == [500] * 5
         assert all((one == other).all() for one, other in zip(shuffled, again[kind]))
         assert not any((one == codes).all() for one, codes in zip(shuffled, sequences))
-    assert all((np.bincount(a, minlength=4) == np.bincount(b, minlength=4)).all() for a, b in zip(controls["letters shuffled"], sequences))
-    assert .4 < np.mean([np.isin(codes, (1, 2)).mean() for codes in controls["random bases"]]) < .6  # not the 70 % of the sequences
+    assert all(
+        (np.bincount(a, minlength=4) == np.bincount(b, minlength=4)).all()
+        for a, b in zip(controls["letters shuffled"], sequences)
+    )
+    assert (
+        0.4 < np.mean([np.isin(codes, (1, 2)).mean() for codes in controls["random bases"]]) < 0.6
+    )  # not the 70 % of the sequences
 
 
 def test_the_share_called_is_counted_among_what_can_be_scored():
     scorer = tiny_scorer()
-    sequences = [encode_bases(s) for s in [*random_sequences(12, 90, 1, gc=.3), *random_sequences(8, 90, 2, gc=.7), "N" * 90]]
-    table = score_controls(scorer, sequences, "my negatives", threshold=.5).set_index("sequences")
+    sequences = [
+        encode_bases(s)
+        for s in [*random_sequences(12, 90, 1, gc=0.3), *random_sequences(8, 90, 2, gc=0.7), "N" * 90]
+    ]
+    table = score_controls(scorer, sequences, "my negatives", threshold=0.5).set_index("sequences")
     p = scorer.probabilities(sequences)[:-1]
     row = table.loc["my negatives"]
-    assert (row.n, row.called) == (20, (p >= .5).sum()) and row.share == row.called / 20 and row.low < row.share < row.high
+    assert (
+        (row.n, row.called) == (20, (p >= 0.5).sum())
+        and row.share == row.called / 20
+        and row.low < row.share < row.high
+    )
     assert row.mean_probability == pytest.approx(p.mean(), rel=1e-5) and table.n.tolist() == [21, 20, 20, 20]

@@ -52,7 +52,9 @@ def test_nothing_is_written_when_nothing_is_left_to_train_on(tmp_path):
 def test_a_missing_corpus_names_the_file_and_the_notebook(tmp_path, gone):
     write_corpus(tmp_path, SEGMENTS)
     (tmp_path / gone).unlink()
-    with pytest.raises(FileNotFoundError, match=f"{gone} missing: run `Mammals LM 0 Genomic Data Processing`"):
+    with pytest.raises(
+        FileNotFoundError, match=f"{gone} missing: run `Mammals LM 0 Genomic Data Processing`"
+    ):
         read_corpus(tmp_path)
 
 

@@ -28,8 +28,13 @@ def write_species(folder, positives, negatives):
 
 
 @disk
-@given(sequences=sequences_strategy, end=st.sampled_from(["\n", "\r\n", "\r"]), compressed=st.booleans(),
-       blank=st.booleans(), last=st.booleans())
+@given(
+    sequences=sequences_strategy,
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    compressed=st.booleans(),
+    blank=st.booleans(),
+    last=st.booleans(),
+)
 def test_lines_round_trip(tmp_path, sequences, end, compressed, blank, last):
     text = (end + "  " * blank + end if blank else end).join(sequences) + end * last
     path = tmp_path / "positive_samples"
@@ -41,12 +46,20 @@ def test_lines_round_trip(tmp_path, sequences, end, compressed, blank, last):
 
 
 @disk
-@given(sequences=sequences_strategy, width=st.integers(1, 70), end=st.sampled_from(["\n", "\r\n", "\r"]),
-       compressed=st.booleans())
+@given(
+    sequences=sequences_strategy,
+    width=st.integers(1, 70),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    compressed=st.booleans(),
+)
 def test_fasta_round_trip_keeps_names(tmp_path, sequences, width, end, compressed):
     lines = []
     for number, sequence in enumerate(sequences):
-        lines += [f">chr{number}:1-500 a b", *(sequence[i : i + width] for i in range(0, len(sequence), width)), ""]
+        lines += [
+            f">chr{number}:1-500 a b",
+            *(sequence[i : i + width] for i in range(0, len(sequence), width)),
+            "",
+        ]
     path = tmp_path / "samples.fa"
     data = end.join(lines).encode()
     path.write_bytes(gzip.compress(data) if compressed else data)
@@ -110,14 +123,18 @@ def naive_selection(positives, negatives, min_length):
         for i, sequence in enumerate(own):
             repeated = any(same(sequence, earlier) for earlier in own[:i])
             if usable(sequence) and not repeated and not any(same(sequence, theirs) for theirs in other):
-                kept.append((f"Cat_{word}_{i:06d}_{hashlib.sha256(sequence.encode()).hexdigest()[:8]}", sequence))
+                kept.append(
+                    (f"Cat_{word}_{i:06d}_{hashlib.sha256(sequence.encode()).hexdigest()[:8]}", sequence)
+                )
     return kept
 
 
 @disk
-@given(positives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
-       negatives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
-       min_length=st.integers(1, 3))
+@given(
+    positives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
+    negatives=st.lists(st.text("ACGTN", min_size=1, max_size=4), min_size=1, max_size=15),
+    min_length=st.integers(1, 3),
+)
 def test_drops_agree_with_naive_selection(tmp_path, positives, negatives, min_length):
     folder = write_species(tmp_path / "Cat", positives, negatives)
     kept = naive_selection(positives, negatives, min_length)
@@ -146,10 +163,20 @@ def test_after_an_edit_of_a_file_no_id_stands_for_another_sequence(tmp_path):
 
 def test_report_counts_each_reason(tmp_path):
     a, b, c, d, e, f = random_sequences(6, 60, 0)
-    folder = write_species(tmp_path / "Cat", [a, b, b, c, a[:10], "N" + b], [d, e.lower(), f, reverse_complement(d), c])
+    folder = write_species(
+        tmp_path / "Cat", [a, b, b, c, a[:10], "N" + b], [d, e.lower(), f, reverse_complement(d), c]
+    )
     table, report = read_species(folder, min_length=20)
-    places = ["Cat_positive_000000", "Cat_positive_000001", "Cat_negative_000000", "Cat_negative_000001", "Cat_negative_000002"]
-    assert table["id"].tolist() == [f"{place}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for place, s in zip(places, [a, b, d, e, f])]
+    places = [
+        "Cat_positive_000000",
+        "Cat_positive_000001",
+        "Cat_negative_000000",
+        "Cat_negative_000001",
+        "Cat_negative_000002",
+    ]
+    assert table["id"].tolist() == [
+        f"{place}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for place, s in zip(places, [a, b, d, e, f])
+    ]
     assert table["sequence"].tolist() == [a, b, d, e, f]
     assert table.columns.tolist() == ["id", "sequence", "label"]
     assert report.to_dict("index") == {
@@ -191,7 +218,9 @@ def test_list_species_skips_other_folders(tmp_path):
 
 def test_one_class_only_is_refused(tmp_path):
     folder = write_species(tmp_path / "Cat", random_sequences(5, 60, 0), random_sequences(5, 10, 1))
-    with pytest.raises(ValueError, match="Cat: check the labels; there is no negative sequence of at least 30 bases"):
+    with pytest.raises(
+        ValueError, match="Cat: check the labels; there is no negative sequence of at least 30 bases"
+    ):
         read_species(folder, 30)
     with pytest.raises(ValueError, match="no positive and no negative sequence of at least 99 bases"):
         read_species(folder, 99)

@@ -39,7 +39,9 @@ class Site:
     ranges: bool = True
     shift: int = 0  # how far from the byte that was asked for a range begins
     lengths: bool = True  # whether it says how long a body is
-    drops: list[int] = field(default_factory=list)  # for the next responses: body bytes before the line goes dead
+    drops: list[int] = field(
+        default_factory=list
+    )  # for the next responses: body bytes before the line goes dead
     failures: list[int] = field(default_factory=list)  # for the next responses: an HTTP status
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None, int]] = field(default_factory=list)
@@ -49,8 +51,11 @@ class Site:
         return {source: f"{self.address}/{urlsplit(source).netloc}/" for source in fetch.SOURCES}
 
     def gets(self, ending: str = "") -> list[tuple[str | None, int]]:
-        return [(wanted, sent) for method, path, wanted, sent in self.asked
-                if method == "GET" and path.endswith(ending)]
+        return [
+            (wanted, sent)
+            for method, path, wanted, sent in self.asked
+            if method == "GET" and path.endswith(ending)
+        ]
 
 
 def handler(site: Site) -> type[BaseHTTPRequestHandler]:
@@ -114,10 +119,12 @@ def plain_environment(monkeypatch):
 
 @pytest.fixture
 def site():
-    site = Site({
-        "/raw.githubusercontent.com/a/cow.fa": GENOME.encode(),
-        "/raw.githubusercontent.com/a/test.tsv": TABLE.encode(),
-    })
+    site = Site(
+        {
+            "/raw.githubusercontent.com/a/cow.fa": GENOME.encode(),
+            "/raw.githubusercontent.com/a/test.tsv": TABLE.encode(),
+        }
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(site))
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # a client that hangs up early is part of these tests
@@ -144,10 +151,13 @@ def row(path: str, content: str, url: str) -> tuple:
 @pytest.fixture
 def pilot(tmp_path, site):
     """fetch("pilot") of one genome and one table, and the folder it fills."""
-    registry = write_registry(tmp_path / "registry.tsv", [
-        row("genomes/cow.ENm001.fa", GENOME, GITHUB + "a/cow.fa"),
-        row("enhancers/test.tsv", TABLE, GITHUB + "a/test.tsv"),
-    ])
+    registry = write_registry(
+        tmp_path / "registry.tsv",
+        [
+            row("genomes/cow.ENm001.fa", GENOME, GITHUB + "a/cow.fa"),
+            row("enhancers/test.tsv", TABLE, GITHUB + "a/test.tsv"),
+        ],
+    )
 
     defaults = {"registry": registry, "mirrors": site.mirrors, "backoff": 0}
 
@@ -161,8 +171,13 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-COMPLETE = {"genomes/cow.ENm001.fa", "downloads/test.tsv", "downloads/checksums.json",
-            "enhancers/Human/positive_samples", "enhancers/Human/negative_samples"}
+COMPLETE = {
+    "genomes/cow.ENm001.fa",
+    "downloads/test.tsv",
+    "downloads/checksums.json",
+    "enhancers/Human/positive_samples",
+    "enhancers/Human/negative_samples",
+}
 
 
 def cow(pilot) -> bytes:
@@ -178,14 +193,20 @@ def test_complete_download(pilot, site, capsys):
     assert cow(pilot) == GENOME.encode()
     assert (pilot.folder / "enhancers/Human/positive_samples").read_text() == POSITIVE
     assert (pilot.folder / "enhancers/Human/negative_samples").read_text() == NEGATIVE
-    assert {(r["kind"], r["species"]): (r["files"], r["sequences"], r["bases"], r["bytes"]) for r in rows} == {
+    assert {
+        (r["kind"], r["species"]): (r["files"], r["sequences"], r["bases"], r["bytes"]) for r in rows
+    } == {
         ("genome", "cow"): (1, 1, 200_000, len(GENOME)),
         ("positive_samples", "Human"): (1, 3, len(POSITIVE) - 3, len(POSITIVE)),
         ("negative_samples", "Human"): (1, 4, len(NEGATIVE) - 4, len(NEGATIVE)),
     }
     said = capsys.readouterr().out
     assert "to download: 2 files, 0.2 MB, from raw.githubusercontent.com" in said
-    assert said.index("to download") < said.index("downloaded genomes/cow.ENm001.fa") < said.index("sources and terms")
+    assert (
+        said.index("to download")
+        < said.index("downloaded genomes/cow.ENm001.fa")
+        < said.index("sources and terms")
+    )
 
 
 def test_second_run_asks_nothing_and_changes_nothing(pilot, site, capsys):
@@ -207,7 +228,11 @@ def test_dropped_connection_is_resumed_from_where_it_broke(pilot, site):
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cuts=st.lists(st.integers(0, len(GENOME)), max_size=4), ranges=st.booleans(), have=st.integers(0, len(GENOME)))
+@given(
+    cuts=st.lists(st.integers(0, len(GENOME)), max_size=4),
+    ranges=st.booleans(),
+    have=st.integers(0, len(GENOME)),
+)
 def test_any_cuts_give_the_same_file(tmp_path, site, cuts, ranges, have):
     site.drops, site.ranges = list(cuts), ranges
     part = tmp_path / "any.part"
@@ -286,7 +311,9 @@ def test_server_that_stays_in_trouble(pilot, site):
 
 def test_wrong_content_is_deleted(pilot, site):
     site.files["/raw.githubusercontent.com/a/cow.fa"] = GENOME.replace("N", "A").encode()
-    with pytest.raises(ValueError, match=r"cow.fa is not the published file and was deleted(?s:.)*Run the same"):
+    with pytest.raises(
+        ValueError, match=r"cow.fa is not the published file and was deleted(?s:.)*Run the same"
+    ):
         pilot.run()
     assert files_below(pilot.folder) == set()
 
@@ -319,7 +346,9 @@ def test_no_route(pilot):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/"
-    with pytest.raises(ConnectionError, match="cannot reach 127.0.0.1.*Check the network.*GENOMIC_DATA_CACHE"):
+    with pytest.raises(
+        ConnectionError, match="cannot reach 127.0.0.1.*Check the network.*GENOMIC_DATA_CACHE"
+    ):
         pilot.run(mirrors={GITHUB: closed})
 
 
@@ -332,7 +361,9 @@ def test_redirect_to_another_host_is_refused(pilot, site):
     assert not any(path.startswith("/elsewhere") for _, path, _, _ in site.asked)
 
 
-@pytest.mark.parametrize("url", ["http://raw.githubusercontent.com/x", "https://raw.githubusercontent.com.evil.org/x"])
+@pytest.mark.parametrize(
+    "url", ["http://raw.githubusercontent.com/x", "https://raw.githubusercontent.com.evil.org/x"]
+)
 def test_registry_with_an_unpinned_url(tmp_path, url):
     registry = write_registry(tmp_path / "registry.tsv", [row("genomes/x.fa", "A", url)])
     with pytest.raises(ValueError, match="line 2.*not from one of"):
@@ -391,7 +422,9 @@ def test_lost_record_means_hashing_not_downloading(pilot, site):
     site.asked.clear()
     pilot.run()
     assert site.asked == []
-    assert set(json.loads((pilot.folder / "downloads/checksums.json").read_text())) == COMPLETE - {"downloads/checksums.json"}
+    assert set(json.loads((pilot.folder / "downloads/checksums.json").read_text())) == COMPLETE - {
+        "downloads/checksums.json"
+    }
 
 
 def test_missing_sample_file_is_written_again(pilot, site):
@@ -452,10 +485,16 @@ def test_command_line(pilot, tmp_path, monkeypatch, capsys):
 # --- the table of sequences -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("content", "line"), [
-    ("", 1), ("sequence\tlabel\nACGT\t1\n", 1), ("seq\tlabel\nACGT\t1\nACGT\t2\n", 3), ("seq\tlabel\nACGT\n", 2),
-    ("seq\tlabel\n\t1\n", 2),
-])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", 1),
+        ("sequence\tlabel\nACGT\t1\n", 1),
+        ("seq\tlabel\nACGT\t1\nACGT\t2\n", 3),
+        ("seq\tlabel\nACGT\n", 2),
+        ("seq\tlabel\n\t1\n", 2),
+    ],
+)
 def test_bad_table_names_the_line_and_writes_nothing(tmp_path, content, line):
     table = tmp_path / "table.tsv"
     table.write_text(content)
@@ -486,12 +525,16 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
     return info
 
 
-SAMPLES = [("Enhancers_vs_negative/Dog/positive_samples", "ACGT\nAC\n"),
-           ("Enhancers_vs_negative/Dog/negative_samples", "GG\n"),
-           ("Enhancers_vs_negative/Dog/peaks_fasta_files/positive_samples", "not this\n"),
-           ("Enhancers_vs_negative/Dog/peaks_fasta_files/peaks.fa", "nor this\n"),
-           ("./x/y/Naked mole-rat/positive_samples", "A\n"), ("./x/y/Naked mole-rat/negative_samples", "C\n"),
-           ("Cow/negative_samples", "TT\n"), ("Cow/positive_samples", "TTT\n")]
+SAMPLES = [
+    ("Enhancers_vs_negative/Dog/positive_samples", "ACGT\nAC\n"),
+    ("Enhancers_vs_negative/Dog/negative_samples", "GG\n"),
+    ("Enhancers_vs_negative/Dog/peaks_fasta_files/positive_samples", "not this\n"),
+    ("Enhancers_vs_negative/Dog/peaks_fasta_files/peaks.fa", "nor this\n"),
+    ("./x/y/Naked mole-rat/positive_samples", "A\n"),
+    ("./x/y/Naked mole-rat/negative_samples", "C\n"),
+    ("Cow/negative_samples", "TT\n"),
+    ("Cow/positive_samples", "TTT\n"),
+]
 FNA = gzip.compress(b">NC_1\nACGTNN\nAC\n>NC_2\nGG\n")
 
 
@@ -500,14 +543,19 @@ def full(tmp_path, site):
     """fetch("full") of one assembly with its md5 list and one archive, and the folder it fills."""
     packed = archive(SAMPLES)
     listing = f"{'0' * 32}  ./other_genomic.fna.gz\n{hashlib.md5(FNA).hexdigest()}  ./GCF_1_genomic.fna.gz\n"
-    site.files |= {"/ftp.ncbi.nlm.nih.gov/GCF_1_genomic.fna.gz": FNA,
-                   "/ftp.ncbi.nlm.nih.gov/md5checksums.txt": listing.encode(),
-                   "/www.cs.huji.ac.il/Enhancers.tgz": packed}
-    registry = write_registry(tmp_path / "registry.tsv", [
-        ("full", "downloads/human.md5checksums.txt", "", "", NCBI + "md5checksums.txt"),
-        ("full", "genomes/human.fa.gz", "", "", NCBI + "GCF_1_genomic.fna.gz"),
-        ("full", "downloads/Enhancers.tgz", len(packed), "", HUJI + "Enhancers.tgz"),
-    ])
+    site.files |= {
+        "/ftp.ncbi.nlm.nih.gov/GCF_1_genomic.fna.gz": FNA,
+        "/ftp.ncbi.nlm.nih.gov/md5checksums.txt": listing.encode(),
+        "/www.cs.huji.ac.il/Enhancers.tgz": packed,
+    }
+    registry = write_registry(
+        tmp_path / "registry.tsv",
+        [
+            ("full", "downloads/human.md5checksums.txt", "", "", NCBI + "md5checksums.txt"),
+            ("full", "genomes/human.fa.gz", "", "", NCBI + "GCF_1_genomic.fna.gz"),
+            ("full", "downloads/Enhancers.tgz", len(packed), "", HUJI + "Enhancers.tgz"),
+        ],
+    )
 
     defaults = {"registry": registry, "mirrors": site.mirrors, "backoff": 0}
 
@@ -521,11 +569,27 @@ def test_full_profile(full, site, capsys):
     rows = full.run()
     assert (full.folder / "genomes/human.fa.gz").read_bytes() == FNA
     assert {path for path in files_below(full.folder) if path.startswith("enhancers")} == {
-        f"enhancers/{species}/{kind}_samples" for species in ("Dog", "Cow", "Naked mole-rat")
-        for kind in ("positive", "negative")}
+        f"enhancers/{species}/{kind}_samples"
+        for species in ("Dog", "Cow", "Naked mole-rat")
+        for kind in ("positive", "negative")
+    }
     assert (full.folder / "enhancers/Dog/positive_samples").read_text() == "ACGT\nAC\n"
-    assert {"kind": "genome", "species": "human", "files": 1, "sequences": 2, "bases": 10, "bytes": len(FNA)} in rows
-    assert {"kind": "positive_samples", "species": "Dog", "files": 1, "sequences": 2, "bases": 6, "bytes": 8} in rows
+    assert {
+        "kind": "genome",
+        "species": "human",
+        "files": 1,
+        "sequences": 2,
+        "bases": 10,
+        "bytes": len(FNA),
+    } in rows
+    assert {
+        "kind": "positive_samples",
+        "species": "Dog",
+        "files": 1,
+        "sequences": 2,
+        "bases": 6,
+        "bytes": 8,
+    } in rows
     assert "Enhancers.tgz: no checksum is published; verified by its size only" in capsys.readouterr().out
     site.asked.clear()
     assert full.run() == rows
@@ -543,13 +607,17 @@ def test_full_needs_no_network_with_a_cache(full, site, tmp_path):
 
 def test_assembly_with_another_md5_is_deleted(full, site):
     site.files["/ftp.ncbi.nlm.nih.gov/GCF_1_genomic.fna.gz"] = FNA[:-1] + b"x"
-    with pytest.raises(ValueError, match=r"GCF_1_genomic.fna.gz is not the published file and was deleted: (?i:md5)"):
+    with pytest.raises(
+        ValueError, match=r"GCF_1_genomic.fna.gz is not the published file and was deleted: (?i:md5)"
+    ):
         full.run()
     assert files_below(full.folder) == {"downloads/checksums.json"}
 
 
 def test_assembly_that_the_md5_list_does_not_name(full, site):
-    site.files["/ftp.ncbi.nlm.nih.gov/md5checksums.txt"] = f"{'0' * 32}  ./sub/GCF_1_genomic.fna.gz\n".encode()
+    site.files["/ftp.ncbi.nlm.nih.gov/md5checksums.txt"] = (
+        f"{'0' * 32}  ./sub/GCF_1_genomic.fna.gz\n".encode()
+    )
     with pytest.raises(ValueError, match="no md5 for GCF_1_genomic.fna.gz"):
         full.run()
     assert not site.gets("fna.gz")
@@ -566,17 +634,21 @@ def test_archive_of_another_size(full, site, lengths):
     assert not any("Enhancers" in path for path in files_below(full.folder))
 
 
-@pytest.mark.parametrize("evil", [
-    ("/Human/positive_samples", "A\n"),
-    ("x/../../Human/positive_samples", "A\n"),
-    ("../positive_samples", "A\n"),
-    ("positive_samples", "A\n"),
-    ("x/.ssh/positive_samples", "A\n"),
-    link("x/Human/positive_samples", "/etc/passwd"),
-    link("x/Human/positive_samples", "x/Dog/positive_samples", tarfile.LNKTYPE),
-    link("x/Human/positive_samples", "", tarfile.FIFOTYPE),
-    ("other/Dog/positive_samples", "A\n"),  # a second one of the same species
-], ids=lambda member: getattr(member, "name", member[0] if isinstance(member, tuple) else None))
+@pytest.mark.parametrize(
+    "evil",
+    [
+        ("/Human/positive_samples", "A\n"),
+        ("x/../../Human/positive_samples", "A\n"),
+        ("../positive_samples", "A\n"),
+        ("positive_samples", "A\n"),
+        ("x/.ssh/positive_samples", "A\n"),
+        link("x/Human/positive_samples", "/etc/passwd"),
+        link("x/Human/positive_samples", "x/Dog/positive_samples", tarfile.LNKTYPE),
+        link("x/Human/positive_samples", "", tarfile.FIFOTYPE),
+        ("other/Dog/positive_samples", "A\n"),  # a second one of the same species
+    ],
+    ids=lambda member: getattr(member, "name", member[0] if isinstance(member, tuple) else None),
+)
 def test_evil_members_are_refused_and_nothing_is_written(tmp_path, evil):
     packed = tmp_path / "a.tgz"
     packed.write_bytes(archive([*SAMPLES, evil]))
@@ -593,8 +665,10 @@ def test_other_members_are_ignored_whatever_they_are(tmp_path):
     assert files_below(tmp_path) == {"a.tgz"} | {path.relative_to(tmp_path).as_posix() for path in written}
 
 
-@pytest.mark.parametrize(("members", "message"), [
-    (SAMPLES[:1], "no Dog/negative_samples"), ([("README", "x")], "no <Species>/positive_samples")])
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [(SAMPLES[:1], "no Dog/negative_samples"), ([("README", "x")], "no <Species>/positive_samples")],
+)
 def test_incomplete_archive(tmp_path, members, message):
     packed = tmp_path / "a.tgz"
     packed.write_bytes(archive(members))
@@ -602,8 +676,14 @@ def test_incomplete_archive(tmp_path, members, message):
         fetch.extract_enhancers(packed, tmp_path / "enhancers")
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"<html>" + data,
-                                    lambda data: data[:60] + bytes([data[60] ^ 255]) + data[61:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"<html>" + data,
+        lambda data: data[:60] + bytes([data[60] ^ 255]) + data[61:],
+    ],
+)
 def test_damaged_archive(tmp_path, damage):
     packed = tmp_path / "a.tgz"
     packed.write_bytes(damage(archive(SAMPLES)))
@@ -623,10 +703,13 @@ def test_committed_registry():
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
         assert re.search("/[0-9a-f]{40}/", entry.url), "pinned to a commit"
     assert {entry.local for entry in full if entry.local.startswith("genomes/")} == {
-        f"genomes/{species}.fa.gz" for species in ("human", "chimpanzee", "bonobo", "gorilla")}
+        f"genomes/{species}.fa.gz" for species in ("human", "chimpanzee", "bonobo", "gorilla")
+    }
     order = [entry.local for entry in full]
     for genome in (entry for entry in full if entry.local.startswith("genomes/")):
-        listing = full[order.index(f"downloads/{Path(genome.local).name.removesuffix('.fa.gz')}.md5checksums.txt")]
+        listing = full[
+            order.index(f"downloads/{Path(genome.local).name.removesuffix('.fa.gz')}.md5checksums.txt")
+        ]
         assert order.index(listing.local) < order.index(genome.local)
         assert listing.url.rsplit("/", 1)[0] == genome.url.rsplit("/", 1)[0]
 

@@ -382,13 +382,11 @@ def test_baselines_beside_are_those_on_the_same_sequences():
     text = verdict(compared)
     assert (
         "On 50 test sequences `ulmfit` has an AUC of 0.750 (0.600 to 0.800). "
-        "GC content alone has 0.700 (0.600 to 0.800), 0.050 less."
-        in text
+        "GC content alone has 0.700 (0.600 to 0.800), 0.050 less." in text
     )
     assert (
         "What logistic regression on gapped k-mers would score "
-        "on the same sequences is not recorded yet: run `Mammals Enhancers 4"
-        in text
+        "on the same sequences is not recorded yet: run `Mammals Enhancers 4" in text
     )
 
 

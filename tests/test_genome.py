@@ -33,12 +33,15 @@ from genomic_ulmfit.genome import (
     subtract,
 )
 
-settings.register_profile("genome", deadline=None, max_examples=60,
-                          suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "genome", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("genome")
 
 dna = st.text("ACGT", min_size=1, max_size=120)
-gapped = st.text("AACCGGTTNacgtnRy", min_size=1, max_size=120)  # mostly bases, some ambiguous, some lower case
+gapped = st.text(
+    "AACCGGTTNacgtnRy", min_size=1, max_size=120
+)  # mostly bases, some ambiguous, some lower case
 contig_lists = st.lists(gapped, min_size=1, max_size=6)
 
 
@@ -69,6 +72,7 @@ def genome_of(contigs: list[str], keep: str | None = None):
 
 
 # --- Text and codes --------------------------------------------------------------------------------------------------
+
 
 @given(st.text(max_size=50))
 def test_encode_any_text_and_decode(text):
@@ -110,17 +114,22 @@ def test_reverse_complement_along_the_last_axis():
     before = codes.copy()
     flipped = reverse_complement(codes)
     assert flipped.dtype == np.uint8 and flipped.flags.c_contiguous
-    assert all(np.array_equal(flipped[i, j], reverse_complement(codes[i, j])) for i in range(2) for j in range(3))
+    assert all(
+        np.array_equal(flipped[i, j], reverse_complement(codes[i, j])) for i in range(2) for j in range(3)
+    )
     assert np.array_equal(reverse_complement(flipped), codes) and np.array_equal(codes, before)
 
 
 # --- FASTA to mapped bases -------------------------------------------------------------------------------------------
 
+
 @given(file=fasta_files(), archive=st.sampled_from(["plain", "gzip", "members"]), cut=st.integers(0, 400))
 def test_import_of_any_fasta(small_blocks, file, archive, cut):
     text, records = file[0].encode(), file[1]
     content = {
-        "plain": text, "gzip": gzip.compress(text), "members": gzip.compress(text[:cut]) + gzip.compress(text[cut:]),
+        "plain": text,
+        "gzip": gzip.compress(text),
+        "members": gzip.compress(text[:cut]) + gzip.compress(text[cut:]),
     }[archive]
     with tempfile.TemporaryDirectory() as name:
         path = write(Path(name) / "any.extension", content)
@@ -136,7 +145,9 @@ def test_import_of_any_fasta(small_blocks, file, archive, cut):
         assert (row.name, row.description, row.file) == (name, description, "any.extension")
         assert (row.start, row.length, row.kept) == (start, len(sequence), True)
         assert (row.ambiguous, row.soft_masked) == (len(sequence) - acgt, sum(map(str.islower, sequence)))
-        assert row.gc == pytest.approx((upper.count("G") + upper.count("C")) / acgt if acgt else np.nan, nan_ok=True)
+        assert row.gc == pytest.approx(
+            (upper.count("G") + upper.count("C")) / acgt if acgt else np.nan, nan_ok=True
+        )
         start += len(sequence)
 
 
@@ -153,7 +164,7 @@ def test_import_agrees_with_dnaio(small_blocks, sequences, width):
         with dnaio.open(path) as reader:
             for record, row in zip(reader, mapped.contigs.itertuples(), strict=True):
                 assert record.name == f"{row.name} {row.description}"
-                piece = mapped.bases[row.start:row.start + row.length]
+                piece = mapped.bases[row.start : row.start + row.length]
                 assert np.array_equal(piece, encode_bases(record.sequence))
 
 
@@ -196,24 +207,32 @@ def test_table_survives_awkward_names(folder):
     table = import_fasta(path, folder / "x.bases")
     mapped = open_genome(str(folder), "x")
     assert_frame_equal(mapped.contigs, table)
-    assert table["name"].tolist() == ["NA", "007", "1e5"] and table["description"].tolist() == ['nan, "x"', "", "µ m"]
+    assert table["name"].tolist() == ["NA", "007", "1e5"] and table["description"].tolist() == [
+        'nan, "x"',
+        "",
+        "µ m",
+    ]
 
 
 def bgzip(text: bytes) -> bytes:
     """One bgzip member: gzip with the size of the member in an extra field."""
     member = gzip.compress(text)
     size = len(member) + 8 - 1
-    return member[:3] + b"\x04" + member[4:10] + b"\x06\x00BC\x02\x00" + size.to_bytes(2, "little") + member[10:]
+    return (
+        member[:3] + b"\x04" + member[4:10] + b"\x06\x00BC\x02\x00" + size.to_bytes(2, "little") + member[10:]
+    )
 
 
 def test_bgzip_and_its_end_mark(folder):
     whole = bgzip(b">a\nAC") + bgzip(b"GT\n") + bgzip(b"")
-    assert whole.endswith(textfiles._BGZIP_END[18:])  # the empty member differs from the standard's only in its header
-    whole = whole[:-len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
+    assert whole.endswith(
+        textfiles._BGZIP_END[18:]
+    )  # the empty member differs from the standard's only in its header
+    whole = whole[: -len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
     import_fasta(write(folder / "x.fa", whole), folder / "x.bases")
     assert decode_bases(open_genome(folder, "x").bases) == "ACGT"
     with pytest.raises(ValueError, match="cut.fa: truncated bgzip.*fetch it again"):
-        import_fasta(write(folder / "cut.fa", whole[:-len(textfiles._BGZIP_END)]), folder / "y.bases")
+        import_fasta(write(folder / "cut.fa", whole[: -len(textfiles._BGZIP_END)]), folder / "y.bases")
 
 
 def test_gzip_of_a_file_with_a_name(folder):
@@ -223,7 +242,9 @@ def test_gzip_of_a_file_with_a_name(folder):
     assert import_fasta(folder / "x.fa.gz", folder / "x.bases")["length"].tolist() == [4]
 
 
-GZIPPED = gzip.compress(b">a\n" + np.random.default_rng(0).choice(list(b"ACGT"), 5000).astype(np.uint8).tobytes())
+GZIPPED = gzip.compress(
+    b">a\n" + np.random.default_rng(0).choice(list(b"ACGT"), 5000).astype(np.uint8).tobytes()
+)
 REFUSED = {
     "empty": (b"", "x.fa: no FASTA record"),
     "blank": (b"\n \r\n", "x.fa: no FASTA record"),
@@ -233,7 +254,10 @@ REFUSED = {
     "zip": (b"PK\x03\x04\xff\x00", "x.fa, line 1: not FASTA"),
     "truncated gzip": (GZIPPED[:-300], "x.fa: truncated or corrupt gzip.*fetch it again"),
     "gzip without its check sum": (GZIPPED[:-8], "x.fa: truncated or corrupt gzip.*fetch it again"),
-    "corrupt gzip": (GZIPPED[:500] + bytes(100) + GZIPPED[600:], "x.fa: truncated or corrupt gzip.*fetch it again"),
+    "corrupt gzip": (
+        GZIPPED[:500] + bytes(100) + GZIPPED[600:],
+        "x.fa: truncated or corrupt gzip.*fetch it again",
+    ),
     "gzip and junk": (GZIPPED + b"junk", "x.fa: truncated or corrupt gzip.*fetch it again"),
     "one name twice": (b">a 1\nAC\n>b\nA\n>a 2\nGT\n", "'a': x.fa, line 1 and x.fa, line 5"),
     "no sequence": (b">a\nACGT\n>b\n\n>c\nA\n", "x.fa, line 3: record 'b' has no sequence"),
@@ -241,7 +265,10 @@ REFUSED = {
     "no name": (b">a\nACGT\n>  \nACGT\n", "x.fa, line 3: a header without a name"),
     "a name in Latin-1": (b">caf\xe9\nACGT\n", "x.fa, line 1: a header that is not UTF-8"),
     "UTF-16": (">a\nACGT\n".encode("utf-16"), "x.fa: UTF-16 text.*save it as UTF-8"),
-    "two files in one, the second with a mark": (b">a\nACGT\n\xef\xbb\xbf>b\nAC\n", "x.fa, line 3: '.+' is no nucleotide"),
+    "two files in one, the second with a mark": (
+        b">a\nACGT\n\xef\xbb\xbf>b\nAC\n",
+        "x.fa, line 3: '.+' is no nucleotide",
+    ),
     "protein": (b">a\nACGT\nAC\nMKLV\n", "x.fa, line 4: 'L' is no nucleotide code"),
     "stop codon": (b">a\nMVK*\n", r"x.fa, line 2: '\*' is no nucleotide code"),
     "digits": (b">a\n1 acgt 5\n", "x.fa, line 2: '1' is no nucleotide code"),
@@ -338,15 +365,18 @@ def test_open_genome_maps_read_only_and_travels_to_workers(folder):
     assert_frame_equal(copy.contigs, mapped.contigs)
 
 
-@pytest.mark.parametrize("damage, kind", [
-    (lambda bases, table: bases.unlink(), FileNotFoundError),
-    (lambda bases, table: table.unlink(), FileNotFoundError),
-    (lambda bases, table: bases.write_bytes(b"\x00" * 3), ValueError),
-    (lambda bases, table: bases.write_bytes(b""), ValueError),
-    (lambda bases, table: table.write_text("name,start\na,0\n"), ValueError),
-    (lambda bases, table: table.write_bytes(b"\xff\x00junk"), ValueError),
-    (lambda bases, table: table.write_text(table.read_text().replace(",0,4,", ",2,4,")), ValueError),
-])
+@pytest.mark.parametrize(
+    "damage, kind",
+    [
+        (lambda bases, table: bases.unlink(), FileNotFoundError),
+        (lambda bases, table: table.unlink(), FileNotFoundError),
+        (lambda bases, table: bases.write_bytes(b"\x00" * 3), ValueError),
+        (lambda bases, table: bases.write_bytes(b""), ValueError),
+        (lambda bases, table: table.write_text("name,start\na,0\n"), ValueError),
+        (lambda bases, table: table.write_bytes(b"\xff\x00junk"), ValueError),
+        (lambda bases, table: table.write_text(table.read_text().replace(",0,4,", ",2,4,")), ValueError),
+    ],
+)
 def test_open_genome_names_the_notebook(folder, damage, kind):
     import_fasta(write(folder / "x.fa", ">a\nACGT\n"), folder / "x.bases")
     damage(folder / "x.bases", folder / "x.contigs.csv")
@@ -355,6 +385,7 @@ def test_open_genome_names_the_notebook(folder, damage, kind):
 
 
 # --- Stretches of a genome -------------------------------------------------------------------------------------------
+
 
 def rows(table: pd.DataFrame) -> list[tuple]:
     return list(table.itertuples(index=False, name=None))
@@ -383,7 +414,7 @@ def test_clean_blocks(small_blocks, contigs, block, across_contigs):
         (f"c{np.flatnonzero(starts <= start)[-1]}", start, start + block)
         for first, last in zip(borders, borders[1:])
         for start in range(first, last - block + 1, block)
-        if set(whole[start:start + block]) <= set("ACGT")
+        if set(whole[start : start + block]) <= set("ACGT")
     ]
     assert rows(clean_blocks(genome_of(contigs), block, across_contigs)) == expected
 
@@ -427,13 +458,17 @@ def test_subtract(borders, masks, min_length):
 
 # --- Finding labelled sequences --------------------------------------------------------------------------------------
 
+
 def naive_hits(text: str, sequences: list[str]) -> list[tuple]:
     hits = set()
     for index, sequence in enumerate(sequences):
         other = sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
         for strand, pattern in (("-", other), ("+", sequence)):
-            hits |= {(start, index, strand, start + len(pattern)) for start in range(len(text))
-                     if text.startswith(pattern, start) and (strand == "+" or other != sequence)}
+            hits |= {
+                (start, index, strand, start + len(pattern))
+                for start in range(len(text))
+                if text.startswith(pattern, start) and (strand == "+" or other != sequence)
+            }
     return [(index, start, end, strand) for start, index, strand, end in sorted(hits)]
 
 
@@ -448,7 +483,7 @@ def test_find_sequences(small_blocks, data):
         length = data.draw(st.integers(16, 90))
         padded = clean + data.draw(st.text("ACGT", min_size=length, max_size=length))
         start = data.draw(st.integers(0, len(padded) - length))
-        codes = encode_bases(padded[start:start + length])
+        codes = encode_bases(padded[start : start + length])
         if data.draw(st.booleans()):
             codes = reverse_complement(codes)
         if data.draw(st.booleans()):
@@ -465,8 +500,12 @@ def test_palindromes_repeats_and_long_sequences(small_blocks):
     long = random.integers(0, 4, 300, dtype=np.uint8)
     bases = np.concatenate([long, palindrome, [4], reverse_complement(long), palindrome]).astype(np.uint8)
     assert rows(find_sequences(bases, [palindrome, long, long])) == [
-        (1, 0, 300, "+"), (2, 0, 300, "+"), (0, 300, 340, "+"),
-        (1, 341, 641, "-"), (2, 341, 641, "-"), (0, 641, 681, "+"),
+        (1, 0, 300, "+"),
+        (2, 0, 300, "+"),
+        (0, 300, 340, "+"),
+        (1, 341, 641, "-"),
+        (2, 341, 641, "-"),
+        (0, 641, 681, "+"),
     ]
 
 

@@ -1,4 +1,5 @@
 """GPUs are shared out by locks; a stand-in for `nvidia-smi` says how many there are."""
+
 import pytest
 
 from workflow.gpus import exclusive_gpu, visible_gpus
@@ -8,7 +9,9 @@ from workflow.gpus import exclusive_gpu, visible_gpus
 def four_gpus(tmp_path, monkeypatch):
     tool = tmp_path / "bin/nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\nfor i in 0 1 2 3; do echo \"GPU $i: a card (UUID: $i)\"; echo \"  MIG 1g: a part\"; done\n")
+    tool.write_text(
+        '#!/bin/sh\nfor i in 0 1 2 3; do echo "GPU $i: a card (UUID: $i)"; echo "  MIG 1g: a part"; done\n'
+    )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/bin:/usr/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

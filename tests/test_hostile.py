@@ -1,4 +1,5 @@
 """Damaged and malicious files are refused by a clear error, whatever is wrong with them."""
+
 import functools
 import pickle
 import tempfile
@@ -10,9 +11,24 @@ from hostile import feed, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-NAMES = ["fasta of a genome", "samples", "fasta to score", "fasta to score, bad records left out", "bed or fasta by its content",
-         "bed, bad lines left out", "bed", "vcf", "vcf, bad lines left out", "bcf", "genome to look up", "model description", "model weights",
-         "result rows", "predictions", "checkpoint"]
+NAMES = [
+    "fasta of a genome",
+    "samples",
+    "fasta to score",
+    "fasta to score, bad records left out",
+    "bed or fasta by its content",
+    "bed, bad lines left out",
+    "bed",
+    "vcf",
+    "vcf, bad lines left out",
+    "bcf",
+    "genome to look up",
+    "model description",
+    "model weights",
+    "result rows",
+    "predictions",
+    "checkpoint",
+]
 
 
 @functools.cache
@@ -41,12 +57,27 @@ def damaged(draw, seeds):
         if kind == "change" and content:
             content[place] = draw(st.integers(0, 255))
         elif kind == "cut":
-            del content[place:place + length]
+            del content[place : place + length]
         elif kind == "double":
-            content[place:place] = content[place:place + length]
+            content[place:place] = content[place : place + length]
         elif kind == "insert":
-            content[place:place] = draw(st.sampled_from(
-                [b"\0", b"\n", b"\t", b">", b"-1", b"99999999999999999999", b"null", b"[]", b"{}", b"../../x", b"\xff\xfe"]))
+            content[place:place] = draw(
+                st.sampled_from(
+                    [
+                        b"\0",
+                        b"\n",
+                        b"\t",
+                        b">",
+                        b"-1",
+                        b"99999999999999999999",
+                        b"null",
+                        b"[]",
+                        b"{}",
+                        b"../../x",
+                        b"\xff\xfe",
+                    ]
+                )
+            )
         elif kind == "end":
             del content[place:]
     return bytes(content)
@@ -60,6 +91,7 @@ def test_damage_is_refused_or_harmless(name):
     @settings(max_examples=60, deadline=None, database=None)
     def check(content):
         feed(all_targets[name], folder, content)
+
     check()
 
 
@@ -68,7 +100,9 @@ class Malicious:
         return exec, ("import pathlib; pathlib.Path(__import__('os').environ['HOSTILE']).write_text('ran')",)
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "model weights", "model description", "predictions", "result rows"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "model weights", "model description", "predictions", "result rows"]
+)
 @pytest.mark.parametrize("form", [pickle.dumps, "torch"])
 def test_no_pickle_is_ever_run(tmp_path, monkeypatch, name, form):
     monkeypatch.setenv("HOSTILE", str(tmp_path / "ran"))

@@ -22,13 +22,13 @@ def labelled(n: int, seed: int) -> tuple[list[str], np.ndarray]:
 @pytest.mark.parametrize("ks", [(4,), (1, 3, 5), (2, "11011")])
 def test_it_gives_what_the_pipeline_gives_on_either_strand(ks):
     (train, labels), (new, _) = labelled(80, 0), labelled(30, 1)
-    pipeline = kmer_logistic(ks, C=.5).fit(train, labels)
+    pipeline = kmer_logistic(ks, C=0.5).fit(train, labels)
     module = KmerLogOdds.from_pipeline(pipeline)
     codes = [encode_bases(s) for s in new]
     np.testing.assert_allclose(module(new), pipeline.decision_function(new), rtol=1e-4, atol=1e-5)
     assert module(new).dtype == torch.float32 and torch.equal(module(new), module(codes))
     torch.testing.assert_close(module([reverse_complement(c) for c in codes]), module(codes))
-    torch.testing.assert_close(cross_fitted_log_odds(train, labels, ks, C=.5, seed=0)[1](new), module(new))
+    torch.testing.assert_close(cross_fitted_log_odds(train, labels, ks, C=0.5, seed=0)[1](new), module(new))
 
 
 def test_it_is_saved_and_loaded_like_any_module(tmp_path):
@@ -43,29 +43,34 @@ def test_cross_fitted_log_odds_come_from_models_that_did_not_see_the_sequence():
     """With labels that mean nothing a regression fits its own sequences well, and others not at all."""
     texts, labels = labelled(150, 2)
     nonsense = np.random.default_rng(0).permutation(labels)
-    crossed, fitted = cross_fitted_log_odds(texts, nonsense, [5], C=10., seed=0)
+    crossed, fitted = cross_fitted_log_odds(texts, nonsense, [5], C=10.0, seed=0)
     assert crossed.dtype == np.float32 and crossed.shape == (150,)
-    assert roc_auc_score(nonsense, fitted(texts)) > .95
-    assert .3 < roc_auc_score(nonsense, crossed) < .7
-    np.testing.assert_array_equal(crossed, cross_fitted_log_odds(texts, nonsense, [5], C=10., seed=0)[0])
+    assert roc_auc_score(nonsense, fitted(texts)) > 0.95
+    assert 0.3 < roc_auc_score(nonsense, crossed) < 0.7
+    np.testing.assert_array_equal(crossed, cross_fitted_log_odds(texts, nonsense, [5], C=10.0, seed=0)[0])
 
 
 def test_relatives_are_kept_together_when_groups_are_given():
     """Every sequence has a copy with its nonsense label: seen, the copy gives the label away."""
     texts, labels = labelled(100, 2)
     nonsense = np.tile(np.random.default_rng(0).permutation(labels), 2)
-    apart, together = (cross_fitted_log_odds(texts * 2, nonsense, [5], C=10., seed=0, groups=g)[0] for g in (None, np.tile(np.arange(100), 2)))
-    assert roc_auc_score(nonsense, apart) > .9
-    assert .3 < roc_auc_score(nonsense, together) < .7
+    apart, together = (
+        cross_fitted_log_odds(texts * 2, nonsense, [5], C=10.0, seed=0, groups=g)[0]
+        for g in (None, np.tile(np.arange(100), 2))
+    )
+    assert roc_auc_score(nonsense, apart) > 0.9
+    assert 0.3 < roc_auc_score(nonsense, together) < 0.7
 
 
 def test_cross_fitting_is_over_shuffled_folds_that_the_seed_draws():
     """Against a plain loop. Sequences often come in the order of chromosomes or sources: folds of neighbours would differ."""
     texts, labels = labelled(120, 3)
     for groups in (None, np.arange(120) // 3):
-        crossed = [cross_fitted_log_odds(texts, labels, [3], C=1., seed=seed, groups=groups)[0] for seed in (4, 5)]
-        assert np.abs(crossed[0] - crossed[1]).max() > .01
-        whole = kmer_logistic([3], C=1.).fit(texts, labels)
+        crossed = [
+            cross_fitted_log_odds(texts, labels, [3], C=1.0, seed=seed, groups=groups)[0] for seed in (4, 5)
+        ]
+        assert np.abs(crossed[0] - crossed[1]).max() > 0.01
+        whole = kmer_logistic([3], C=1.0).fit(texts, labels)
         features, expected = whole["kmers"].transform(texts), np.zeros(120)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         for train, test in kind(5, shuffle=True, random_state=4).split(texts, labels, groups):

@@ -39,18 +39,22 @@ def test_kmer_matrix_counts_canonical_kmers(sequences, k):
         assert row.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
 
 
-PATTERNS = st.text("01", max_size=3).map(lambda half: f"1{half}{half[::-1]}1") | st.text("01", max_size=2).map(lambda half: f"1{half}0{half[::-1]}1")
+PATTERNS = st.text("01", max_size=3).map(lambda half: f"1{half}{half[::-1]}1") | st.text(
+    "01", max_size=2
+).map(lambda half: f"1{half}0{half[::-1]}1")
 
 
 @given(st.text("ACGTN", max_size=40), PATTERNS)
 def test_gapped_kmers_are_read_at_the_ones_of_the_pattern(sequence, pattern):
-    windows = [sequence[i:i + len(pattern)] for i in range(len(sequence) - len(pattern) + 1)]
+    windows = [sequence[i : i + len(pattern)] for i in range(len(sequence) - len(pattern) + 1)]
     read = ["".join(base for base, digit in zip(window, pattern) if digit == "1") for window in windows]
     read = [kmer for kmer in read if "N" not in kmer]
     rank = {"".join(kmer): i for i, kmer in enumerate(product("ACGT", repeat=pattern.count("1")))}
     assert n_kmers(pattern) == len(rank)
     assert kmer_index(encode_bases(sequence), pattern).tolist() == [rank[kmer] for kmer in read]
-    assert canonical_kmers(encode_bases(sequence), pattern).tolist() == [rank[naive.canonical(kmer)] for kmer in read]
+    assert canonical_kmers(encode_bases(sequence), pattern).tolist() == [
+        rank[naive.canonical(kmer)] for kmer in read
+    ]
     if read:
         one, other = kmer_matrix([sequence, naive.reverse_complement(sequence)], pattern).toarray()
         assert (one == other).all() and one.sum() == len(read)
@@ -64,19 +68,25 @@ def test_gapped_patterns_are_all_symmetric_ones():
     assert gapped_patterns(6, []) == []
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: kmer_matrix(["ACGTACGT", "ACGTA"], 6), "sequence 1 has 5 letters"),
-    (lambda: kmer_matrix(["ACGTACGT", "ACGTANACGTA"], 6), "sequence 1 has no 6-mer"),
-    (lambda: kmer_matrix(["A" * 20], MAX_K + 1), "from 1 to 13"),
-    (lambda: list(encode_sequences("ACGT")), "single text"),
-    (lambda: list(encode_sequences(["ACGT", None])), "sequence 1 is of type NoneType"),
-    (lambda: kmer_index(encode_bases("ACGT"), 0), "k is 0"),
-    (lambda: kmer_index(encode_bases("ACGT"), "1011"), "'1011' must be of 1 and 0"),
-    (lambda: kmer_matrix(["ACGTACGT"], "010"), "'010' must be of 1 and 0"),
-    (lambda: kmer_matrix(["ACGTACGT", "ACG"], "1001"), "sequence 1 has 3 letters, too few for a k-mer 1001"),
-    (lambda: gapped_patterns(5, [7]), "k must be even"),
-    (lambda: gapped_patterns(6, [7, 6]), "every span longer than k"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: kmer_matrix(["ACGTACGT", "ACGTA"], 6), "sequence 1 has 5 letters"),
+        (lambda: kmer_matrix(["ACGTACGT", "ACGTANACGTA"], 6), "sequence 1 has no 6-mer"),
+        (lambda: kmer_matrix(["A" * 20], MAX_K + 1), "from 1 to 13"),
+        (lambda: list(encode_sequences("ACGT")), "single text"),
+        (lambda: list(encode_sequences(["ACGT", None])), "sequence 1 is of type NoneType"),
+        (lambda: kmer_index(encode_bases("ACGT"), 0), "k is 0"),
+        (lambda: kmer_index(encode_bases("ACGT"), "1011"), "'1011' must be of 1 and 0"),
+        (lambda: kmer_matrix(["ACGTACGT"], "010"), "'010' must be of 1 and 0"),
+        (
+            lambda: kmer_matrix(["ACGTACGT", "ACG"], "1001"),
+            "sequence 1 has 3 letters, too few for a k-mer 1001",
+        ),
+        (lambda: gapped_patterns(5, [7]), "k must be even"),
+        (lambda: gapped_patterns(6, [7, 6]), "every span longer than k"),
+    ],
+)
 def test_sequences_without_kmers_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

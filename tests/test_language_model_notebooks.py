@@ -1,4 +1,5 @@
 """The notebooks of language models, cell by cell as a kernel runs them: run twice, interrupted, and with other settings."""
+
 from pathlib import Path
 
 import matplotlib
@@ -33,7 +34,9 @@ def project(tmp_path_factory):
         matplotlib.use("agg")
         patched.setattr("matplotlib.pyplot.show", lambda: None)
         patched.setattr(profiles, "ROOT", folder)
-        patched.setattr(profiles, "profile_paths", lambda profile: (profile, folder / "data", folder / "artifacts"))
+        patched.setattr(
+            profiles, "profile_paths", lambda profile: (profile, folder / "data", folder / "artifacts")
+        )
         patched.setitem(SCALES, "tiny", dict(embedding=8, hidden=12, layers=2))
         patched.chdir(ROOT / "Genomic Language Models")
         shell = InteractiveShell()
@@ -45,7 +48,9 @@ def project(tmp_path_factory):
 def run_all(shell, notebook, **values):
     """Run every cell; `values` come below the last cell of parameters, as a workflow puts them."""
     cells = [c for c in nbformat.read(NOTEBOOKS[notebook], 4).cells if c.cell_type == "code"]
-    last = max(i for i, c in enumerate(cells) if {"parameters", "more-parameters"} & set(c.metadata.get("tags", [])))
+    last = max(
+        i for i, c in enumerate(cells) if {"parameters", "more-parameters"} & set(c.metadata.get("tags", []))
+    )
     for i, cell in enumerate(cells):
         shell.run_cell(cell.source, store_history=False).raise_error()
         if i == last:
@@ -60,7 +65,10 @@ def test_run_all_twice_and_after_an_interrupt_in_one_kernel(project, monkeypatch
     folder, shell = project
     run_all(shell, "LM 2", **SMALL)
     printed = capsys.readouterr().out
-    assert "changed: PROFILE = pilot, SCALE = tiny, EPOCHS = 1, ROWS = 4, BPTT = 32, VALID_BASES = 2000\n" in printed
+    assert (
+        "changed: PROFILE = pilot, SCALE = tiny, EPOCHS = 1, ROWS = 4, BPTT = 32, VALID_BASES = 2000\n"
+        in printed
+    )
     first = rows(folder).drop(columns="seconds")
     with monkeypatch.context() as patched:
         written = Checkpoints._write
@@ -68,6 +76,7 @@ def test_run_all_twice_and_after_an_interrupt_in_one_kernel(project, monkeypatch
         def write_and_stop(*arguments):
             written(*arguments)
             raise KeyboardInterrupt
+
         patched.setattr(Checkpoints, "_write", write_and_stop)
         with pytest.raises(KeyboardInterrupt):
             run_all(shell, "LM 2", **SMALL)
@@ -79,15 +88,24 @@ def test_run_all_twice_and_after_an_interrupt_in_one_kernel(project, monkeypatch
 
 def test_a_trial_replaces_neither_model_nor_row_and_says_how_it_differs(project, capsys):
     folder, shell = project
-    for changed in ({}, {"LR": .02}, {"DROP_MULT": 0.}, {"BPTT": 16}):
+    for changed in ({}, {"LR": 0.02}, {"DROP_MULT": 0.0}, {"BPTT": 16}):
         run_all(shell, "LM 2", **SMALL | changed)
     run_all(shell, "LM 0", **DATA | {"HELD_OUT": "nothing matches"})
     run_all(shell, "LM 2", **SMALL)
     table = rows(folder)
-    assert len(table) == 5 and table.settings.nunique() == 4 and table.corpus_hash.nunique() == 2 and table.weights_hash.nunique() == 5
+    assert (
+        len(table) == 5
+        and table.settings.nunique() == 4
+        and table.corpus_hash.nunique() == 2
+        and table.weights_hash.nunique() == 5
+    )
     for row in table.to_dict("records"):
-        model, = folder.glob(f"artifacts/language_models/*_settings-{row['settings']}_corpus-{row['corpus_hash']}")
+        (model,) = folder.glob(
+            f"artifacts/language_models/*_settings-{row['settings']}_corpus-{row['corpus_hash']}"
+        )
         config = load_language_model(model, KmerTokenizer(4, 2))[1]
-        assert config["weights_sha256"].startswith(row["weights_hash"]) and config["settings"] == row["settings"]
+        assert (
+            config["weights_sha256"].startswith(row["weights_hash"]) and config["settings"] == row["settings"]
+        )
     markov = select(read_results(folder / "results/language_models.csv"), predicts="markov")
     assert set(markov.corpus_hash) == set(table.corpus_hash), "each corpus has its own reference"

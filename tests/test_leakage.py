@@ -4,6 +4,7 @@ A profile in miniature whose labels mean nothing, the notebooks' own parameters,
 call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its variance is
 (m + n + 1) / (12 m n).
 """
+
 from pathlib import Path
 
 import nbformat
@@ -31,8 +32,15 @@ from workflow.experiments import VARIATIONS
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "Enhancer Classification/Mammals Enhancers 1 4-mer Stride 2.ipynb"
 LENGTH, PAIRS, SINGLES = 60, 30, 70  # some sequences are drawn in pairs of near copies that share their label
-TINY = {"SCALE": "tiny", "K": 3, "STRIDE": 1, "CONTEXTS": [], "BATCH_SIZE": 16, "LM_EPOCHS": 1,
-        "STAGE_EPOCHS": [1, 1, 1, 1]}
+TINY = {
+    "SCALE": "tiny",
+    "K": 3,
+    "STRIDE": 1,
+    "CONTEXTS": [],
+    "BATCH_SIZE": 16,
+    "LM_EPOCHS": 1,
+    "STAGE_EPOCHS": [1, 1, 1, 1],
+}
 FEW = {100: 10, 300: 20, 1000: 30, 3000: 40}  # training sequences of a variation, and of it in miniature
 
 
@@ -47,8 +55,13 @@ def defaults() -> dict:
 
 def small(values: dict) -> dict:
     """The same experiment with fewer epochs, k-mers and sequences."""
-    shrunk = {"KMERS": values.get("KMERS") and [1, 4], "GAPPED_SPANS": values.get("GAPPED_SPANS") and [8],
-              "N_TRAIN": FEW.get(values.get("N_TRAIN")), "BATCH_SIZE": 8, "STAGE_EPOCHS": [1, 1, 1, 1]}
+    shrunk = {
+        "KMERS": values.get("KMERS") and [1, 4],
+        "GAPPED_SPANS": values.get("GAPPED_SPANS") and [8],
+        "N_TRAIN": FEW.get(values.get("N_TRAIN")),
+        "BATCH_SIZE": 8,
+        "STAGE_EPOCHS": [1, 1, 1, 1],
+    }
     return {name: shrunk.get(name, value) for name, value in values.items()}
 
 
@@ -56,7 +69,7 @@ def small(values: dict) -> dict:
 def table() -> pd.DataFrame:
     rng, n = np.random.default_rng(0), PAIRS + SINGLES
     labels = rng.permutation(np.arange(n) % 2)
-    originals = [random_sequences(1, LENGTH, i, gc=rng.uniform(.35, .6))[0] for i in range(n)]
+    originals = [random_sequences(1, LENGTH, i, gc=rng.uniform(0.35, 0.6))[0] for i in range(n)]
     copies = ["ACGT"["CGTA".index(original[0])] + original[1:] for original in originals[:PAIRS]]
     ids = [f"Cat_{i:03}" for i in range(n + PAIRS)]
     made = pd.DataFrame({"id": ids, "sequence": originals + copies, "label": [*labels, *labels[:PAIRS]]})
@@ -72,8 +85,15 @@ def experiment(tmp_path, monkeypatch, table):
     monkeypatch.setattr(ulmfit, "run_facts", lambda *_: facts)
     torch.manual_seed(7)
     encoder = new_language_model(KmerTokenizer(3, 1), **SCALES["tiny"])
-    save_model(tmp_path / "encoder", encoder, profile="genomes", direction="forward", predicts="bases", contexts="",
-               scale="tiny")
+    save_model(
+        tmp_path / "encoder",
+        encoder,
+        profile="genomes",
+        direction="forward",
+        predicts="bases",
+        contexts="",
+        scale="tiny",
+    )
     given, made = defaults() | TINY | {"ENCODER": str(tmp_path / "encoder")}, []
 
     def make(table=table, **changes):
@@ -91,11 +111,16 @@ def predictions(experiment) -> pd.Series:
     return ulmfit.cross_validate(experiment)[1]["Cat"].set_index("id").probability
 
 
-STEPS = {"plain": {}, "k-mers": {"KMERS": [1, 4], "GAPPED_SPANS": [8]}, "no pretraining": {"PRETRAINED": False},
-         "no fine-tuning": {"FINE_TUNED": False}}
+STEPS = {
+    "plain": {},
+    "k-mers": {"KMERS": [1, 4], "GAPPED_SPANS": [8]},
+    "no pretraining": {"PRETRAINED": False},
+    "no fine-tuning": {"FINE_TUNED": False},
+}
 
 
 # --- Test sequences and their labels -------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("split", ["original", "folds 2", "grouped 1"])
 @pytest.mark.parametrize("steps", ["plain", "k-mers"])
@@ -127,6 +152,7 @@ def test_training_gets_the_training_sequences_and_no_other(experiment, monkeypat
         def call(*arguments, **named):
             got.append((name, named.get("shuffle", True), arguments))
             return real(*arguments, **named)
+
         monkeypatch.setattr(ulmfit, name, call)
 
     watching = ["LanguageModelLoader", "SequenceLoader", "cross_fitted_log_odds"]
@@ -143,7 +169,7 @@ def test_training_gets_the_training_sequences_and_no_other(experiment, monkeypat
             rows = train if training else valid
             if name == "LanguageModelLoader":
                 bases, segments = arguments[:2]
-                read = [decode_bases(bases[r.species][r.start:r.end]) for r in segments.itertuples()]
+                read = [decode_bases(bases[r.species][r.start : r.end]) for r in segments.itertuples()]
             else:
                 read = [s if isinstance(s, str) else decode_bases(s) for s in arguments[0]]
                 assert dict(zip(read, arguments[1])) == dict(zip(rows.sequence, rows.label))
@@ -153,6 +179,7 @@ def test_training_gets_the_training_sequences_and_no_other(experiment, monkeypat
 
 
 # --- Variations are what their names say ---------------------------------------------------------------
+
 
 def what_happens(experiment, monkeypatch, table, changes) -> dict:
     """What a run does, seen from its data and weights, not from its parameters."""
@@ -167,10 +194,15 @@ def what_happens(experiment, monkeypatch, table, changes) -> dict:
         weights, start = encoder.embedding.kmers.weight.detach(), named.get("composition")
         patterns = list(start.ks) if start else []
         seen.update(
-            fine_tuned=not torch.equal(weights, seen["start"]), both_strands=train.both_strands,
-            n_train=len(train.sequences), kmers=any(isinstance(p, int) for p in patterns),
+            fine_tuned=not torch.equal(weights, seen["start"]),
+            both_strands=train.both_strands,
+            n_train=len(train.sequences),
+            kmers=any(isinstance(p, int) for p in patterns),
             gaps=any(isinstance(p, str) for p in patterns),
-            cross_fitted=not np.allclose(train.log_odds[0], start(train.sequences), atol=1e-3) if start else None)
+            cross_fitted=not np.allclose(train.log_odds[0], start(train.sequences), atol=1e-3)
+            if start
+            else None,
+        )
         return real["classifier_learner"](encoder, train, valid, **named)
 
     def predict_probabilities(*arguments, **named):
@@ -187,23 +219,46 @@ def what_happens(experiment, monkeypatch, table, changes) -> dict:
     train, _, test = made.parts("Cat", made.folds[0])
     group, whole = table.set_index("id").group, made.tables["Cat"]
     classes = pd.crosstab(100 * whole.sequence.str.count("[GC]") // LENGTH, whole.label)
-    return seen | {"pretrained": pretrained, "model": rows.model.iloc[0], "labels": set(rows.label),
-                   "grouped": not {*group[train.id]} & {*group[test.id]},
-                   "matched": bool((classes[0] == classes[1]).all())}
+    return seen | {
+        "pretrained": pretrained,
+        "model": rows.model.iloc[0],
+        "labels": set(rows.label),
+        "grouped": not {*group[train.id]} & {*group[test.id]},
+        "matched": bool((classes[0] == classes[1]).all()),
+    }
 
 
-PLAIN = {"pretrained": True, "fine_tuned": True, "kmers": False, "gaps": False, "cross_fitted": None,
-         "both_strands": True, "strands": {True}, "grouped": False, "matched": False, "labels": {""}}
+PLAIN = {
+    "pretrained": True,
+    "fine_tuned": True,
+    "kmers": False,
+    "gaps": False,
+    "cross_fitted": None,
+    "both_strands": True,
+    "strands": {True},
+    "grouped": False,
+    "matched": False,
+    "labels": {""},
+}
 KMERS = {"kmers": True, "gaps": True, "cross_fitted": True}
 WORDS = {  # what a part of a variation's name promises
-    "from k-mer log-odds": KMERS, "k-mers": KMERS, "no gaps": KMERS | {"gaps": False, "labels": {"no_gaps"}},
-    "no fine-tuning": {"fine_tuned": False}, "no pretraining": {"pretrained": False},
+    "from k-mer log-odds": KMERS,
+    "k-mers": KMERS,
+    "no gaps": KMERS | {"gaps": False, "labels": {"no_gaps"}},
+    "no fine-tuning": {"fine_tuned": False},
+    "no pretraining": {"pretrained": False},
     "from scratch": {"pretrained": False, "fine_tuned": False},
     "one strand": {"both_strands": False, "strands": {False}, "labels": {"one_strand"}},
-    "grouped": {"grouped": True}, "composition matched": {"matched": True},
-    **{f"{n} training sequences": {"n_train": few, "labels": {f"n{n}"}} for n, few in FEW.items()}}
-LEFT_OUT = {(True, True): "", (True, False): "_no_finetuning", (False, True): "_no_pretraining",
-            (False, False): "_scratch"}
+    "grouped": {"grouped": True},
+    "composition matched": {"matched": True},
+    **{f"{n} training sequences": {"n_train": few, "labels": {f"n{n}"}} for n, few in FEW.items()},
+}
+LEFT_OUT = {
+    (True, True): "",
+    (True, False): "_no_finetuning",
+    (False, True): "_no_pretraining",
+    (False, False): "_scratch",
+}
 
 
 @pytest.mark.parametrize("name", ["", *VARIATIONS])
@@ -221,16 +276,20 @@ def test_a_variation_is_what_its_name_says(experiment, monkeypatch, table, name)
 
 # --- Labels that mean nothing --------------------------------------------------------------------------
 
+
 def bound(m: float, n: float, models: int, level: float = 1e-3) -> float:
     """How far from .5 the AUC of any of so many models may be by chance, but for `level` in all."""
-    return norm.isf(level / models / 2) * ((m + n + 1) / (12 * m * n)) ** .5
+    return norm.isf(level / models / 2) * ((m + n + 1) / (12 * m * n)) ** 0.5
 
 
-BASELINES = {"gc": gc_baseline, "composition": composition_baseline,
-             "kmer_logistic": lambda: kmer_logistic([1, 4], .3),
-             "gapped_kmer_logistic": lambda: kmer_logistic([1, 4, "1101011"], .15),
-             "kmer_boosting": lambda: kmer_boosting(k=3, trees=40),
-             "cohn_cnn": lambda: CohnCNN(augment=True, both_strands=True, max_epochs=2)}
+BASELINES = {
+    "gc": gc_baseline,
+    "composition": composition_baseline,
+    "kmer_logistic": lambda: kmer_logistic([1, 4], 0.3),
+    "gapped_kmer_logistic": lambda: kmer_logistic([1, 4, "1101011"], 0.15),
+    "kmer_boosting": lambda: kmer_boosting(k=3, trees=40),
+    "cohn_cnn": lambda: CohnCNN(augment=True, both_strands=True, max_epochs=2),
+}
 
 
 def out_of_fold(make, table, folds) -> pd.DataFrame:
@@ -263,12 +322,18 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
     stacked = stacked_log_odds(pd.concat(odds, axis=1), first.label, first.fold)
     scored["ensemble_stacked"] = first.assign(probability=stacked)
     aucs = {name: auc(p) for name, p in scored.items()}
-    sizes = grouped.groupby("label").group.value_counts()  # a group has one label and nearly one score: one draw
+    sizes = grouped.groupby(
+        "label"
+    ).group.value_counts()  # a group has one label and nearly one score: one draw
     independent = [sizes[label].sum() ** 2 / (sizes[label] ** 2).sum() for label in (0, 1)]
     allowed = bound(*independent, len(aucs))
-    assert all(abs(value - .5) < allowed for value in aucs.values()), (allowed, aucs)
+    assert all(abs(value - 0.5) < allowed for value in aucs.values()), (allowed, aucs)
 
     with_copy = table.id[table.group.duplicated(keep=False)]
-    apart, together = (auc(out_of_fold(lambda: kmer_logistic(6, 100.), rows, folds).loc[with_copy])
-                       for rows in (table, grouped))
-    assert apart > .5 + allowed > together  # what a regression that remembers its sequences makes of the copies
+    apart, together = (
+        auc(out_of_fold(lambda: kmer_logistic(6, 100.0), rows, folds).loc[with_copy])
+        for rows in (table, grouped)
+    )
+    assert (
+        apart > 0.5 + allowed > together
+    )  # what a regression that remembers its sequences makes of the copies

@@ -1,4 +1,5 @@
 """What training adds to the loss, and what the classifier learns from."""
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ SEQUENCES = [encode_bases(text) for text in random_sequences(16, 40, 0)]
 
 class Watched(Callback):
     """Keeps, for each training step, the outputs, the loss that is recorded and the one that is minimised."""
+
     order = 1000  # after the callbacks that add to the loss
 
     def before_fit(self):
@@ -42,14 +44,14 @@ def language_learner(**penalties):
     model = new_language_model(TOKENIZER, embedding=8, hidden=12, layers=2)
     corpus = sequence_corpus(SEQUENCES)
     loaders = [LanguageModelLoader(*corpus, TOKENIZER, rows=8, bptt=20, windows=2) for _ in range(2)]
-    return language_model_learner(model, *loaders, drop_mult=1., **penalties)
+    return language_model_learner(model, *loaders, drop_mult=1.0, **penalties)
 
 
 def enhancer_learner(**penalties):
     seed_everything(0)
     encoder = new_language_model(TOKENIZER, embedding=8, hidden=12, layers=2).encoder
     loaders = [SequenceLoader(SEQUENCES, np.arange(16) % 2, TOKENIZER, batch_size=8) for _ in range(2)]
-    return classifier_learner(encoder, *loaders, drop_mult=1., **penalties)
+    return classifier_learner(encoder, *loaders, drop_mult=1.0, **penalties)
 
 
 def steps_of(learn) -> list:

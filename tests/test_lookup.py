@@ -1,4 +1,5 @@
 """Bases by contig and position, from files of any form, with indexes beside them that are wrong."""
+
 import gzip
 import os
 import tempfile
@@ -19,7 +20,10 @@ CONTIGS = dict(zip(["chr1", "chr2", "chr10"], random_sequences(3, 2000, 1)))
 
 
 def fasta_text(contigs, width=60, end="\n", described=""):
-    lines = {name: end.join(bases[i:i + width] for i in range(0, len(bases), width)) for name, bases in contigs.items()}
+    lines = {
+        name: end.join(bases[i : i + width] for i in range(0, len(bases), width))
+        for name, bases in contigs.items()
+    }
     return "".join(f">{name}{described}{end}{text}{end}" for name, text in lines.items())
 
 
@@ -51,10 +55,18 @@ def uneven(contigs):
     return fasta_text(contigs).replace("A", "A\n").replace(">chr1\n", ">chr1\n\n")
 
 
-@pytest.mark.parametrize("content", [
-    fasta_text(CONTIGS), fasta_text(CONTIGS, end="\r\n"), fasta_text(CONTIGS, end="\r"), "\ufeff" + fasta_text(CONTIGS), uneven(CONTIGS),
-    fasta_text(CONTIGS).replace("chr2\n", "chr2 a header\r", 1)],
-    ids=["even lines", "CRLF", "CR", "BOM", "uneven and blank lines", "a CR in a header"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        fasta_text(CONTIGS),
+        fasta_text(CONTIGS, end="\r\n"),
+        fasta_text(CONTIGS, end="\r"),
+        "\ufeff" + fasta_text(CONTIGS),
+        uneven(CONTIGS),
+        fasta_text(CONTIGS).replace("chr2\n", "chr2 a header\r", 1),
+    ],
+    ids=["even lines", "CRLF", "CR", "BOM", "uneven and blank lines", "a CR in a header"],
+)
 @pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
 def test_every_form_gives_the_same_bases(tmp_path, cache, content, packing):
     path = tmp_path / "g.fa"
@@ -98,7 +110,9 @@ def test_what_is_in_the_cache_is_not_made_again(tmp_path, cache):
     assert {file: file.stat().st_mtime_ns for file in cache.rglob("*")} == before
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-9])])
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-9])]
+)
 @pytest.mark.parametrize("suffix", ["bases", "contigs.csv"])
 def test_a_damaged_copy_is_made_again(tmp_path, cache, suffix, damage):
     path = tmp_path / "g.fa"
@@ -114,11 +128,18 @@ def index_of(folder, contigs, **form):
     return (folder / "other.fa.fai").read_text()
 
 
-@pytest.mark.parametrize("index", [
-    lambda folder: index_of(folder, CONTIGS, described=" of another download"), lambda folder: index_of(folder, CONTIGS, width=50),
-    lambda folder: index_of(folder, CONTIGS).splitlines(keepends=True)[0], lambda folder: "", lambda folder: "junk\n",
-    lambda folder: index_of(folder, {name: bases[:1500] for name, bases in CONTIGS.items()})],
-    ids=["longer headers", "other lines", "cut", "empty", "junk", "shorter contigs"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        lambda folder: index_of(folder, CONTIGS, described=" of another download"),
+        lambda folder: index_of(folder, CONTIGS, width=50),
+        lambda folder: index_of(folder, CONTIGS).splitlines(keepends=True)[0],
+        lambda folder: "",
+        lambda folder: "junk\n",
+        lambda folder: index_of(folder, {name: bases[:1500] for name, bases in CONTIGS.items()}),
+    ],
+    ids=["longer headers", "other lines", "cut", "empty", "junk", "shorter contigs"],
+)
 def test_a_wrong_index_changes_nothing_and_stays(tmp_path, cache, index):
     path = tmp_path / "g.fa"
     path.write_text(fasta_text(CONTIGS))
@@ -135,7 +156,9 @@ def test_pysam_agrees(tmp_path, cache):
         assert list(ours.references) == theirs.references and list(ours.lengths) == theirs.lengths
         for start, end in np.random.default_rng(0).integers(0, 2001, (50, 2)):
             if start < end:
-                assert decode_bases(fetch(ours, "chr10", int(start), int(end))) == theirs.fetch("chr10", start, end)
+                assert decode_bases(fetch(ours, "chr10", int(start), int(end))) == theirs.fetch(
+                    "chr10", start, end
+                )
 
 
 def test_contigs_are_called_as_in_other_programs_unless_that_is_ambiguous(tmp_path, cache):
@@ -151,7 +174,9 @@ def test_parts_of_a_genome_are_one_and_no_name_is_there_twice(tmp_path, cache):
         part.write_text(fasta_text({name: bases}))
     assert whole(open_fasta(parts, cache)) == CONTIGS
     parts[2].write_text(fasta_text({"chr1": "ACGT"}))
-    with pytest.raises(ValueError, match="two records are named 'chr1': g.chr1.fa, line 1 and g.chr10.fa, line 1"):
+    with pytest.raises(
+        ValueError, match="two records are named 'chr1': g.chr1.fa, line 1 and g.chr10.fa, line 1"
+    ):
         open_fasta(parts, cache)
     (tmp_path / "g.fa").write_text(">chr1\nACGT\n>chr2\nAC\n>chr1 alt\nGG\n")
     with pytest.raises(ValueError, match="two records are named 'chr1': g.fa, line 1 and g.fa, line 5"):
@@ -171,9 +196,16 @@ def test_what_cannot_be_read_or_kept_is_named(tmp_path, cache):
     assert "one byte a base" in "".join(error.value.__notes__)
 
 
-@pytest.mark.parametrize("interval, message", [
-    (("1", 0, 5), 'no contig "1" in the genome: it is called "chr1" there'), (("chrX", 0, 5), "there are chr1, chr2, chr10"),
-    (("chr1", 0, 2001), "of a contig of 2,000 bases"), (("chr1", 7, 7), "is no interval"), (("chr1", -1, 7), "is no interval")])
+@pytest.mark.parametrize(
+    "interval, message",
+    [
+        (("1", 0, 5), 'no contig "1" in the genome: it is called "chr1" there'),
+        (("chrX", 0, 5), "there are chr1, chr2, chr10"),
+        (("chr1", 0, 2001), "of a contig of 2,000 bases"),
+        (("chr1", 7, 7), "is no interval"),
+        (("chr1", -1, 7), "is no interval"),
+    ],
+)
 def test_an_interval_that_is_not_in_the_genome(tmp_path, cache, interval, message):
     (tmp_path / "g.fa").write_text(fasta_text(CONTIGS))
     with pytest.raises(ValueError, match=message):

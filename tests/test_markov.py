@@ -14,8 +14,11 @@ from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.kmers import MAX_K, kmer_index
 from genomic_ulmfit.markov import kmer_counts, markov_bits, markov_bits_per_base, transition_log_probabilities
 
-SEGMENTS = st.lists(arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
-                    min_size=1, max_size=4)
+SEGMENTS = st.lists(
+    arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
+    min_size=1,
+    max_size=4,
+)
 
 
 def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
@@ -28,12 +31,13 @@ def naive_probability(counts: Counter, context: str, base: str, weight: float) -
     n = len(context)
     seen = Counter()
     for kmer, count in counts.items():
-        seen[kmer[len(kmer) - n - 1:]] += count
+        seen[kmer[len(kmer) - n - 1 :]] += count
     lower = naive_probability(counts, context[1:], base, weight) if n else 0.25
     return (seen[context + base] + weight * lower) / (sum(seen[context + b] for b in "ACGT") + weight)
 
 
 # Counting
+
 
 @settings(deadline=None)
 @given(SEGMENTS, st.integers(1, 4), st.booleans(), st.integers(1, 20))
@@ -46,7 +50,7 @@ def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_st
                 kmer_counts(segments, k, both_strands)
             return
         counts = kmer_counts(segments, k, both_strands)
-    assert counts.shape == (4 ** k,)
+    assert counts.shape == (4**k,)
     assert counts.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
 
 
@@ -82,6 +86,7 @@ def test_counting_refuses_what_it_cannot_count():
 
 # Markov models
 
+
 @settings(deadline=None, max_examples=40)
 @given(SEGMENTS, SEGMENTS, st.integers(1, 4), st.sampled_from([0.5, 16.0, 100.0]))
 def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight):
@@ -94,8 +99,11 @@ def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight)
         with pytest.raises(ValueError, match="no base to score"):
             markov_bits_per_base(counts, test, weight)
         return
-    expected = [-sum(log2(naive_probability(seen, w[k - 1 - n:k - 1], w[-1], weight)) for w in windows) / len(windows)
-                for n in range(k)]
+    expected = [
+        -sum(log2(naive_probability(seen, w[k - 1 - n : k - 1], w[-1], weight)) for w in windows)
+        / len(windows)
+        for n in range(k)
+    ]
     assert markov_bits_per_base(counts, test, weight) == pytest.approx(expected)
 
 
@@ -125,7 +133,9 @@ def test_both_strands_make_the_other_strand_as_predictable():
     forward = encode_bases(naive.random_sequences(1, 30, seed=6)[0] * 50)
     other = encode_bases(naive.reverse_complement(naive.text(forward)))
     assert markov_bits_per_base(kmer_counts([forward], 9), [other], prior_weight=1)[-1] < 0.1
-    assert markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
+    assert (
+        markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
+    )
 
 
 def test_markov_refuses_bad_counts_and_weights():
@@ -140,33 +150,46 @@ def test_markov_refuses_bad_counts_and_weights():
 
 # Orders above 12
 
+
 def naive_bits(train, test, order, short, weight, long_weight):
     """Bits per segment and order by dictionaries: counts up to order `short` from (short + 1)-mers, above from the longest."""
     strands = [strand for text in train for strand in (text, naive.reverse_complement(text))]
-    seen = {k: Counter(kmer[-n:] for text in strands for kmer in naive.kmers(text, k) for n in range(1, k + 1))
-            for k in {min(order, short) + 1, order + 1}}
+    seen = {
+        k: Counter(kmer[-n:] for text in strands for kmer in naive.kmers(text, k) for n in range(1, k + 1))
+        for k in {min(order, short) + 1, order + 1}
+    }
 
     def probability(window, n):
         if n < 0:
             return 0.25
         counts, m = (seen[min(order, short) + 1], weight) if n <= short else (seen[order + 1], long_weight)
-        context = window[-n - 1:-1]
+        context = window[-n - 1 : -1]
         total = sum(counts[context + base] for base in "ACGT")
-        return (counts[window[-n - 1:]] + m * probability(window, n - 1)) / (total + m)
+        return (counts[window[-n - 1 :]] + m * probability(window, n - 1)) / (total + m)
 
-    return [[-sum(log2(probability(w, n)) for w in naive.kmers(text, order + 1)) for n in range(order + 1)] for text in test]
+    return [
+        [-sum(log2(probability(w, n)) for w in naive.kmers(text, order + 1)) for n in range(order + 1)]
+        for text in test
+    ]
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10**6), st.integers(0, 24), st.integers(1, 60), st.sampled_from([(100., 50.), (.5, 7.)]))
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 24),
+    st.integers(1, 60),
+    st.sampled_from([(100.0, 50.0), (0.5, 7.0)]),
+)
 def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, weights):
     """Copies with substitutions on either strand, segments too short, ambiguous bases; short orders end at 3 to be quick."""
     rng = np.random.default_rng(seed)
     locus = rng.integers(0, 4, 120, dtype=np.uint8)
 
     def relative():
-        codes = np.where(rng.random(120) < .04, rng.integers(0, 5, 120, dtype=np.uint8), locus)[rng.integers(60):]
-        return codes if rng.random() < .5 else encode_bases(naive.reverse_complement(naive.text(codes)))
+        codes = np.where(rng.random(120) < 0.04, rng.integers(0, 5, 120, dtype=np.uint8), locus)[
+            rng.integers(60) :
+        ]
+        return codes if rng.random() < 0.5 else encode_bases(naive.reverse_complement(naive.text(codes)))
 
     train, test = [relative(), relative(), locus[:9]], [relative(), locus[:20], relative()]
     texts = [[naive.text(codes) for codes in side] for side in (train, test)]
@@ -180,7 +203,10 @@ def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, 
 
 def test_orders_up_to_twelve_are_those_of_the_table():
     rng = np.random.default_rng(1)
-    train, test = [rng.integers(0, 4, 3000, dtype=np.uint8) for _ in range(3)], [rng.integers(0, 4, 500, dtype=np.uint8)]
+    train, test = (
+        [rng.integers(0, 4, 3000, dtype=np.uint8) for _ in range(3)],
+        [rng.integers(0, 4, 500, dtype=np.uint8)],
+    )
     train.append(test[0][100:200])
     bits, scored = markov_bits(train, test, 9)
     assert bits.shape == (1, 10) and scored.tolist() == [491]
@@ -192,18 +218,20 @@ def test_a_copy_in_the_training_segments_is_what_long_contexts_find():
     train = [rng.integers(0, 4, 200_000, dtype=np.uint8)]
     bits, scored = markov_bits(train, [train[0][5000:6000], rng.integers(0, 4, 1000, dtype=np.uint8)])
     per_base = bits / scored[:, None]
-    assert per_base[0, 24] < .2 < 1.5 < per_base[0, 9]
-    assert per_base[1, 24] == pytest.approx(2, abs=.05)
+    assert per_base[0, 24] < 0.2 < 1.5 < per_base[0, 9]
+    assert per_base[1, 24] == pytest.approx(2, abs=0.05)
 
 
 def test_transition_probabilities_are_those_that_score():
     train = [encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)]
     counts = kmer_counts(train, 4)
-    table = transition_log_probabilities(counts, 7.)
+    table = transition_log_probabilities(counts, 7.0)
     assert np.exp(table).reshape(-1, 4).sum(axis=1) == pytest.approx(np.ones(64))
     for kmer in ("ACGT", "TTTT", "GATT"):
         codes = encode_bases(kmer)
-        assert markov_bits_per_base(counts, [codes], 7.)[3] == pytest.approx(-table[kmer_index(codes, 4)[0]] / np.log(2))
+        assert markov_bits_per_base(counts, [codes], 7.0)[3] == pytest.approx(
+            -table[kmer_index(codes, 4)[0]] / np.log(2)
+        )
 
 
 def test_markov_bits_refuse():

@@ -41,7 +41,10 @@ def naive_auc(labels, scores):
 def bootstrap(labels, *scores, statistic, repeats=1000):
     rng = np.random.default_rng(1)
     positive, negative = np.flatnonzero(labels), np.flatnonzero(labels == 0)
-    draws = [np.r_[rng.choice(positive, len(positive)), rng.choice(negative, len(negative))] for _ in range(repeats)]
+    draws = [
+        np.r_[rng.choice(positive, len(positive)), rng.choice(negative, len(negative))]
+        for _ in range(repeats)
+    ]
     return np.percentile([statistic(labels[d], *(s[d] for s in scores)) for d in draws], [2.5, 97.5])
 
 
@@ -92,6 +95,7 @@ def test_paired_difference_equals_the_definition_and_agrees_with_bootstrap():
 
     def statistic(y, x, z):
         return naive_auc(y, x) - naive_auc(y, z)
+
     bounds = bootstrap(labels, a, b, statistic=statistic)
     assert [result["low"], result["high"]] == pytest.approx(bounds, abs=0.02)
 
@@ -106,14 +110,22 @@ def test_paired_difference_without_spread():
 
 def naive_within(labels, scores, strata):
     """AUC over the pairs whose two sequences share a stratum, pair by pair; for these tests every stratum has two of each class."""
-    wins = [(a > b) + .5 * (a == b) for a, s, p in zip(scores, strata, labels) if p for b, t, q in zip(scores, strata, labels) if s == t and not q]
+    wins = [
+        (a > b) + 0.5 * (a == b)
+        for a, s, p in zip(scores, strata, labels)
+        if p
+        for b, t, q in zip(scores, strata, labels)
+        if s == t and not q
+    ]
     return np.mean(wins)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3), st.sampled_from("abc")), max_size=40))
 def test_within_strata_only_pairs_of_one_stratum_count(rows):
-    rows += [(label, score, s) for s in "abc" for label, score in [(True, 1), (True, 2), (False, 0), (False, 3)]]
+    rows += [
+        (label, score, s) for s in "abc" for label, score in [(True, 1), (True, 2), (False, 0), (False, 3)]
+    ]
     labels, scores, strata = map(np.array, zip(*rows, strict=True))
     auc, low, high = ev.delong_interval(labels, scores, strata=strata)
     assert auc == pytest.approx(naive_within(labels, scores, strata)) and 0 <= low <= auc <= high <= 1
@@ -126,12 +138,18 @@ def test_within_strata_only_pairs_of_one_stratum_count(rows):
 def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are_left_out():
     labels, a = sample(200, 300, seed=5)
     rng = np.random.default_rng(6)
-    strata, b = rng.integers(0, 4, 500), np.round(.5 * a + rng.normal(size=500), 1)
+    strata, b = rng.integers(0, 4, 500), np.round(0.5 * a + rng.normal(size=500), 1)
 
     def difference(y, x, z, s):
-        return sum(np.mean(s == t) * (naive_auc(y[s == t], x[s == t]) - naive_auc(y[s == t], z[s == t])) for t in range(4))
+        return sum(
+            np.mean(s == t) * (naive_auc(y[s == t], x[s == t]) - naive_auc(y[s == t], z[s == t]))
+            for t in range(4)
+        )
+
     result = ev.paired_auc_difference(labels, a, b, strata=strata)
-    assert [result["low"], result["high"]] == pytest.approx(bootstrap(labels, a, b, strata, statistic=difference, repeats=400), abs=.015)
+    assert [result["low"], result["high"]] == pytest.approx(
+        bootstrap(labels, a, b, strata, statistic=difference, repeats=400), abs=0.015
+    )
     alone = np.r_[strata, 9, 9, 9]
     more = [np.r_[values, extra] for values, extra in ((labels, [1, 0, 0]), (a, [0, 5, 5]), (b, [5, 0, 0]))]
     assert ev.paired_auc_difference(*more, strata=alone) == result
@@ -143,20 +161,24 @@ def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are
 def test_scores_that_are_perfect_in_every_stratum_have_an_auc_of_one(n):
     labels, strata = np.tile([0, 0, 0, 1, 1], n), np.repeat(np.arange(n), 5)
     auc, low, high = ev.delong_interval(labels, labels + strata, strata=strata)
-    assert (auc, high) == (1, 1) and low == pytest.approx(.025 ** (1 / (2 * n)))
+    assert (auc, high) == (1, 1) and low == pytest.approx(0.025 ** (1 / (2 * n)))
 
 
 def test_the_mean_of_several_models_is_compared_as_one():
     labels, a = sample(100, 120, seed=7)
     rng = np.random.default_rng(8)
-    b, c, d = (np.round(w * a + rng.normal(size=220), 1) for w in (.9, .6, .3))
+    b, c, d = (np.round(w * a + rng.normal(size=220), 1) for w in (0.9, 0.6, 0.3))
     result = ev.paired_auc_difference(labels, [a, b], [c, d])
-    assert result["difference"] == pytest.approx((naive_auc(labels, a) + naive_auc(labels, b) - naive_auc(labels, c) - naive_auc(labels, d)) / 2)
+    assert result["difference"] == pytest.approx(
+        (naive_auc(labels, a) + naive_auc(labels, b) - naive_auc(labels, c) - naive_auc(labels, d)) / 2
+    )
     parts = [naive_placements(labels, s) for s in (a, b, c, d)]
     above, below = ((p[0] + p[1] - p[2] - p[3]) / 2 for p in zip(*parts))
     error = math.sqrt(naive_variance(above, below))
-    assert result["high"] - result["low"] == pytest.approx(2 * norm.ppf(.975) * error)
-    assert ev.paired_auc_difference(labels, [a, a], b) == pytest.approx(ev.paired_auc_difference(labels, a, b))
+    assert result["high"] - result["low"] == pytest.approx(2 * norm.ppf(0.975) * error)
+    assert ev.paired_auc_difference(labels, [a, a], b) == pytest.approx(
+        ev.paired_auc_difference(labels, a, b)
+    )
 
 
 def test_metrics_equal_scikit_learn():
@@ -165,23 +187,33 @@ def test_metrics_equal_scikit_learn():
     result = ev.classification_metrics(labels, probabilities, threshold=0.6)
     called = (probabilities >= 0.6).astype(int)
     (true_negative, false_positive), _ = metrics.confusion_matrix(labels, called)
-    assert result == pytest.approx({
-        "auroc": metrics.roc_auc_score(labels, probabilities),
-        "auroc_low": ev.delong_interval(labels, probabilities)[1],
-        "auroc_high": ev.delong_interval(labels, probabilities)[2],
-        "average_precision": metrics.average_precision_score(labels, probabilities),
-        "accuracy": np.mean(labels == called), "precision": np.mean(labels[called == 1]),
-        "recall": np.mean(called[labels == 1]), "specificity": true_negative / (true_negative + false_positive),
-        "mcc": np.corrcoef(labels, called)[0, 1], "brier": np.mean((labels - probabilities) ** 2), "n_test": 150})
+    assert result == pytest.approx(
+        {
+            "auroc": metrics.roc_auc_score(labels, probabilities),
+            "auroc_low": ev.delong_interval(labels, probabilities)[1],
+            "auroc_high": ev.delong_interval(labels, probabilities)[2],
+            "average_precision": metrics.average_precision_score(labels, probabilities),
+            "accuracy": np.mean(labels == called),
+            "precision": np.mean(labels[called == 1]),
+            "recall": np.mean(called[labels == 1]),
+            "specificity": true_negative / (true_negative + false_positive),
+            "mcc": np.corrcoef(labels, called)[0, 1],
+            "brier": np.mean((labels - probabilities) ** 2),
+            "n_test": 150,
+        }
+    )
 
 
-@pytest.mark.parametrize("labels, probabilities, message", [
-    ([1, 1, 1], [0.1, 0.2, 0.3], "two sequences of each class"),
-    ([1, 1, 0, 0], [0.1, 0.2, 0.3], "one length"),
-    ([1, 1, 0, 0], [0.1, 0.2, 0.3, np.nan], "NaN"),
-    ([1, 1, 0, 0], [0.1, 0.2, 0.3, 1.5], r"\[0, 1\]"),
-    ([1, 2, 0, 0], [0.1, 0.2, 0.3, 0.5], "labels must be 0"),
-])
+@pytest.mark.parametrize(
+    "labels, probabilities, message",
+    [
+        ([1, 1, 1], [0.1, 0.2, 0.3], "two sequences of each class"),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3], "one length"),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, np.nan], "NaN"),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 1.5], r"\[0, 1\]"),
+        ([1, 2, 0, 0], [0.1, 0.2, 0.3, 0.5], "labels must be 0"),
+    ],
+)
 def test_metrics_refuse_bad_input(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
         ev.classification_metrics(labels, probabilities)
@@ -189,7 +221,9 @@ def test_metrics_refuse_bad_input(labels, probabilities, message):
 
 def test_bits_per_base():
     assert ev.bits_per_base(math.log(4), 1) == pytest.approx(2)  # uniform guess of each base
-    assert ev.bits_per_base(2.1067, 2) == pytest.approx(1.520, abs=5e-4)  # as published for 4-mers of stride 2
+    assert ev.bits_per_base(2.1067, 2) == pytest.approx(
+        1.520, abs=5e-4
+    )  # as published for 4-mers of stride 2
     for loss, stride in [(1.0, 0), (math.nan, 1), (-1.0, 1)]:
         with pytest.raises(ValueError):
             ev.bits_per_base(loss, stride)
@@ -197,25 +231,44 @@ def test_bits_per_base():
 
 # ---- runs ----
 
+
 def test_predictions_are_compared_over_the_sequences_that_both_have():
     rng = np.random.default_rng(0)
-    one = pd.DataFrame({"id": [f"s{i}" for i in range(60)], "label": rng.integers(0, 2, 60), "fold": "0", "probability": rng.random(60)})
+    one = pd.DataFrame(
+        {
+            "id": [f"s{i}" for i in range(60)],
+            "label": rng.integers(0, 2, 60),
+            "fold": "0",
+            "probability": rng.random(60),
+        }
+    )
     other = one.iloc[10:].assign(probability=rng.random(50)).sample(frac=1, random_state=0)
     matched = other.set_index("id").loc[one.id[10:]]
-    expected = {"n": 50, **ev.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability)}
+    expected = {
+        "n": 50,
+        **ev.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability),
+    }
     assert ev.compare(one, other) == expected
     within = ev.compare(one.assign(fold=np.arange(60) % 3), other, within_folds=True)
     assert {k: within[k] for k in within if k != "n"} == ev.paired_auc_difference(
-        one.label[10:], one.probability[10:], matched.probability, strata=np.arange(10, 60) % 3)
+        one.label[10:], one.probability[10:], matched.probability, strata=np.arange(10, 60) % 3
+    )
     assert ev.compare([one, other], other)["difference"] == pytest.approx(expected["difference"] / 2)
-    assert ev.difference_text({"difference": .0097, "low": -.002, "high": .0174}) == "+0.0097 (-0.0020 to +0.0174)"
+    assert (
+        ev.difference_text({"difference": 0.0097, "low": -0.002, "high": 0.0174})
+        == "+0.0097 (-0.0020 to +0.0174)"
+    )
     shown = ev.comparison_table([dict(model="a", **expected)], "AUC", "the other's").to_html()
     assert "AUC minus the other's" in shown and f"{expected['difference']:+.4f}" in shown
 
 
 def predictions_of(sequences, labels, seed):
-    ids = [f"Cat_positive_{i:06d}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for i, s in enumerate(sequences)]
-    return pd.DataFrame({"id": ids, "label": labels, "fold": "0", "probability": np.random.default_rng(seed).random(len(ids))})
+    ids = [
+        f"Cat_positive_{i:06d}_{hashlib.sha256(s.encode()).hexdigest()[:8]}" for i, s in enumerate(sequences)
+    ]
+    return pd.DataFrame(
+        {"id": ids, "label": labels, "fold": "0", "probability": np.random.default_rng(seed).random(len(ids))}
+    )
 
 
 def test_predictions_of_other_sequences_or_labels_are_refused_not_paired():
@@ -236,37 +289,90 @@ def test_predictions_of_other_sequences_or_labels_are_refused_not_paired():
 
 def scored(fold, n, seed):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({"id": [f"{fold}-{i}" for i in range(n)], "label": np.arange(n) % 2, "fold": str(fold), "probability": rng.random(n)})
+    return pd.DataFrame(
+        {
+            "id": [f"{fold}-{i}" for i in range(n)],
+            "label": np.arange(n) % 2,
+            "fold": str(fold),
+            "probability": rng.random(n),
+        }
+    )
 
 
 def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
     predictions = pd.concat([scored(0, 30, 1), scored(1, 40, 2)], ignore_index=True)
-    effort = pd.DataFrame({"n_train": [90, 80], "seconds": [2.0, 3.0], "valid_auc": [.5, .6]}, index=[0, 1])
-    identity = dict(profile="pilot", species="Human", model="gc", split="folds", seed=0, device="cpu", version="v", command="c")
+    effort = pd.DataFrame({"n_train": [90, 80], "seconds": [2.0, 3.0], "valid_auc": [0.5, 0.6]}, index=[0, 1])
+    identity = dict(
+        profile="pilot",
+        species="Human",
+        model="gc",
+        split="folds",
+        seed=0,
+        device="cpu",
+        version="v",
+        command="c",
+    )
     rows = ev.record_run(tmp_path, identity, predictions, effort)
-    assert rows[["fold", "n_train", "n_test", "seconds"]].to_numpy().tolist() == [[0, 90, 30, 2.0], [1, 80, 40, 3.0], ["oof", 80, 70, 5.0]]
+    assert rows[["fold", "n_train", "n_test", "seconds"]].to_numpy().tolist() == [
+        [0, 90, 30, 2.0],
+        [1, 80, 40, 3.0],
+        ["oof", 80, 70, 5.0],
+    ]
     kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold")
     assert len(kept) == 3 and kept.loc["1", "k"] is pd.NA and kept.loc["1", "label"] == ""
     for fold, part in [("0", predictions[:30]), ("oof", predictions)]:
-        assert kept.loc[fold, "auroc"] == pytest.approx(metrics.roc_auc_score(part.label, part.probability), abs=1e-5)
-    pd.testing.assert_frame_equal(records.read_predictions(records.predictions_path(tmp_path, rows.iloc[0])), predictions, check_dtype=False)
+        assert kept.loc[fold, "auroc"] == pytest.approx(
+            metrics.roc_auc_score(part.label, part.probability), abs=1e-5
+        )
+    pd.testing.assert_frame_equal(
+        records.read_predictions(records.predictions_path(tmp_path, rows.iloc[0])),
+        predictions,
+        check_dtype=False,
+    )
 
 
 def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
-    identity = dict(profile="pilot", species="Human", model="gc", label="trial", split="original", seed=0, device="cpu", version="v", command="c")
-    ev.record_run(tmp_path, identity, scored("test", 30, 1), pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=["test"]))
+    identity = dict(
+        profile="pilot",
+        species="Human",
+        model="gc",
+        label="trial",
+        split="original",
+        seed=0,
+        device="cpu",
+        version="v",
+        command="c",
+    )
+    ev.record_run(
+        tmp_path,
+        identity,
+        scored("test", 30, 1),
+        pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=["test"]),
+    )
     assert records.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
 
 
 def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path, capsys):
-    identity = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
+    identity = dict(
+        profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c"
+    )
     folds = {fold: scored(fold, 30 + fold, fold) for fold in range(5)}
-    effort = pd.DataFrame({"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, .5], "valid_auc": .5})
+    effort = pd.DataFrame(
+        {"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, 0.5], "valid_auc": 0.5}
+    )
     one, apart = tmp_path / "one", tmp_path / "apart"
-    whole = ev.record_run(one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort)
+    whole = ev.record_run(
+        one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort
+    )
 
-    def run(fold, rate=.1, **changed):
-        return ev.record_run(apart, identity | {"split": f"grouped {fold}"} | changed, folds[fold], effort.loc[[fold]], {"LR": rate, "KS": (1, 2)})
+    def run(fold, rate=0.1, **changed):
+        return ev.record_run(
+            apart,
+            identity | {"split": f"grouped {fold}"} | changed,
+            folds[fold],
+            effort.loc[[fold]],
+            {"LR": rate, "KS": (1, 2)},
+        )
 
     run(3, version="older")  # another code's fold does not count among these
     run(0)
@@ -275,7 +381,7 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
         assert run(fold).fold.tolist() == [fold]
         assert "fold 3" in capsys.readouterr().out
         assert not (apart / "results/enhancers.csv").exists()
-    assert run(3, rate=.2).fold.tolist() == [3]  # nor one with other parameters
+    assert run(3, rate=0.2).fold.tolist() == [3]  # nor one with other parameters
     assert "fold 0, 1, 2, 4" in capsys.readouterr().out
     assert not (apart / "results/enhancers.csv").exists()
     last = run(3)
@@ -286,7 +392,16 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
 
 
 def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
-    identity = dict(profile="pilot", species="Human", model="gc", split="folds", seed=0, device="cpu", version="b", command="c")
+    identity = dict(
+        profile="pilot",
+        species="Human",
+        model="gc",
+        split="folds",
+        seed=0,
+        device="cpu",
+        version="b",
+        command="c",
+    )
     effort = pd.DataFrame({"n_train": 9, "seconds": 1.0, "version": ["a", "a..b", "b"]}, index=[0, 1, 2])
     ev.record_run(tmp_path, identity, pd.concat([scored(fold, 30, fold) for fold in range(3)]), effort)
     kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").version
@@ -294,15 +409,24 @@ def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
 
 
 def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
-    identity = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
+    identity = dict(
+        profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c"
+    )
     for fold in range(5):
-        ev.record_run(tmp_path, identity | dict(split=f"folds {fold}", device=f"machine {fold}"), scored(fold, 30, fold),
-                      pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]))
+        ev.record_run(
+            tmp_path,
+            identity | dict(split=f"folds {fold}", device=f"machine {fold}"),
+            scored(fold, 30, fold),
+            pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]),
+        )
     kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").device
-    assert [kept[str(fold)] for fold in range(5)] == [f"machine {fold}" for fold in range(5)] and kept["oof"] == "machine 4"
+    assert [kept[str(fold)] for fold in range(5)] == [f"machine {fold}" for fold in range(5)] and kept[
+        "oof"
+    ] == "machine 4"
 
 
 # Bootstrap over groups
+
 
 def grouped_sample(seed=0, groups=14, size=8):
     """Groups of unequal size whose sequences share much of their score; labels, two scores with ties, groups, folds."""
@@ -310,13 +434,17 @@ def grouped_sample(seed=0, groups=14, size=8):
     group = np.repeat(np.arange(groups), rng.integers(1, 2 * size, groups))
     labels = rng.integers(0, 2, len(group))
     shared = rng.normal(size=groups)[group]
-    a, b = (np.round(labels * shift + shared + rng.normal(size=len(group)), 1) for shift in (1., .7))
+    a, b = (np.round(labels * shift + shared + rng.normal(size=len(group)), 1) for shift in (1.0, 0.7))
     return labels, a, b, group, group % 3
 
 
 def naive_auc_in_strata(labels, scores, strata):
-    pairs = [(scores[i] > scores[j]) + .5 * (scores[i] == scores[j]) for i in np.flatnonzero(labels == 1)
-             for j in np.flatnonzero(labels == 0) if strata[i] == strata[j]]
+    pairs = [
+        (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j])
+        for i in np.flatnonzero(labels == 1)
+        for j in np.flatnonzero(labels == 0)
+        if strata[i] == strata[j]
+    ]
     return np.mean(pairs) if pairs else np.nan
 
 
@@ -333,9 +461,16 @@ def test_bootstrap_over_groups_is_drawing_whole_groups_again_and_again(stratifie
     given_strata = {"strata": fold} if stratified else {}
     names = np.array([f"g{g}" for g in group])
     found = ev.bootstrap_over_groups(labels, a, names, repeats=60, seed=5, **given_strata)
-    assert found == pytest.approx({"auc": naive_auc_in_strata(labels, a, strata), **dict(zip(("low", "high"), np.nanpercentile(aucs, [2.5, 97.5])))})
+    assert found == pytest.approx(
+        {
+            "auc": naive_auc_in_strata(labels, a, strata),
+            **dict(zip(("low", "high"), np.nanpercentile(aucs, [2.5, 97.5]))),
+        }
+    )
     found = ev.bootstrap_over_groups(labels, a, names, b, repeats=60, seed=5, **given_strata)
-    assert found["difference"] == pytest.approx(naive_auc_in_strata(labels, a, strata) - naive_auc_in_strata(labels, b, strata))
+    assert found["difference"] == pytest.approx(
+        naive_auc_in_strata(labels, a, strata) - naive_auc_in_strata(labels, b, strata)
+    )
     assert [found["low"], found["high"]] == pytest.approx(np.nanpercentile(differences, [2.5, 97.5]))
     beyond = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
     assert found["p_value"] == pytest.approx(2 * (beyond + 1) / 61)
@@ -345,17 +480,26 @@ def test_groups_widen_an_interval_and_groups_of_one_leave_it_as_delong_has_it():
     labels, scores = sample(300, 400)
     _, low, high = ev.delong_interval(labels, scores)
     alone = ev.bootstrap_over_groups(labels, scores, np.arange(700))
-    assert [alone["low"], alone["high"]] == pytest.approx([low, high], abs=.005)
-    tenfold = ev.bootstrap_over_groups(np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500)
-    assert tenfold["high"] - tenfold["low"] == pytest.approx(high - low, rel=.15)  # ten copies of everything say no more
+    assert [alone["low"], alone["high"]] == pytest.approx([low, high], abs=0.005)
+    tenfold = ev.bootstrap_over_groups(
+        np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500
+    )
+    assert tenfold["high"] - tenfold["low"] == pytest.approx(
+        high - low, rel=0.15
+    )  # ten copies of everything say no more
     assert alone == ev.bootstrap_over_groups(labels, scores, np.arange(700))
-    assert ev.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))["auroc_low"] == pytest.approx(low, abs=.005)
+    assert ev.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))[
+        "auroc_low"
+    ] == pytest.approx(low, abs=0.005)
 
 
 def test_comparisons_over_groups_and_in_each_fold():
     labels, a, b, group, fold = grouped_sample(1)
     ids = [f"s{i}" for i in range(len(labels))]
-    one, two = (pd.DataFrame({"id": ids, "label": labels, "fold": fold, "probability": 1 / (1 + np.exp(-s))}) for s in (a, b))
+    one, two = (
+        pd.DataFrame({"id": ids, "label": labels, "fold": fold, "probability": 1 / (1 + np.exp(-s))})
+        for s in (a, b)
+    )
     groups = dict(zip(ids, group))
     whole = ev.compare(one, two.sample(frac=1, random_state=0), groups=groups)
     assert whole == {"n": len(labels), **ev.bootstrap_over_groups(labels, a, group, b)}
@@ -363,19 +507,31 @@ def test_comparisons_over_groups_and_in_each_fold():
     assert within["difference"] == pytest.approx(ev.compare(one, two, within_folds=True)["difference"])
     for options in ({}, {"groups": groups}):
         table = ev.differences_by_fold([one], two, **options)
-        assert table.index.tolist() == [0, 1, 2] and table["n"].sum() == len(labels) and table["positive"].sum() == labels.sum()
+        assert (
+            table.index.tolist() == [0, 1, 2]
+            and table["n"].sum() == len(labels)
+            and table["positive"].sum() == labels.sum()
+        )
         for number, row in table.iterrows():
             here = fold == number
-            assert row["difference"] == pytest.approx(naive_auc(labels[here], a[here]) - naive_auc(labels[here], b[here]))
+            assert row["difference"] == pytest.approx(
+                naive_auc(labels[here], a[here]) - naive_auc(labels[here], b[here])
+            )
     few = one[(one.fold != 1) | (one.label == 1)]  # fold 1 without negatives
     assert ev.differences_by_fold(few, two).difference.isna().tolist() == [False, True, False]
     with pytest.raises(KeyError, match="s3"):
         ev.compare(one, two, groups={key: value for key, value in groups.items() if key != "s3"})
 
 
-@pytest.mark.parametrize("groups, said", [
-    ([0] * 150, "all sequences are in one group"), ([0] * 149, "must name one of each for all 150"), ([None] * 150, "must name one"),
-    ([0] * 60 + [1] * 90, "only .* hold both classes")])
+@pytest.mark.parametrize(
+    "groups, said",
+    [
+        ([0] * 150, "all sequences are in one group"),
+        ([0] * 149, "must name one of each for all 150"),
+        ([None] * 150, "must name one"),
+        ([0] * 60 + [1] * 90, "only .* hold both classes"),
+    ],
+)
 def test_bootstrap_refuses_groups_that_cannot_be_drawn(groups, said):
     labels, scores = sample()
     with pytest.raises(ValueError, match=said):

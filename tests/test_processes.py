@@ -1,4 +1,5 @@
 """Several processes train one model: the same data once, the same steps, the same place to go on from."""
+
 import os
 import subprocess
 import sys
@@ -55,20 +56,42 @@ def processes(folder: Path, n: int, code: str, check: bool = True) -> list[dict]
     """What each of `n` processes that run `code` together hands to `keep`."""
     out, script = folder / "out", folder / "script.py"
     out.unlink(missing_ok=True)
-    script.write_text(textwrap.dedent(TRAINING).format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out)) + textwrap.dedent(code))
+    script.write_text(
+        textwrap.dedent(TRAINING).format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out))
+        + textwrap.dedent(code)
+    )
     start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"] if n > 1 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *start, str(script)], capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *start, str(script)], capture_output=True, text=True, env=environment, timeout=300
+    )
     assert not check or done.returncode == 0, done.stderr
     return torch.load(out, weights_only=False) if check else done
 
 
 @settings(max_examples=60, deadline=None)
-@given(n=st.integers(1, 9), rows=st.integers(1, 7), ranks=st.integers(1, 5), shuffle=st.booleans(), epoch_bases=st.sampled_from([None, 200]))
+@given(
+    n=st.integers(1, 9),
+    rows=st.integers(1, 7),
+    ranks=st.integers(1, 5),
+    shuffle=st.booleans(),
+    epoch_bases=st.sampled_from([None, 200]),
+)
 def test_the_processes_read_what_one_would_each_row_once(n, rows, ranks, shuffle, epoch_bases):
     bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(n, 70, n)])
-    loaders = [LanguageModelLoader(bases, segments, KmerTokenizer(3, 2), rows=rows, bptt=5, windows=2, shuffle=shuffle, epoch_bases=epoch_bases)
-               for _ in range(ranks + 1)]
+    loaders = [
+        LanguageModelLoader(
+            bases,
+            segments,
+            KmerTokenizer(3, 2),
+            rows=rows,
+            bptt=5,
+            windows=2,
+            shuffle=shuffle,
+            epoch_bases=epoch_bases,
+        )
+        for _ in range(ranks + 1)
+    ]
     for rank, loader in enumerate(loaders[1:]):
         loader.rank, loader.ranks = rank, ranks
     for _ in range(2):
@@ -80,7 +103,7 @@ def test_the_processes_read_what_one_would_each_row_once(n, rows, ranks, shuffle
             assert len({tuple(part[0].shape) for part in together}) == 1
             for one, parts in ((x, [p[0] for p in together]), (y, [p[1] for p in together])):
                 rows_read = torch.stack(parts, 1).flatten(0, 1)  # row 0 of each process, row 1 of each, ...
-                assert torch.equal(rows_read[:len(one)], one) and not rows_read[len(one):].any()
+                assert torch.equal(rows_read[: len(one)], one) and not rows_read[len(one) :].any()
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path):
@@ -109,10 +132,13 @@ def test_interrupted_processes_go_on_to_the_same_numbers(tmp_path):
             sys.exit()
         keep(outcome(learn))
     """
-    uninterrupted = processes(tmp_path, 2, code.format(path=str(tmp_path / "a"), after=10 ** 9))
+    uninterrupted = processes(tmp_path, 2, code.format(path=str(tmp_path / "a"), after=10**9))
     for after in (3, 2, 4):
-        assert processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=after), check=False).returncode == 0
-    assert processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=10 ** 9)) == uninterrupted
+        assert (
+            processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=after), check=False).returncode
+            == 0
+        )
+    assert processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=10**9)) == uninterrupted
 
 
 def test_another_number_of_processes_goes_on_and_says_so(tmp_path):
@@ -128,13 +154,19 @@ def test_another_number_of_processes_goes_on_and_says_so(tmp_path):
     assert processes(tmp_path, 2, code.format(path=path, after=5), check=False).returncode == 0
     done = processes(tmp_path, 1, code.format(path=path, after=1), check=False)
     assert "going on with 1 processes after 2" in done.stdout and done.returncode == 0
-    assert len(processes(tmp_path, 1, code.format(path=path, after=10 ** 9))[0]["losses"]) == len(processes(
-        tmp_path, 1, code.format(path=str(tmp_path / "d"), after=10 ** 9))[0]["losses"])
+    assert len(processes(tmp_path, 1, code.format(path=path, after=10**9))[0]["losses"]) == len(
+        processes(tmp_path, 1, code.format(path=str(tmp_path / "d"), after=10**9))[0]["losses"]
+    )
 
 
 def test_a_classifier_is_not_trained_by_several(tmp_path):
-    done = processes(tmp_path, 2, """
+    done = processes(
+        tmp_path,
+        2,
+        """
         loader = SequenceLoader([encode_bases(s) for s in random_sequences(4, 60, 2)], [0, 1, 0, 1], KmerTokenizer(3, 1))
         classifier_learner(learner().model.encoder, loader, loader, drop_mult=0.)
-    """, check=False)
+    """,
+        check=False,
+    )
     assert done.returncode != 0 and "training a classifier is for one process, not for 2" in done.stderr

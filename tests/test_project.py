@@ -1,4 +1,5 @@
 """The committed tree: pins in step, notebooks executed in order on real data and alike where they must be, tables made from results/."""
+
 import re
 import subprocess
 import sys
@@ -11,18 +12,33 @@ import yaml
 from workflow.show_tables import update_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted(ROOT.glob("Genomic Language Models/*.ipynb")) + sorted(ROOT.glob("Enhancer Classification/*.ipynb"))
-FAMILIES = {"LM": [n for n in NOTEBOOKS if re.search(r"LM [123] ", n.name)],
-            "Enhancers": [n for n in NOTEBOOKS if re.search(r"Enhancers [123] ", n.name)]}
+NOTEBOOKS = sorted(ROOT.glob("Genomic Language Models/*.ipynb")) + sorted(
+    ROOT.glob("Enhancer Classification/*.ipynb")
+)
+FAMILIES = {
+    "LM": [n for n in NOTEBOOKS if re.search(r"LM [123] ", n.name)],
+    "Enhancers": [n for n in NOTEBOOKS if re.search(r"Enhancers [123] ", n.name)],
+}
 # Code newer than the outputs, until executed again on real data.
-REWRITTEN = {"Mammals Enhancers 0 Data Processing",
-             "Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2", "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1",
-             "Mammals Enhancers 1 4-mer Stride 2", "Mammals Enhancers 2 5-mer Stride 2", "Mammals Enhancers 3 3-mer Stride 1",
-             "Mammals Enhancers 4 Baselines", "Mammals Enhancers 6 Results and Comparisons", "Mammals Enhancers 5 Improving the Model",
-             "Mammals Enhancers 7 Across Species", "Mammals Enhancers 0 Data Processing",
-             "1 Score Your Own Sequences", "2 Scan a Genome Region",
-             "4 What the Model Looks At", "3 Score Variants"}
-
+REWRITTEN = {
+    "Mammals Enhancers 0 Data Processing",
+    "Mammals LM 0 Genomic Data Processing",
+    "Mammals LM 1 5-mer Stride 2",
+    "Mammals LM 2 4-mer Stride 2",
+    "Mammals LM 3 3-mer Stride 1",
+    "Mammals Enhancers 1 4-mer Stride 2",
+    "Mammals Enhancers 2 5-mer Stride 2",
+    "Mammals Enhancers 3 3-mer Stride 1",
+    "Mammals Enhancers 4 Baselines",
+    "Mammals Enhancers 6 Results and Comparisons",
+    "Mammals Enhancers 5 Improving the Model",
+    "Mammals Enhancers 7 Across Species",
+    "Mammals Enhancers 0 Data Processing",
+    "1 Score Your Own Sequences",
+    "2 Scan a Genome Region",
+    "4 What the Model Looks At",
+    "3 Score Variants",
+}
 
 
 def code_cells(path: Path) -> list:
@@ -36,8 +52,15 @@ def test_conda_environment_takes_everything_but_python_and_pip_from_requirements
 
 
 def test_every_requirement_is_pinned_exactly():
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*(; platform_machine == .+)?", line) for line in lines), lines
+    lines = [
+        line
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*(; platform_machine == .+)?", line)
+        for line in lines
+    ), lines
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -46,10 +69,12 @@ def test_sister_notebooks_differ_in_their_first_cell_parameters_and_what_they_sa
     for path in FAMILIES[family]:
         cells = nbformat.read(path, 4).cells
         parameters = [c for c in cells if set(c.metadata.get("tags", [])) & {"parameters", "more-parameters"}]
-        assert cells[1:1 + len(parameters)] == parameters and parameters[0].metadata.tags == ["parameters"]
+        assert cells[1 : 1 + len(parameters)] == parameters and parameters[0].metadata.tags == ["parameters"]
         assert re.findall(r"^\w+(?= = )", parameters[0].source, re.M).count("K") == 1
         names = [re.findall(r"^\w+(?= = )", c.source, re.M) for c in parameters]
-        sources.append(names + [c.source for c in cells[1 + len(parameters):] if not c.source.startswith("**On `")])
+        sources.append(
+            names + [c.source for c in cells[1 + len(parameters) :] if not c.source.startswith("**On `")]
+        )
     assert len(sources) == 3 and sources[0] == sources[1] == sources[2]
 
 
@@ -63,13 +88,17 @@ def test_notebook_was_run_in_order_without_error_or_noise_on_real_data(path):
     outputs = [o for c in cells for o in c.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     printed = "".join(o.text for o in outputs if o.output_type == "stream")
-    assert re.search(r"^profile (pilot|mammals|mammals_matched|benchmark|full|human_mouse) · scale ", printed, re.M), "the run's facts must name a real profile"
+    assert re.search(r"^profile (pilot|mammals|mammals_matched|benchmark|full) · scale ", printed, re.M), (
+        "the run's facts must name a real profile"
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_finds_rows_where_a_checkout_that_cannot_be_written_keeps_them(path):
     code = "\n".join(cell.source for cell in code_cells(path))
-    assert not re.search(r"ROOT / .results/(enhancers|language_models|predictions)", code), "use profiles.results_folder()"
+    assert not re.search(r"ROOT / .results/(enhancers|language_models|predictions)", code), (
+        "use profiles.results_folder()"
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -84,7 +113,9 @@ def test_tables_in_the_readmes_are_those_of_the_results():
 
 
 def test_the_plan_for_large_runs_is_what_its_script_prints():
-    printed = subprocess.run([sys.executable, ROOT / "workflow/plan.py"], capture_output=True, text=True, check=True).stdout.strip()
+    printed = subprocess.run(
+        [sys.executable, ROOT / "workflow/plan.py"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert printed in (ROOT / "workflow/README.md").read_text()
 
 

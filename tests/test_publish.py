@@ -1,4 +1,5 @@
 """publish.py: outputs go with the code that made them, and with no other."""
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -7,7 +8,13 @@ from workflow.publish import publish, with_outputs
 
 
 def notebook(code: str = "print(1)") -> nbformat.NotebookNode:
-    return new_notebook(cells=[new_markdown_cell("# Title"), new_code_cell("K = 3", metadata={"tags": ["parameters"]}), new_code_cell(code)])
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Title"),
+            new_code_cell("K = 3", metadata={"tags": ["parameters"]}),
+            new_code_cell(code),
+        ]
+    )
 
 
 def executed(code: str = "print(1)") -> nbformat.NotebookNode:
@@ -36,7 +43,10 @@ def test_outputs_of_other_code_are_refused():
 
 def test_publish_writes_what_agrees_and_leaves_the_rest(tmp_path, capsys):
     for name, code in (("Mammals A", "print(1)"), ("Mammals B", "print(2)")):
-        source, copy = tmp_path / "Folder" / f"{name}.ipynb", tmp_path / "artifacts/pilot/notebooks/Folder" / f"{name}.ipynb"
+        source, copy = (
+            tmp_path / "Folder" / f"{name}.ipynb",
+            tmp_path / "artifacts/pilot/notebooks/Folder" / f"{name}.ipynb",
+        )
         for path, content in ((source, notebook(code)), (copy, executed())):
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(content, path)
@@ -58,7 +68,10 @@ def test_a_notebook_in_the_projects_own_folder_is_published_too(tmp_path):
 
 def test_only_the_notebooks_asked_for_are_published(tmp_path):
     for name in ("Mammals A", "Mammals B"):
-        source, copy = tmp_path / f"Folder/{name}.ipynb", tmp_path / f"artifacts/pilot/notebooks/Folder/{name}.ipynb"
+        source, copy = (
+            tmp_path / f"Folder/{name}.ipynb",
+            tmp_path / f"artifacts/pilot/notebooks/Folder/{name}.ipynb",
+        )
         for path, content in ((source, notebook()), (copy, executed())):
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(content, path)

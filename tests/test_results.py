@@ -20,15 +20,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
     path = tmp_path / "results" / "enhancers.csv"
-    rows = [enhancer_row(fold=10), enhancer_row(fold=np.int64(2)), gc_row(), enhancer_row(seed=11),
-            enhancer_row(seed=2)]
+    rows = [
+        enhancer_row(fold=10),
+        enhancer_row(fold=np.int64(2)),
+        gc_row(),
+        enhancer_row(seed=11),
+        enhancer_row(seed=2),
+    ]
     for row in rows:
         records.save_result(path, row)
     records.save_result(path, enhancer_row(seed=2, auroc=0.9))
     frame = records.read_results(path)
     assert list(frame.columns) == list(records.ENHANCER_COLUMNS)
     assert list(zip(frame["model"], frame["fold"], frame["seed"], strict=True)) == [
-        ("gc", "oof", 0), ("ulmfit", "oof", 2), ("ulmfit", "oof", 11), ("ulmfit", "2", 0), ("ulmfit", "10", 0)]
+        ("gc", "oof", 0),
+        ("ulmfit", "oof", 2),
+        ("ulmfit", "oof", 11),
+        ("ulmfit", "2", 0),
+        ("ulmfit", "10", 0),
+    ]
     assert frame["auroc"].tolist() == [0.812346, 0.9, 0.812346, 0.812346, 0.812346]
     assert frame["k"].dtype == "Int64" and pd.isna(frame["k"][0]) and frame["k"][1] == 5
     assert frame["scale"][0] == "" and frame["command"][0] == "make run, PROFILE=pilot"
@@ -46,18 +56,21 @@ def test_language_models_differ_by_output_and_contexts(tmp_path):
     assert records.read_results(path)["contexts"].tolist() == ["3 6 9", "6", ""]
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"auc": 1}, "unknown columns.*auc"),
-    ({"k": 5.0}, "k must be a whole number"),
-    ({"n_train": 2 ** 63}, "n_train is 9223372036854775808: too large"),
-    ({"fold": "all"}, "fold must be"),
-    ({"split": "fold"}, "split must"),
-    ({"auroc": math.nan}, "auroc is nan"),
-    ({"seconds": "12"}, "seconds must be a number"),
-    ({"command": "a\nb"}, "one line"),
-    ({"species": ""}, "species must not be blank"),
-    ({"contexts": [3, 6]}, "contexts must"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"auc": 1}, "unknown columns.*auc"),
+        ({"k": 5.0}, "k must be a whole number"),
+        ({"n_train": 2**63}, "n_train is 9223372036854775808: too large"),
+        ({"fold": "all"}, "fold must be"),
+        ({"split": "fold"}, "split must"),
+        ({"auroc": math.nan}, "auroc is nan"),
+        ({"seconds": "12"}, "seconds must be a number"),
+        ({"command": "a\nb"}, "one line"),
+        ({"species": ""}, "species must not be blank"),
+        ({"contexts": [3, 6]}, "contexts must"),
+    ],
+)
 def test_record_refuses_bad_rows(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         records.save_result(tmp_path / "enhancers.csv", enhancer_row(**changes))
@@ -73,24 +86,30 @@ def test_record_refuses_missing_columns_and_other_files(tmp_path):
         records.save_result(tmp_path / "mine.csv", enhancer_row())
 
 
-@pytest.mark.parametrize("damage, line", [
-    (lambda text: text.replace("profile,", "profil,", 1), 1),
-    (lambda text: text[:-20], 3),
-    (lambda text: text[:-1], 3),
-    (lambda text: text.replace("0.812346", "high", 1), 2),
-    (lambda text: text + "<<<<<<< HEAD\n", 4),
-    (lambda text: text + text.splitlines(keepends=True)[1], 4),
-    (lambda text: text.replace('"make', 'make "', 1), 2),
-    (lambda text: text.replace("cpu", "\udcff", 1), 2),
-    (lambda text: "", 1),
-])
+@pytest.mark.parametrize(
+    "damage, line",
+    [
+        (lambda text: text.replace("profile,", "profil,", 1), 1),
+        (lambda text: text[:-20], 3),
+        (lambda text: text[:-1], 3),
+        (lambda text: text.replace("0.812346", "high", 1), 2),
+        (lambda text: text + "<<<<<<< HEAD\n", 4),
+        (lambda text: text + text.splitlines(keepends=True)[1], 4),
+        (lambda text: text.replace('"make', 'make "', 1), 2),
+        (lambda text: text.replace("cpu", "\udcff", 1), 2),
+        (lambda text: "", 1),
+    ],
+)
 def test_damaged_file_is_named_and_left_alone(tmp_path, damage, line):
     path = tmp_path / "enhancers.csv"
     records.save_result(path, gc_row())
     records.save_result(path, enhancer_row())
     path.write_bytes(damage(path.read_text(encoding="utf-8")).encode("utf-8", errors="surrogateescape"))
     before = path.read_bytes()
-    for attempt in (lambda: records.save_result(path, enhancer_row(seed=1)), lambda: records.read_results(path)):
+    for attempt in (
+        lambda: records.save_result(path, enhancer_row(seed=1)),
+        lambda: records.read_results(path),
+    ):
         with pytest.raises(ValueError, match=rf"enhancers\.csv, line {line}: "):
             attempt()
     assert path.read_bytes() == before
@@ -98,8 +117,10 @@ def test_damaged_file_is_named_and_left_alone(tmp_path, damage, line):
 
 def test_parallel_writers_lose_nothing(tmp_path):
     path = tmp_path / "enhancers.csv"
-    code = (f"from records import record\nimport sys\nrow = {enhancer_row()!r}\n"
-            f"for seed in range(int(sys.argv[1]), 24, 3): save_result({str(path)!r}, dict(row, seed=seed))")
+    code = (
+        f"from genomic_ulmfit.results import save_result\nimport sys\nrow = {enhancer_row()!r}\n"
+        f"for seed in range(int(sys.argv[1]), 24, 3): save_result({str(path)!r}, dict(row, seed=seed))"
+    )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(i)], cwd=ROOT) for i in range(3)]
     assert [writer.wait() for writer in writers] == [0] * 3
     assert records.read_results(path)["seed"].tolist() == list(range(24))
@@ -114,6 +135,7 @@ def test_crash_while_writing_leaves_the_old_files(tmp_path, monkeypatch):
 
     def fail(*_):
         raise OSError("disk full")
+
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         records.save_result(path, enhancer_row(seed=1))
@@ -126,25 +148,55 @@ def test_crash_while_writing_leaves_the_old_files(tmp_path, monkeypatch):
 def test_predictions_round_trip_and_refusals(tmp_path):
     path = tmp_path / "predictions" / "gc.parquet"
     probability = np.array([0.25, 1], dtype=np.float32)
-    frame = pd.DataFrame({"id": ["a", "b"], "label": [True, False], "fold": [0, 4], "probability": probability})
+    frame = pd.DataFrame(
+        {"id": ["a", "b"], "label": [True, False], "fold": [0, 4], "probability": probability}
+    )
     records.write_predictions(path, frame)
     result = records.read_predictions(path)
-    assert result.to_dict("list") == {"id": ["a", "b"], "label": [1, 0], "fold": ["0", "4"], "probability": [0.25, 1.0]}
-    for bad in [frame.assign(id="a"), frame.assign(label=2), frame.assign(probability=[0.5, np.nan]),
-                frame.drop(columns="fold")]:
+    assert result.to_dict("list") == {
+        "id": ["a", "b"],
+        "label": [1, 0],
+        "fold": ["0", "4"],
+        "probability": [0.25, 1.0],
+    }
+    for bad in [
+        frame.assign(id="a"),
+        frame.assign(label=2),
+        frame.assign(probability=[0.5, np.nan]),
+        frame.drop(columns="fold"),
+    ]:
         with pytest.raises(ValueError, match="gc.parquet"):
             records.write_predictions(path, bad)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.fixed_dictionaries({
-    "profile": st.sampled_from(["a", "a_b"]), "species": st.sampled_from(["C", "b_C"]),
-    "model": st.sampled_from(["ulmfit", "ulmfit_kmers", "ulmfit_scratch"]), "trained_on": st.sampled_from(["", "Mouse"]),
-    "label": st.sampled_from(["", "kmers", "scratch", "from_mouse", "settings_0a0a0a0a", "seed0"]), "settings": st.sampled_from(["", "0a0a0a0a"]),
-    "encoder_hash": st.sampled_from(["", "0a0a0a0a"]), "k": st.sampled_from([3, None]), "seed": st.sampled_from([0, 1])}), min_size=2, max_size=30))
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "profile": st.sampled_from(["a", "a_b"]),
+                "species": st.sampled_from(["C", "b_C"]),
+                "model": st.sampled_from(["ulmfit", "ulmfit_kmers", "ulmfit_scratch"]),
+                "trained_on": st.sampled_from(["", "Mouse"]),
+                "trial": st.sampled_from(
+                    ["", "kmers", "scratch", "from_mouse", "settings_0a0a0a0a", "seed0"]
+                ),
+                "settings": st.sampled_from(["", "0a0a0a0a"]),
+                "encoder_hash": st.sampled_from(["", "0a0a0a0a"]),
+                "k": st.sampled_from([3, None]),
+                "seed": st.sampled_from([0, 1]),
+            }
+        ),
+        min_size=2,
+        max_size=30,
+    )
+)
 def test_two_runs_never_share_a_predictions_file(rows):
     """Nor does a label make one model look like another."""
-    paths = {tuple(row[name] for name in sorted(row)): records.predictions_path("", enhancer_row(**row)) for row in rows}
+    paths = {
+        tuple(row[name] for name in sorted(row)): records.predictions_path("", enhancer_row(**row))
+        for row in rows
+    }
     assert len(set(paths.values())) == len(paths)
 
 
@@ -173,9 +225,15 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     assert records.code_version(tmp_path) == f"{commit}-dirty"
 
 
-def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(tmp_path, monkeypatch):
+def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(
+    tmp_path, monkeypatch
+):
     def git(*arguments):
-        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+            check=True,
+            capture_output=True,
+        )
 
     (tmp_path / "Snakefile").write_text("rule all:\n")
     git("init")
@@ -190,13 +248,21 @@ def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another
 
 def test_rows_and_predictions_may_lie_outside_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("GENOMIC_RESULTS", str(tmp_path / "elsewhere"))
-    assert records.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(tmp_path / "elsewhere/predictions")
+    assert records.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(
+        tmp_path / "elsewhere/predictions"
+    )
 
 
-@pytest.mark.parametrize("write", [
-    lambda folder: records.save_result(folder / "enhancers.csv", enhancer_row()),
-    lambda folder: records.write_table(folder / "t.parquet", pd.DataFrame({"a": [1]}))])
-def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_call_returns(tmp_path, monkeypatch, write):
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: records.save_result(folder / "enhancers.csv", enhancer_row()),
+        lambda folder: records.write_table(folder / "t.parquet", pd.DataFrame({"a": [1]})),
+    ],
+)
+def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_call_returns(
+    tmp_path, monkeypatch, write
+):
     """Else a power cut can leave an empty file under the name of a whole one."""
     done, fsync, replace = [], os.fsync, os.replace
 
@@ -212,5 +278,7 @@ def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_
     monkeypatch.setattr(os, "replace", seen_replace)
     write(tmp_path)
     (first, inode, size), (second, *renamed), (third, folder, _) = done
-    assert (first, second, third) == ("on disk", "renamed", "on disk") and renamed == [inode, size] and size > 0
+    assert (
+        (first, second, third) == ("on disk", "renamed", "on disk") and renamed == [inode, size] and size > 0
+    )
     assert folder == tmp_path.stat().st_ino

@@ -1,4 +1,5 @@
 """A notebook from the command line: what is left behind, and that no two processes write one copy."""
+
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,10 @@ from workflow.run_notebook import run_notebook
 
 @pytest.fixture
 def notebook(tmp_path):
-    cells = [nbformat.v4.new_code_cell("N = 1", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell("print(10 // N)")]
+    cells = [
+        nbformat.v4.new_code_cell("N = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(10 // N)"),
+    ]
     path = tmp_path / "source/Trial.ipynb"
     path.parent.mkdir()
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -21,7 +25,9 @@ def notebook(tmp_path):
 
 def test_a_complete_copy_is_left_and_a_failed_one_is_named_and_goes_on(notebook, tmp_path):
     copy = tmp_path / "copies/Trial.ipynb"
-    with pytest.raises(RuntimeError, match=r"Trial, code cell \[\d\]: ZeroDivisionError(.|\n)*Trial.unfinished.ipynb"):
+    with pytest.raises(
+        RuntimeError, match=r"Trial, code cell \[\d\]: ZeroDivisionError(.|\n)*Trial.unfinished.ipynb"
+    ):
         run_notebook(notebook, copy, {"N": 0})
     assert not copy.exists()
     run_notebook(notebook, copy, {"N": 5})
@@ -39,7 +45,12 @@ def test_a_process_that_outlived_its_command_is_not_joined_by_a_second(notebook,
         with unittest.mock.patch("run_notebook._execute", wait):
             run_notebook.run_notebook(*sys.argv[1:], {})
     """)
-    first = subprocess.Popen([sys.executable, "-c", holder, notebook, copy], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        [sys.executable, "-c", holder, notebook, copy],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert first.stdout.readline() == "at work\n"
     with pytest.raises(RuntimeError, match="another process is executing it"):
         run_notebook(notebook, copy, {})
@@ -58,7 +69,12 @@ def test_values_are_injected_below_the_second_cell_of_parameters(notebook, tmp_p
     run_notebook(notebook, tmp_path / "Trial.ipynb", {"N": 2, "M": 3})
     copy = nbformat.read(tmp_path / "Trial.ipynb", 4)
     assert copy.cells[-1].outputs[0].text == "2 3\n"
-    assert [c.metadata.tags for c in copy.cells] == [["parameters"], ["more-parameters"], ["injected-parameters"], []]
+    assert [c.metadata.tags for c in copy.cells] == [
+        ["parameters"],
+        ["more-parameters"],
+        ["injected-parameters"],
+        [],
+    ]
 
 
 def test_a_value_that_no_cell_of_parameters_has_is_refused(notebook, tmp_path):
@@ -66,11 +82,15 @@ def test_a_value_that_no_cell_of_parameters_has_is_refused(notebook, tmp_path):
         run_notebook(notebook, tmp_path / "Trial.ipynb", {"N": 2, "M": 3})
 
 
-def test_the_kernel_is_that_of_the_running_python_and_ends_without_noise(notebook, tmp_path, monkeypatch, capfd):
+def test_the_kernel_is_that_of_the_running_python_and_ends_without_noise(
+    notebook, tmp_path, monkeypatch, capfd
+):
     """Another kernel of the same name, found first by way of JUPYTER_PATH, is not used."""
     other = tmp_path / "elsewhere/kernels/python3"
     other.mkdir(parents=True)
-    (other / "kernel.json").write_text('{"argv": ["/bin/false"], "display_name": "another", "language": "python"}')
+    (other / "kernel.json").write_text(
+        '{"argv": ["/bin/false"], "display_name": "another", "language": "python"}'
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "elsewhere"))
     trial = nbformat.read(notebook, 4)
     trial.cells[-1].source = "import sys\nprint(sys.executable)"
@@ -83,9 +103,11 @@ def test_the_kernel_is_that_of_the_running_python_and_ends_without_noise(noteboo
 def test_a_kernel_that_has_nothing_left_to_do_is_not_interrupted(notebook, tmp_path, capfd):
     """It would say so in the terminal after a command that ended well."""
     trial = nbformat.read(notebook, 4)
-    trial.cells[-1].source = ("import signal\n"
-                              "signal.signal(signal.SIGINT, lambda *_: open('interrupted', 'w').close())\n"
-                              "get_ipython().kernel.pre_handler_hook = get_ipython().kernel.post_handler_hook = lambda: None")
+    trial.cells[-1].source = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, lambda *_: open('interrupted', 'w').close())\n"
+        "get_ipython().kernel.pre_handler_hook = get_ipython().kernel.post_handler_hook = lambda: None"
+    )
     nbformat.write(trial, notebook)
     run_notebook(notebook, tmp_path / "Trial.ipynb", {})
     assert not (notebook.parent / "interrupted").exists()

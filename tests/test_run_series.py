@@ -1,4 +1,5 @@
 """What `make run` calls: refusals in a line, a home where there is none, and at the end what was written."""
+
 import os
 import subprocess
 import sys
@@ -13,9 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_paths_that_a_notebook_has_written_are_read_from_its_copy(tmp_path):
-    cells = [nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("stream", text=text) for text in texts])
-             for texts in (["written: /d/a b.tsv\nwritten: "], ["/d/c: d.bed\nnot written: e\n"])]
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("written: no"), *cells]), tmp_path / "x.ipynb")
+    cells = [
+        nbformat.v4.new_code_cell(
+            "x", outputs=[nbformat.v4.new_output("stream", text=text) for text in texts]
+        )
+        for texts in (["written: /d/a b.tsv\nwritten: "], ["/d/c: d.bed\nnot written: e\n"])
+    ]
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("written: no"), *cells]),
+        tmp_path / "x.ipynb",
+    )
     assert written_by(tmp_path / "x.ipynb") == ["/d/a b.tsv", "/d/c: d.bed"]
 
 
@@ -31,19 +39,45 @@ def test_a_user_without_an_entry_in_passwd_has_a_name(tmp_path, monkeypatch):
     assert added == {"USER": "uid-987654", "LOGNAME": "uid-987654"}
 
 
-@pytest.mark.parametrize("asked, message", [
-    ({"PROFILE": "nowhere"}, "PROFILE='nowhere': use simulated"),
-    ({"PARAMS": "WRITE_TO: $x, GENOM: y"}, "no notebook has a parameter GENOM"),
-    ({"JOBS": "two"}, "JOBS=two: give a whole number"),
-    ({"ONLY": "Score Your", "PARAMS": "INPUT: /d/it's $HOME [1]: x.fa"}, "INPUT: /d/it's $HOME [1]: x.fa is not there"),
-    ({"GENOMIC_ARTIFACTS": "Makefile/x"}, "Makefile cannot be written: let GENOMIC_ARTIFACTS name a folder that can"),
-    ({"GENOMIC_RESULTS": "Makefile/x"}, "Makefile cannot be written: let GENOMIC_RESULTS name a folder that can"),
-])
+@pytest.mark.parametrize(
+    "asked, message",
+    [
+        ({"PROFILE": "nowhere"}, "PROFILE='nowhere': use simulated"),
+        ({"PARAMS": "WRITE_TO: $x, GENOM: y"}, "no notebook has a parameter GENOM"),
+        ({"JOBS": "two"}, "JOBS=two: give a whole number"),
+        (
+            {"ONLY": "Score Your", "PARAMS": "INPUT: /d/it's $HOME [1]: x.fa"},
+            "INPUT: /d/it's $HOME [1]: x.fa is not there",
+        ),
+        (
+            {"GENOMIC_ARTIFACTS": "Makefile/x"},
+            "Makefile cannot be written: let GENOMIC_ARTIFACTS name a folder that can",
+        ),
+        (
+            {"GENOMIC_RESULTS": "Makefile/x"},
+            "Makefile cannot be written: let GENOMIC_RESULTS name a folder that can",
+        ),
+    ],
+)
 def test_make_hands_on_what_was_typed_and_a_mistake_is_answered_in_a_line(tmp_path, asked, message):
-    makefile = ROOT.joinpath("Makefile").read_text().replace("BIN := .venv/bin", f"BIN := {Path(sys.executable).parent}")
+    makefile = (
+        ROOT.joinpath("Makefile")
+        .read_text()
+        .replace("BIN := .venv/bin", f"BIN := {Path(sys.executable).parent}")
+    )
     (tmp_path / "Makefile").write_text(makefile)
     given = [f"{name}={value}" for name, value in asked.items() if "GENOMIC" not in name]
-    done = subprocess.run(["make", "-f", tmp_path / "Makefile", "-o", ".venv/installed", "run", *given], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, **{name: value for name, value in asked.items() if "GENOMIC" in name}})
-    assert done.returncode != 0 and done.stderr.startswith("make run: ") and message in done.stderr and "Traceback" not in done.stderr
+    done = subprocess.run(
+        ["make", "-f", tmp_path / "Makefile", "-o", ".venv/installed", "run", *given],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **{name: value for name, value in asked.items() if "GENOMIC" in name}},
+    )
+    assert (
+        done.returncode != 0
+        and done.stderr.startswith("make run: ")
+        and message in done.stderr
+        and "Traceback" not in done.stderr
+    )
     assert len([line for line in done.stderr.splitlines() if not line.startswith("make: ***")]) == 1

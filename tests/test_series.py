@@ -1,4 +1,5 @@
 """What is run, in which order, and what makes a run be made again; without Snakemake."""
+
 import json
 import os
 import shutil
@@ -37,16 +38,22 @@ def needed(wanted: Series, notebook: str) -> set[str]:
 
 
 def test_every_notebook_of_the_tree_stands_in_the_table_and_after_those_it_needs():
-    found = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.ipynb")} | {path.name for path in ROOT.glob("*.ipynb")}
+    found = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.ipynb")} | {
+        path.name for path in ROOT.glob("*.ipynb")
+    }
     assert set(NOTEBOOKS.values()) == found
     order = list(NOTEBOOKS)
-    assert set(NEEDS) == set(NOTEBOOKS) and all(order.index(n) < order.index(name) for name in NEEDS for n in NEEDS[name])
+    assert set(NEEDS) == set(NOTEBOOKS) and all(
+        order.index(n) < order.index(name) for name in NEEDS for n in NEEDS[name]
+    )
 
 
 def experiments():
     for profile in {*VARIED, *PRESETS}:
         for notebook in NOTEBOOKS:
-            yield from ((profile, notebook, name) for name in ["", *VARIED.get(profile, {}).get(notebook, [])])
+            yield from (
+                (profile, notebook, name) for name in ["", *VARIED.get(profile, {}).get(notebook, [])]
+            )
 
 
 @pytest.mark.parametrize("profile, notebook, name", [*experiments()])
@@ -55,11 +62,17 @@ def test_every_key_of_every_experiment_arrives_in_the_run(profile, notebook, nam
     known, varied = series.defaults()[notebook], VARIED[profile][notebook][name] if name else {}
     assert set(varied) <= set(known), "the experiment names a parameter that the notebook does not have"
     asked = {**PRESETS[profile], "PROFILE": profile, **varied}
-    cells = [cell for cell in with_values(ROOT / NOTEBOOKS[notebook], values).cells if cell.cell_type == "code"]
+    cells = [
+        cell for cell in with_values(ROOT / NOTEBOOKS[notebook], values).cells if cell.cell_type == "code"
+    ]
     namespace = {}
-    for cell in cells[:1 + max(n for n, c in enumerate(cells) if "parameters" in " ".join(c.metadata.get("tags", [])))]:
+    for cell in cells[
+        : 1 + max(n for n, c in enumerate(cells) if "parameters" in " ".join(c.metadata.get("tags", [])))
+    ]:
         exec(cell.source, namespace)
-    assert {key: namespace[key] for key in asked if key in known} == {key: asked[key] for key in asked if key in known}
+    assert {key: namespace[key] for key in asked if key in known} == {
+        key: asked[key] for key in asked if key in known
+    }
 
 
 @pytest.mark.parametrize("profile", PRESETS)
@@ -69,12 +82,19 @@ def test_every_preset_is_a_parameter_of_some_notebook(profile):
 
 def test_it_is_known_what_a_parameter_may_be_whose_default_is_none():
     """Else a text that looks like a number would arrive as one."""
-    assert {name for known in series.defaults().values() for name, value in known.items() if value is None} <= MAY_BE_NONE
+    assert {
+        name for known in series.defaults().values() for name, value in known.items() if value is None
+    } <= MAY_BE_NONE
 
 
 def test_order_and_spelling_of_params_do_not_count(mine):
-    one, two = (Series(str(mine), params=params) for params in ("LR: 0.02, OVERRIDES: {a: {x: 1, y: 2}}, EPOCHS: 3",
-                                                               "EPOCHS: 3, OVERRIDES: {a: {y: 2, x: 1}}, LR: 2e-2"))
+    one, two = (
+        Series(str(mine), params=params)
+        for params in (
+            "LR: 0.02, OVERRIDES: {a: {x: 1, y: 2}}, EPOCHS: 3",
+            "EPOCHS: 3, OVERRIDES: {a: {y: 2, x: 1}}, LR: 2e-2",
+        )
+    )
     for notebook in (LANGUAGE_MODELS[0], SETTINGS[0]):
         assert json.dumps(one.values(notebook, "")) == json.dumps(two.values(notebook, ""))
 
@@ -87,7 +107,14 @@ def test_a_value_that_the_notebook_has_anyway_changes_nothing(mine):
 
 def test_only_files_of_sequences_are_read(mine):
     before = Series(str(mine)).reads("Mammals LM 0 Genomic Data Processing")
-    for name in (".DS_Store", "notes.txt", "genomes/pig.fa.fai", "genomes/README.md", "enhancers/notes", "enhancers/Pig/.positive_samples.swp"):
+    for name in (
+        ".DS_Store",
+        "notes.txt",
+        "genomes/pig.fa.fai",
+        "genomes/README.md",
+        "enhancers/notes",
+        "enhancers/Pig/.positive_samples.swp",
+    ):
         (mine / name).write_text("x")
     assert Series(str(mine)).reads("Mammals LM 0 Genomic Data Processing") == before
     assert [path.name for path in before] == ["pig.fa", *["negative_samples", "positive_samples"] * 2]
@@ -119,10 +146,14 @@ def test_an_encoder_with_other_weights_is_another_one_and_a_copy_with_the_same_i
 
 def test_the_language_models_of_another_profile_are_looked_at_too(mine, tmp_path, monkeypatch):
     monkeypatch.setenv("GENOMIC_ARTIFACTS", str(tmp_path / "artifacts"))
-    with pytest.raises(ValueError, match="ENCODER: pilot is neither .* nor a profile that has one for Mammals Enhancers 1"):
+    with pytest.raises(
+        ValueError, match="ENCODER: pilot is neither .* nor a profile that has one for Mammals Enhancers 1"
+    ):
         Series(str(mine), "Enhancers 1", "ENCODER: pilot")
     known = series.defaults()[SETTINGS[0]]
-    name = series.model_name(known["K"], known["STRIDE"], known["DIRECTION"], known["PREDICTS"], known["CONTEXTS"], "laptop", 0)
+    name = series.model_name(
+        known["K"], known["STRIDE"], known["DIRECTION"], known["PREDICTS"], known["CONTEXTS"], "laptop", 0
+    )
     for folder in (name, name.replace(f"{known['K']}-mer", "9-mer")):
         encoder(tmp_path / "artifacts/pilot/language_models" / folder, folder)
     Series(str(mine), "LM 1", "ENCODER: nowhere").files(SETTINGS[0], "")  # asked for something else
@@ -147,14 +178,20 @@ def test_a_file_of_the_user_and_a_model_need_no_data_and_no_training(tmp_path):
     assert SETTINGS[0] in trained.needs(SCORE)
 
 
-@pytest.mark.parametrize("settings, message", [
-    (dict(profile="pilott"), "PROFILE='pilott': use simulated, pilot"),
-    (dict(only="LM 9"), "ONLY='LM 9' names none of"),
-    (dict(fan_out="fold"), "FAN_OUT='fold': use species"),
-    (dict(params="EPOCH: 3"), "no notebook has a parameter EPOCH"),
-    (dict(only="Score Your Own", params="INPUT: nowhere.fa"), "INPUT: .*nowhere.fa is not there"),
-    (dict(only="Score Your Own", params="CLASSIFIER: models/none"), "CLASSIFIER: .*models/none/config.json is not there"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(profile="pilott"), "PROFILE='pilott': use simulated, pilot"),
+        (dict(only="LM 9"), "ONLY='LM 9' names none of"),
+        (dict(fan_out="fold"), "FAN_OUT='fold': use species"),
+        (dict(params="EPOCH: 3"), "no notebook has a parameter EPOCH"),
+        (dict(only="Score Your Own", params="INPUT: nowhere.fa"), "INPUT: .*nowhere.fa is not there"),
+        (
+            dict(only="Score Your Own", params="CLASSIFIER: models/none"),
+            "CLASSIFIER: .*models/none/config.json is not there",
+        ),
+    ],
+)
 def test_what_cannot_be_run_is_refused_in_a_line(settings, message):
     with pytest.raises(ValueError, match=message) as error:
         Series(**settings)
@@ -164,7 +201,9 @@ def test_what_cannot_be_run_is_refused_in_a_line(settings, message):
 def test_a_folder_without_sequences_is_refused(tmp_path):
     (tmp_path / "empty/genomes").mkdir(parents=True)
     (tmp_path / "empty/genomes/notes.txt").write_text("x")
-    with pytest.raises(ValueError, match="empty holds neither genomes/ nor enhancers/ with files of sequences"):
+    with pytest.raises(
+        ValueError, match="empty holds neither genomes/ nor enhancers/ with files of sequences"
+    ):
         Series(str(tmp_path / "empty"))
 
 
@@ -188,8 +227,11 @@ def test_enhancers_1_is_not_enhancers_10(mine):
 
 
 def test_the_command_in_the_rows_gives_the_same_runs(mine):
-    wanted = Series("simulated", params={"REGION": "chr 7:1-2", "LR": .02, "SPECIES": ["Pig"]}, processes=2)
-    assert wanted.command == """make run PROFILE=simulated PARAMS='REGION: "chr 7:1-2", LR: 0.02, SPECIES: ["Pig"]' PROCESSES=2"""
+    wanted = Series("simulated", params={"REGION": "chr 7:1-2", "LR": 0.02, "SPECIES": ["Pig"]}, processes=2)
+    assert (
+        wanted.command
+        == """make run PROFILE=simulated PARAMS='REGION: "chr 7:1-2", LR: 0.02, SPECIES: ["Pig"]' PROCESSES=2"""
+    )
 
 
 def test_the_executed_copy_lies_in_the_artifacts_under_the_notebooks_own_path(mine):

@@ -1,4 +1,5 @@
 """How `models/` is made: the figures of a card are those of sequences that were held out."""
+
 import json
 
 import numpy as np
@@ -26,11 +27,21 @@ def shipped(tmp_path_factory):
     root, rng = tmp_path_factory.mktemp("project"), np.random.default_rng(0)
     artifacts = profiles.profile_paths("pilot", root)[2]
     label, fold = np.arange(200) % 2, np.arange(200) // 2 % ship.FOLDS
-    rich = np.where((fold == ship.FOLDS - 1) & (rng.random(200) < .5), 1 - label, label)
-    sequences = [random_sequences(1, 100, i, gc=.65 if gc else .35)[0] for i, gc in enumerate(rich)]
+    rich = np.where((fold == ship.FOLDS - 1) & (rng.random(200) < 0.5), 1 - label, label)
+    sequences = [random_sequences(1, 100, i, gc=0.65 if gc else 0.35)[0] for i, gc in enumerate(rich)]
     ids = [f"s{i}" for i in range(200)]
-    table = pd.DataFrame({"id": ids, "sequence": sequences, "label": label, "split": "train", "fold": fold,
-                          "group": np.arange(200), "grouped_fold": fold, "matched": True})
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "sequence": sequences,
+            "label": label,
+            "split": "train",
+            "fold": fold,
+            "group": np.arange(200),
+            "grouped_fold": fold,
+            "matched": True,
+        }
+    )
     write_table(artifacts / "enhancers/Human.parquet", table)
     facts = dict(profile="pilot", direction="forward", scale="laptop", seed=0, version="1234567")
     language_model = new_language_model(KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2)
@@ -43,7 +54,7 @@ def shipped(tmp_path_factory):
 
 def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
     table, folders = shipped
-    folder, = (path for path in folders if path.name.startswith("human"))
+    (folder,) = (path for path in folders if path.name.startswith("human"))
     found = json.loads((folder / "config.json").read_text())["test"]
     held_out = table[table.fold == ship.FOLDS - 1]
     scored = Scorer.load(folder).probabilities([encode_bases(s) for s in held_out.sequence])
@@ -53,6 +64,8 @@ def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
         assert found[name] == pytest.approx(value, abs=1e-4), name
     others = table[table.fold != ship.FOLDS - 1]
     scored = Scorer.load(folder).probabilities([encode_bases(s) for s in others.sequence])
-    assert classification_metrics(others.label, scored)["auroc"] > found["auroc"] + .1  # or the test could not tell
+    assert (
+        classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
+    )  # or the test could not tell
     card = (folder / "README.md").read_text()
     assert f"{expected['auroc']:.3f} ({expected['auroc_low']:.3f}-{expected['auroc_high']:.3f})" in card

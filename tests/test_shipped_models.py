@@ -1,4 +1,5 @@
 """The models that come with the project, and the compact form they are kept in."""
+
 import json
 from pathlib import Path
 
@@ -26,7 +27,9 @@ CLASSIFIERS = [folder for folder in SHIPPED if folder.name.startswith("human")]
 
 def test_there_is_a_model_of_each_setting():
     settings = ["3-mer_stride-1", "4-mer_stride-2", "5-mer_stride-2"]
-    assert [folder.name for folder in SHIPPED] == [f"{kind}_{setting}" for kind in ("human", "mammals") for setting in settings]
+    assert [folder.name for folder in SHIPPED] == [
+        f"{kind}_{setting}" for kind in ("human", "mammals") for setting in settings
+    ]
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
@@ -36,18 +39,35 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     config, card = json.loads((folder / "config.json").read_text()), (folder / "README.md").read_text()
     assert card == card_of(folder), "run `python ship_models.py cards`"
     architecture = config["architecture"]
-    assert config["version"] in card and "-dirty" not in config["version"] and not {"command", "device"} & set(config)
+    assert (
+        config["version"] in card
+        and "-dirty" not in config["version"]
+        and not {"command", "device"} & set(config)
+    )
     if folder in CLASSIFIERS:
-        assert f"{config['test']['auroc']:.3f} ({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})" in card
+        assert (
+            f"{config['test']['auroc']:.3f} ({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})"
+            in card
+        )
     else:
         assert f"{config['bits_per_base']:.3f}" in card
-        load_language_model(folder, KmerTokenizer(architecture["k"], architecture["stride"]), direction="forward", scale="laptop")
+        load_language_model(
+            folder,
+            KmerTokenizer(architecture["k"], architecture["stride"]),
+            direction="forward",
+            scale="laptop",
+        )
 
 
 @pytest.mark.parametrize("folder", CLASSIFIERS, ids=lambda p: p.name)
 def test_a_shipped_classifier_does_what_its_card_says(folder):
     scorer = Scorer.load(folder)
-    p = scorer.probabilities([encode_bases(s) for s in [*random_sequences(2, 500, 0, gc=.35), *random_sequences(2, 500, 1, gc=.6)]])
+    p = scorer.probabilities(
+        [
+            encode_bases(s)
+            for s in [*random_sequences(2, 500, 0, gc=0.35), *random_sequences(2, 500, 1, gc=0.6)]
+        ]
+    )
     assert ((p > 0) & (p < 1)).all() and p[:2].max() < p[2:].min()  # the strongest clue of this task
     shown = scorer.config["test"]
     stored = read_predictions(predictions_path(ROOT, scorer.config))
@@ -56,9 +76,11 @@ def test_a_shipped_classifier_does_what_its_card_says(folder):
     expected = delong_interval(stored.label, stored.probability)
     np.testing.assert_allclose([shown["auroc"], shown["auroc_low"], shown["auroc_high"]], expected, atol=2e-3)
     points = shown["points"]
-    assert points["others_called"] == [round(f * n) for f, n in zip(points["false_positive_rate"], points["others"])]
+    assert points["others_called"] == [
+        round(f * n) for f, n in zip(points["false_positive_rate"], points["others"])
+    ]
     recall = [(stored.probability[stored.label == 1] >= t).mean() for t in points["threshold"]]
-    np.testing.assert_allclose(points["recall"], recall, atol=.02)
+    np.testing.assert_allclose(points["recall"], recall, atol=0.02)
 
 
 @pytest.mark.parametrize("folder", CLASSIFIERS, ids=lambda p: p.name)
@@ -67,9 +89,11 @@ def test_a_card_says_what_its_classifier_calls_of_dna_that_is_not_real(folder):
     table = pd.DataFrame(scorer.config["test"]["controls"]).set_index("sequences")
     assert len(set(table.n)) == 1 and table.n.iloc[0] == scorer.config["test"]["points"]["others"][0]
     assert all(f"{share:.0%}" in card.split("## Limits")[1] for share in table.share)
-    random_bases = [np.random.default_rng(5).integers(0, 4, 500).astype(np.uint8) for _ in range(40)]  # drawn anew
-    called = (scorer.probabilities(random_bases) >= .5).mean()
-    assert abs(called - table.share["random bases"]) < .15
+    random_bases = [
+        np.random.default_rng(5).integers(0, 4, 500).astype(np.uint8) for _ in range(40)
+    ]  # drawn anew
+    called = (scorer.probabilities(random_bases) >= 0.5).mean()
+    assert abs(called - table.share["random bases"]) < 0.15
     assert "142 of which" in card and "nothing was trained or chosen" not in card
 
 
@@ -78,8 +102,10 @@ def test_a_compact_model_is_a_quarter_the_size_and_nearly_the_same(tmp_path):
     for name, compact in (("whole", False), ("compact", True)):
         save_model(tmp_path / name, scorer.model, compact=compact)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("compact", "whole")]
-    embeddings = sum(e.weight.nbytes for e in scorer.model.modules() if isinstance(e, torch.nn.Embedding)) / 2  # each stands there twice
-    assert sizes[1] - sizes[0] > .5 * embeddings
+    embeddings = (
+        sum(e.weight.nbytes for e in scorer.model.modules() if isinstance(e, torch.nn.Embedding)) / 2
+    )  # each stands there twice
+    assert sizes[1] - sizes[0] > 0.5 * embeddings
     whole, compact = (load_classifier(tmp_path / name)[0].state_dict() for name in ("whole", "compact"))
     assert list(whole) == list(compact)
     for name, tensor in whole.items():
@@ -92,7 +118,9 @@ def test_a_compact_model_is_a_quarter_the_size_and_nearly_the_same(tmp_path):
 
 @pytest.mark.parametrize("output", ["bases", "kmer"])
 def test_a_compact_language_model_keeps_its_ties(tmp_path, output):
-    model = new_language_model(KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2, predicts=output, contexts=(5,))
+    model = new_language_model(
+        KmerTokenizer(3, 1), embedding=8, hidden=12, layers=2, predicts=output, contexts=(5,)
+    )
     save_model(tmp_path, model, compact=True)
     loaded, _ = load_language_model(tmp_path, KmerTokenizer(3, 1))
     assert (loaded.decoder.weight is loaded.encoder.embedding.kmers.weight) == (output == "kmer")
@@ -104,7 +132,9 @@ def test_weights_of_another_architecture_do_not_slip_in(tmp_path):
     save_model(tmp_path, scorer.model, compact=True)
     config = json.loads((tmp_path / "config.json").read_text())
     for changes in ({"hidden": 13}, {"contexts": []}, {"layers": 3}, {"composition": [1, 2]}):
-        (tmp_path / "config.json").write_text(json.dumps(config | {"architecture": config["architecture"] | changes}))
+        (tmp_path / "config.json").write_text(
+            json.dumps(config | {"architecture": config["architecture"] | changes})
+        )
         with pytest.raises(ValueError, match="model.safetensors: does not fit the architecture"):
             load_classifier(tmp_path)
 
@@ -113,13 +143,25 @@ def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
-    folders = ["ulmfit_3-mer_old/Dog_test", "ulmfit_4-mer_new/Dog_test", "ulmfit_trial-a_4-mer/Dog_test",
-               "ulmfit_kmers_4-mer/Dog_test", "ulmfit_scratch_4-mer/Cat_test"]
+    folders = [
+        "ulmfit_3-mer_old/Dog_test",
+        "ulmfit_4-mer_new/Dog_test",
+        "ulmfit_trial-a_4-mer/Dog_test",
+        "ulmfit_kmers_4-mer/Dog_test",
+        "ulmfit_scratch_4-mer/Cat_test",
+    ]
     for folder in folders:
         save_model(tmp_path / "classifiers" / folder, scorer.model)
-    assert newest_classifier(tmp_path) == newest_classifier(tmp_path, "Dog") == tmp_path / "classifiers" / folders[1]
+    assert (
+        newest_classifier(tmp_path)
+        == newest_classifier(tmp_path, "Dog")
+        == tmp_path / "classifiers" / folders[1]
+    )
     save_model(tmp_path / "classifiers/ulmfit_4-mer_new/Human_4", scorer.model)
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")
-    assert capsys.readouterr().out.splitlines()[-1] == "classifier: ulmfit_4-mer_new/Human_4, the one trained last of 3"
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == "classifier: ulmfit_4-mer_new/Human_4, the one trained last of 3"
+    )

@@ -98,7 +98,9 @@ def test_primates_are_related(profile):
 
     def words(species, locus):
         text = "".join(read_contigs(out / "genomes" / f"{species}.{locus}.fa").values())
-        return {word for i in range(len(text) - 19) if (word := text[i : i + 20]).isupper() and "N" not in word}
+        return {
+            word for i in range(len(text) - 19) if (word := text[i : i + 20]).isupper() and "N" not in word
+        }
 
     human, chimpanzee, gorilla = (words(species, "locus2") for species in ("human", "chimpanzee", "gorilla"))
     assert 0.6 < len(human & gorilla) / len(human) < len(human & chimpanzee) / len(human) < 0.95
@@ -128,7 +130,9 @@ def test_grammar_decides(profile, species):
     for _, motif in pd.read_csv(out / "motifs.tsv", sep="\t").groupby("motif"):
         log_odds = np.log(motif[list("ACGT")].to_numpy() / 0.25)
         for weights in (log_odds, log_odds[::-1, ::-1]):
-            hits = sum(row[bases[:, i : bases.shape[1] - len(weights) + 1 + i]] for i, row in enumerate(weights))
+            hits = sum(
+                row[bases[:, i : bases.shape[1] - len(weights) + 1 + i]] for i, row in enumerate(weights)
+            )
             score += np.log1p(0.001 * np.exp(hits)).sum(axis=1)
     assert roc_auc_score(table["label"], score) >= 0.95
 
@@ -253,7 +257,7 @@ def bits_of_a_period_tracker(bases, unit, divergence):
     emitted = np.full((2 * len(unit), 4), divergence / 3)
     emitted[np.arange(2 * len(unit)), np.r_[unit, 3 - unit[::-1]]] = 1 - divergence
     after = np.r_[np.roll(np.arange(len(unit)), -1), len(unit) + np.roll(np.arange(len(unit)), -1)]
-    state, bits = np.full(2 * len(unit), 1 / (2 * len(unit))), 0.
+    state, bits = np.full(2 * len(unit), 1 / (2 * len(unit))), 0.0
     for base in bases:
         p = state @ emitted
         bits -= np.log2(p[base])
@@ -274,10 +278,20 @@ def test_satellites_hold_what_short_words_do_not():
         return genome
 
     train = arrays(400_000)
-    assert sum(share for _, share in simulate.SATELLITES.values()) * .7 < (train < simulate.GAP).mean() < .6
+    assert sum(share for _, share in simulate.SATELLITES.values()) * 0.7 < (train < simulate.GAP).mean() < 0.6
     assert (train[train < simulate.GAP] & simulate.LOWER).all()
-    test = [simulate._substitute(rng, np.resize(families[name], 1000), simulate.UNIT_DIVERGENCE) for name in simulate.SATELLITES]
-    bits, scored = markov_bits([np.where(train < simulate.GAP, train & 3, 4).astype(np.uint8)], test, order=10)
-    tracked = np.mean([bits_of_a_period_tracker(array, families[name], simulate.UNIT_DIVERGENCE) for name, array in zip(simulate.SATELLITES, test)])
+    test = [
+        simulate._substitute(rng, np.resize(families[name], 1000), simulate.UNIT_DIVERGENCE)
+        for name in simulate.SATELLITES
+    ]
+    bits, scored = markov_bits(
+        [np.where(train < simulate.GAP, train & 3, 4).astype(np.uint8)], test, order=10
+    )
+    tracked = np.mean(
+        [
+            bits_of_a_period_tracker(array, families[name], simulate.UNIT_DIVERGENCE)
+            for name, array in zip(simulate.SATELLITES, test)
+        ]
+    )
     assert tracked < 1.45
-    assert (bits.sum(axis=0) / scored.sum()).min() > tracked + .1
+    assert (bits.sum(axis=0) / scored.sum()).min() > tracked + 0.1

@@ -26,7 +26,9 @@ from genomic_ulmfit.splits import (
 
 
 def make_table(positives, negatives):
-    ids = [f"Dog_positive_{i:06d}" for i in range(positives)] + [f"Dog_negative_{i:06d}" for i in range(negatives)]
+    ids = [f"Dog_positive_{i:06d}" for i in range(positives)] + [
+        f"Dog_negative_{i:06d}" for i in range(negatives)
+    ]
     sequences = random_sequences(positives + negatives, 60, seed=positives)
     return pd.DataFrame({"id": ids, "sequence": sequences, "label": [1] * positives + [0] * negatives})
 
@@ -47,8 +49,12 @@ def with_families(table, size=6, share=3):
 
 
 @settings(max_examples=40, deadline=None)
-@given(positives=st.integers(13, 90), negatives=st.integers(13, 90), seed=st.integers(0, 2**32 - 1),
-       shuffle=st.randoms(use_true_random=False))
+@given(
+    positives=st.integers(13, 90),
+    negatives=st.integers(13, 90),
+    seed=st.integers(0, 2**32 - 1),
+    shuffle=st.randoms(use_true_random=False),
+)
 def test_splits_are_stratified_disjoint_and_blind_to_row_order(positives, negatives, seed, shuffle):
     table = make_table(positives, negatives)
     before = table.copy()
@@ -119,15 +125,24 @@ def test_unknown_fold(fold):
 def test_a_fold_without_both_classes_is_refused():
     split = assign_splits(make_table(20, 20), 0)
     with pytest.raises(ValueError, match=r"fold 2 has not both classes \(4 sequences\)"):
-        fold_parts(split.assign(fold=np.where(split["fold"] == 2, np.where(split["label"] == 1, 2, 3), split["fold"])), 2)
+        fold_parts(
+            split.assign(
+                fold=np.where(split["fold"] == 2, np.where(split["label"] == 1, 2, 3), split["fold"])
+            ),
+            2,
+        )
 
 
 # Groups and composition
 
 
 @settings(max_examples=15, deadline=None)
-@given(positives=st.integers(40, 90), negatives=st.integers(40, 90), seed=st.integers(0, 2**32 - 1),
-       shuffle=st.randoms(use_true_random=False))
+@given(
+    positives=st.integers(40, 90),
+    negatives=st.integers(40, 90),
+    seed=st.integers(0, 2**32 - 1),
+    shuffle=st.randoms(use_true_random=False),
+)
 def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negatives, seed, shuffle):
     table = with_families(make_table(positives, negatives))
     split = assign_splits(table, seed)
@@ -137,7 +152,9 @@ def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negati
     assert ((group[:, None] == group) == (expected[:, None] == expected)).all()
     assert (split.groupby("group")["grouped_fold"].nunique() == 1).all()
     sizes = split["grouped_fold"].value_counts().reindex(range(5), fill_value=0)
-    assert sizes.sum() == len(table) and sizes.max() - sizes.min() <= 1  # families are small: enough are alone to even out
+    assert (
+        sizes.sum() == len(table) and sizes.max() - sizes.min() <= 1
+    )  # families are small: enough are alone to even out
 
     order = list(range(len(table)))
     shuffle.shuffle(order)
@@ -148,7 +165,9 @@ def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negati
 @given(positives=st.integers(13, 90), negatives=st.integers(13, 90), seed=st.integers(0, 2**32 - 1))
 def test_matched_rows_are_as_many_as_the_rarer_class_has_in_each_percent(positives, negatives, seed):
     table = make_table(positives, negatives)
-    table["sequence"] = random_sequences(positives, 60, 1, gc=0.5) + random_sequences(negatives, 60, 2, gc=0.4)
+    table["sequence"] = random_sequences(positives, 60, 1, gc=0.5) + random_sequences(
+        negatives, 60, 2, gc=0.4
+    )
     matched = assign_splits(table, seed)["matched"]
     assert matched.dtype == bool
     bins = {1: Counter(), 0: Counter()}
@@ -166,7 +185,9 @@ def test_another_seed_gives_other_groups_of_folds_and_other_matches():
     assert (one["grouped_fold"] != other["grouped_fold"]).any() and (one["matched"] != other["matched"]).any()
     assert (one["group"] == other["group"]).all()
     negatives = one[one["label"] == 0]
-    assert abs(pd.crosstab(negatives["split"], negatives["matched"], normalize="index")[True] - 0.5).max() < 0.25  # drawn apart
+    assert (
+        abs(pd.crosstab(negatives["split"], negatives["matched"], normalize="index")[True] - 0.5).max() < 0.25
+    )  # drawn apart
 
 
 @pytest.fixture(scope="module")
@@ -211,18 +232,24 @@ def test_a_matched_table_holds_the_matched_rows_only(made):
     assert set(matched["id"]) == set(table.loc[table["matched"], "id"])
     assert matched["label"].mean() == 0.5
     assert (matched.set_index("id")["fold"] == table.set_index("id")["fold"][matched["id"]]).all()
-    assert sum(len(parts(matched, fold, "composition_matched")[2]) for fold in folds_of("composition_matched")) == len(matched)
+    assert sum(
+        len(parts(matched, fold, "composition_matched")[2]) for fold in folds_of("composition_matched")
+    ) == len(matched)
 
 
 def test_unknown_words_and_older_tables_are_refused(made, tmp_path):
     folder, table = made
     for call in (folds_of, lambda word: read_tables(folder, split=word)):
-        with pytest.raises(ValueError, match='SPLIT=\'by_chance\': use "original", "folds", "grouped", "composition_matched"'):
+        with pytest.raises(
+            ValueError, match='SPLIT=\'by_chance\': use "original", "folds", "grouped", "composition_matched"'
+        ):
             call("by_chance")
     table.drop(columns=["group", "matched"]).to_parquet(tmp_path / "Dog.parquet")
     assert len(read_tables(tmp_path)["Dog"]) == len(table)
     for split, column in (("grouped", "group"), ("composition_matched", "matched")):
-        with pytest.raises(ValueError, match=f"Dog.parquet has no column {column}: make it again with `Mammals Enhancers 0"):
+        with pytest.raises(
+            ValueError, match=f"Dog.parquet has no column {column}: make it again with `Mammals Enhancers 0"
+        ):
             read_tables(tmp_path, split=split)
     with pytest.raises(FileNotFoundError, match="no table of Cat .*there: Dog"):
         read_tables(folder, ["Cat"], "grouped")
@@ -230,7 +257,9 @@ def test_unknown_words_and_older_tables_are_refused(made, tmp_path):
 
 def test_a_sample_has_half_of_each_class_and_smaller_ones_lie_in_larger_ones():
     table = pd.DataFrame({"id": [f"s{i}" for i in range(50)], "label": [1] * 20 + [0] * 30})
-    samples = [set(sample_of_each_class(table.sample(frac=1, random_state=n), n, seed=3)["id"]) for n in (2, 10, 40)]
+    samples = [
+        set(sample_of_each_class(table.sample(frac=1, random_state=n), n, seed=3)["id"]) for n in (2, 10, 40)
+    ]
     assert [len(s) for s in samples] == [2, 10, 40] and samples[0] < samples[1] < samples[2]
     assert all(len(s & set(table["id"][:20])) == len(s) // 2 for s in samples)
     assert sample_of_each_class(table, None, seed=3) is table
@@ -247,11 +276,16 @@ def test_a_sample_that_cannot_be_is_refused(n):
 def test_folds_and_original_are_assigned_as_ever():
     """Predictions of all earlier runs are out of these folds."""
     split = assign_splits(make_table(250, 500), seed=1)
-    for column, expected in (("split", "8e7e29b505e786ea"), ("fold", "731dc4f5710003df"), ("matched", "8ea96dfc09f34467")):
+    for column, expected in (
+        ("split", "8e7e29b505e786ea"),
+        ("fold", "731dc4f5710003df"),
+        ("matched", "8ea96dfc09f34467"),
+    ):
         assert hashlib.sha256(" ".join(map(str, split[column])).encode()).hexdigest()[:16] == expected
 
 
 # Groups in folds, whatever the groups are
+
 
 @st.composite
 def grouped_tables(draw):
@@ -291,30 +325,46 @@ def test_grouped_folds_keep_groups_together_and_are_never_filled_up_with_one_cla
 def test_the_fold_of_a_large_repeat_is_not_filled_up_with_enhancers():
     """1,248 sequences, a third of them enhancers, of 6,948, as in the pilot's human table."""
     labels = np.repeat([1, 0, 1, 0], [400, 848, 3074, 2626])
-    table = pd.DataFrame({"id": [f"Human_{i:06d}" for i in range(len(labels))], "label": labels,
-                          "group": np.r_[np.zeros(1248, dtype=int), 1 + np.arange(5700)]})
+    table = pd.DataFrame(
+        {
+            "id": [f"Human_{i:06d}" for i in range(len(labels))],
+            "label": labels,
+            "group": np.r_[np.zeros(1248, dtype=int), 1 + np.arange(5700)],
+        }
+    )
     folds = grouped_folds(table, "group")
     of_repeat = folds[0]
     others = table[(folds == of_repeat) & (table["group"] > 0)]
     assert len(others) == pytest.approx(6948 / 5 - 1248, abs=3)
-    assert others["label"].mean() == pytest.approx(3074 / 5700, abs=.02)
+    assert others["label"].mean() == pytest.approx(3074 / 5700, abs=0.02)
 
 
 def test_regions_are_in_one_fold_in_all_species():
     rng = np.random.default_rng(0)
-    tables = {species: make_table(positives, positives).assign(id=lambda t, s=species: t["id"].str.replace("Dog", s))
-              for species, positives in (("Mouse", 140), ("Dog", 141), ("Cow", 236))}
-    tables = {species: table.assign(region=rng.choice(list("ABCDEFGHIJ"), len(table))) for species, table in tables.items()}
+    tables = {
+        species: make_table(positives, positives).assign(
+            id=lambda t, s=species: t["id"].str.replace("Dog", s)
+        )
+        for species, positives in (("Mouse", 140), ("Dog", 141), ("Cow", 236))
+    }
+    tables = {
+        species: table.assign(region=rng.choice(list("ABCDEFGHIJ"), len(table)))
+        for species, table in tables.items()
+    }
     before = {species: table.copy() for species, table in tables.items()}
     held_out = region_folds(tables)
     of_region = pd.concat(held_out.values()).groupby("region")["fold"]
-    assert (of_region.nunique() == 1).all() and (of_region.first().value_counts() == 2).all()  # ten regions, two a fold
+    assert (of_region.nunique() == 1).all() and (
+        of_region.first().value_counts() == 2
+    ).all()  # ten regions, two a fold
     for species, table in held_out.items():
         pd.testing.assert_frame_equal(tables[species], before[species])
         pd.testing.assert_frame_equal(table.drop(columns="fold"), before[species])
         for fold in range(5):
             train, valid, test = fold_parts(table, fold, group_column="region")
-            assert not set(test["region"]) & {*train["region"], *valid["region"]} and not set(train["region"]) & set(valid["region"])
+            assert not set(test["region"]) & {*train["region"], *valid["region"]} and not set(
+                train["region"]
+            ) & set(valid["region"])
     tables["Cow"].loc[3, "region"] = None
     with pytest.raises(ValueError, match="Cow_positive_000003 has no region"):
         region_folds(tables)
@@ -323,7 +373,9 @@ def test_regions_are_in_one_fold_in_all_species():
 def test_a_group_column_changes_nothing_unless_it_is_named():
     table = assign_splits(with_families(make_table(150, 200)), 3)
     for fold in range(5):
-        for with_group, without in zip(parts(table, fold, "folds"), fold_parts(table.drop(columns="group"), fold)):
+        for with_group, without in zip(
+            parts(table, fold, "folds"), fold_parts(table.drop(columns="group"), fold)
+        ):
             assert with_group["id"].tolist() == without["id"].tolist()
     plain, kept = (fold_parts(table, 0, group_column=column)[1] for column in (None, "group"))
     assert len(kept) < len(plain)
@@ -331,15 +383,26 @@ def test_a_group_column_changes_nothing_unless_it_is_named():
 
 # All species together
 
+
 def test_species_together_keep_their_splits_and_share_no_sequence():
     cats, dogs = make_table(21, 19), make_table(20, 20)
-    tables = {"Cat": assign_splits(cats.assign(id=cats.id.str.replace("Dog", "Cat")), 0), "Dog": assign_splits(dogs, 1)}
+    tables = {
+        "Cat": assign_splits(cats.assign(id=cats.id.str.replace("Dog", "Cat")), 0),
+        "Dog": assign_splits(dogs, 1),
+    }
     other = random_sequences(40, 60, 99)
-    tables["Dog"]["sequence"] = [reverse_complement(tables["Cat"].sequence[7]), tables["Cat"].sequence[9], *other[2:]]
+    tables["Dog"]["sequence"] = [
+        reverse_complement(tables["Cat"].sequence[7]),
+        tables["Cat"].sequence[9],
+        *other[2:],
+    ]
     whole = together(tables)
     assert whole.id.tolist() == [*tables["Cat"].id.drop([7, 9]), *tables["Dog"].id[2:]]
     both = pd.concat(tables.values()).set_index("id").loc[whole.id]
-    assert (whole.set_index("id")[["sequence", "label", "split", "fold", "grouped_fold", "matched"]] == both.drop(columns="group")).all(axis=None)
+    assert (
+        whole.set_index("id")[["sequence", "label", "split", "fold", "grouped_fold", "matched"]]
+        == both.drop(columns="group")
+    ).all(axis=None)
     of_cats = whole.id.str.startswith("Cat")
     assert not set(whole.group[of_cats]) & set(whole.group[~of_cats])
     assert whole[~of_cats].groupby("group").ngroups == tables["Dog"][2:].groupby("group").ngroups

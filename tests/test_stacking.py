@@ -11,7 +11,9 @@ def made():
     """Log-odds of three models of different use on 200 sequences, their labels, their folds."""
     rng, index = np.random.default_rng(0), [f"s{i}" for i in range(200)]
     labels = pd.Series(rng.integers(0, 2, 200), index)
-    odds = pd.DataFrame({use: (2 * labels - 1) * use + rng.normal(size=200) for use in (1., .5, 0.)}, index)
+    odds = pd.DataFrame(
+        {use: (2 * labels - 1) * use + rng.normal(size=200) for use in (1.0, 0.5, 0.0)}, index
+    )
     return odds, labels, pd.Series(rng.integers(0, 4, 200).astype(str), index)
 
 

@@ -9,6 +9,7 @@ from rows import enhancer_row, gc_row, language_model_row
 from scipy.stats import norm
 
 from genomic_ulmfit import tables
+from workflow import show_tables
 from genomic_ulmfit.results import read_published, read_results, save_result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,16 +19,26 @@ ROOT = Path(__file__).resolve().parent.parent
 def project(tmp_path):
     """A project folder with a few runs and the published figures."""
     results = tmp_path / "results"
-    for row in [enhancer_row(), enhancer_row(fold=0, auroc=0.99),
-                enhancer_row(split="original", fold="test", auroc=0.98),
-                enhancer_row(species="Mouse", auroc=0.87, n_test=2800, version="89abcde"), gc_row(auroc=0.734),
-                enhancer_row(split="grouped", fold="test", auroc=0.79), enhancer_row(profile="full", auroc=0.6),
-                enhancer_row(model="ulmfit_scratch", k=3, stride=1, split="original", fold="test", auroc=0.71,
-                             predicts="kmer")]:
+    for row in [
+        enhancer_row(),
+        enhancer_row(fold=0, auroc=0.99),
+        enhancer_row(split="original", fold="test", auroc=0.98),
+        enhancer_row(species="Mouse", auroc=0.87, n_test=2800, version="89abcde"),
+        gc_row(auroc=0.734),
+        enhancer_row(split="grouped", fold="test", auroc=0.79),
+        enhancer_row(profile="full", auroc=0.6),
+        enhancer_row(
+            model="ulmfit_scratch", k=3, stride=1, split="original", fold="test", auroc=0.71, predicts="kmer"
+        ),
+    ]:
         save_result(results / "enhancers.csv", row)
     save_result(results / "language_models.csv", language_model_row())
-    save_result(results / "language_models.csv", language_model_row(
-        k=None, stride=1, predicts="markov", contexts="10", scale=None, bits_per_base=1.872, accuracy=None))
+    save_result(
+        results / "language_models.csv",
+        language_model_row(
+            k=None, stride=1, predicts="markov", contexts="10", scale=None, bits_per_base=1.872, accuracy=None
+        ),
+    )
     (results / "published.csv").write_bytes((ROOT / "results" / "published.csv").read_bytes())
     for name in ["README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -42,17 +53,36 @@ def frames(project):
 
 def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     table = tables.auc_table(*frames(project), "pilot")
-    assert list(table.columns) == ["model", "Human", "Mouse", "Dog", "Opossum", "n", "minutes", "scale", "split", "seed", "commit"]
+    assert list(table.columns) == [
+        "model",
+        "Human",
+        "Mouse",
+        "Dog",
+        "Opossum",
+        "n",
+        "minutes",
+        "scale",
+        "split",
+        "seed",
+        "commit",
+    ]
     published = table[table["model"].str.endswith("(published, not rerun)")]
     assert published.index.tolist() == list(range(5))
     assert [model.removesuffix(" (published, not rerun)") for model in published["model"]] == [
-        "Cohn et al. CNN", "Genomic-ULMFiT 5-mer stride 2", "Genomic-ULMFiT 4-mer stride 2",
-        "Genomic-ULMFiT 3-mer stride 1", "Cohn et al. CNN on all 17 species"]
+        "Cohn et al. CNN",
+        "Genomic-ULMFiT 5-mer stride 2",
+        "Genomic-ULMFiT 4-mer stride 2",
+        "Genomic-ULMFiT 3-mer stride 1",
+        "Cohn et al. CNN on all 17 species",
+    ]
     five_mer = published.iloc[1][["Human", "Mouse", "Dog", "Opossum", "n"]]
     assert five_mer.tolist() == ["0.812", "0.871", "0.773", "0.787", "2,800"]
     ours = table.iloc[5:].reset_index(drop=True)
-    assert ours["model"].tolist() == ["GC content", "ULMFiT from scratch 3-mer stride 1, output kmer, contexts 3 6 9",
-                                      *["ULMFiT 5-mer stride 2, contexts 3 6 9"] * 2]
+    assert ours["model"].tolist() == [
+        "GC content",
+        "ULMFiT from scratch 3-mer stride 1, predicts k-mers, contexts 3 6 9",
+        *["ULMFiT 5-mer stride 2, contexts 3 6 9"] * 2,
+    ]
     assert ours["Human"].tolist() == [f"{auc} (0.800–0.820)" for auc in ("0.734", "0.710", "0.812", "0.790")]
     assert ours["split"].tolist() == ["folds (oof)", "original (test)", "folds (oof)", "grouped (test)"]
     assert ours["Mouse"].tolist() == ["–", "–", "0.870 (0.800–0.820)", "–"]
@@ -62,28 +92,45 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
 
 def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
     for trial in ("", "trial"):
-        save_result(project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", trial=trial, seconds=90.0))
+        save_result(
+            project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", trial=trial, seconds=90.0)
+        )
     headline, whole = (make(*frames(project), "pilot") for make in (tables.headline_table, tables.auc_table))
     ours = headline[~headline["model"].str.endswith("rerun)")]
-    assert ours["model"].str.split(",").str[0].tolist() == ["GC content", "ULMFiT 5-mer stride 2", "ULMFiT from k-mer log-odds 5-mer stride 2"]
+    assert ours["model"].str.split(",").str[0].tolist() == [
+        "GC content",
+        "ULMFiT 5-mer stride 2",
+        "ULMFiT from k-mer log-odds 5-mer stride 2",
+    ]
     assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 3
 
 
 def test_rows_of_fewer_sequences_stand_in_no_table(project):
     before = tables.auc_table(*frames(project), "pilot")
     save_result(project / "results/enhancers.csv", enhancer_row(trial="n300", n_train=300))
-    save_result(project / "results/enhancers.csv", enhancer_row(trial="n400", n_train=5558))  # a trial like any other
+    save_result(
+        project / "results/enhancers.csv", enhancer_row(trial="n400", n_train=5558)
+    )  # a trial like any other
     results, published = frames(project)
     assert results.loc[tables.on_fewer_sequences(results), "trial"].tolist() == ["n300"]
     assert len(tables.auc_table(results, published, "pilot")) == len(before) + 1
 
 
-@pytest.mark.parametrize(("changes", "name"), [
-    ({}, "ULMFiT 5-mer stride 2, contexts 3 6 9"),
-    ({"trial": "one_strand", "contexts": "", "direction": "backward"}, "ULMFiT 5-mer stride 2, one strand, backward"),
-    ({"scale": "paper", "predicts": "kmer", "encoder": "full"}, "ULMFiT 5-mer stride 2, output kmer, contexts 3 6 9, paper scale, encoder of full"),
-    ({"model": "new_one", "k": pd.NA, "stride": pd.NA, "contexts": "", "encoder": ""}, "new one"),
-])
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "ULMFiT 5-mer stride 2, contexts 3 6 9"),
+        (
+            {"trial": "one_strand", "contexts": "", "direction": "backward"},
+            "ULMFiT 5-mer stride 2, one strand, backward",
+        ),
+        (
+            {"scale": "paper", "predicts": "kmer", "encoder": "full"},
+            "ULMFiT 5-mer stride 2, predicts k-mers, contexts 3 6 9, paper scale, encoder of full",
+        ),
+        ({"model": "new_one", "k": pd.NA, "stride": pd.NA, "contexts": "", "encoder": ""}, "new one"),
+    ],
+)
 def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
     assert tables.setting_name(enhancer_row(**changes)) == name
 
@@ -92,7 +139,10 @@ def test_new_models_stand_among_baselines_or_ulmfit(project):
     for model in ("ulmfit_tta", "svm_gapped"):
         save_result(project / "results" / "enhancers.csv", gc_row(model=model))
     models = tables.auc_table(*frames(project), "pilot")["model"].tolist()[5:]
-    assert models.index("GC content") < models.index("svm gapped") < len(models) - 2 and models[-1] == "ulmfit tta"
+    assert (
+        models.index("GC content") < models.index("svm gapped") < len(models) - 2
+        and models[-1] == "ulmfit tta"
+    )
 
 
 def test_tables_of_a_profile_without_results_show_the_published_rows(project):
@@ -107,85 +157,112 @@ def test_threshold_table(project):
     human = table[table["species"] == "Human"].set_index("model")
     five_mer = human.loc["Genomic-ULMFiT 5-mer stride 2 (published, not rerun)"]
     assert five_mer[["accuracy", "precision", "recall", "MCC"]].tolist() == ["0.726", "0.717", "0.745", "–"]
-    assert human.loc["GENERator 1.2B (published, not rerun)", ["accuracy", "n"]].tolist() == ["0.763", "6,948"]
+    assert human.loc["GENERator 1.2B (published, not rerun)", ["accuracy", "n"]].tolist() == [
+        "0.763",
+        "6,948",
+    ]
     # Wilson bounds for 5211 of 6948, from the formula
     n, p, z = 6948, 0.75, norm.ppf(0.975)
     centre, half = p + z * z / 2 / n, z * math.sqrt(p * (1 - p) / n + (z / 2 / n) ** 2)
     low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
     assert human.loc["GC content", ["accuracy", "specificity", "MCC"]].tolist() == [
-        f"0.750 ({low:.3f}–{high:.3f})", "0.700", "0.500"]
+        f"0.750 ({low:.3f}–{high:.3f})",
+        "0.700",
+        "0.500",
+    ]
 
 
 def test_language_model_table(project):
     results = read_results(project / "results" / "language_models.csv")
     table = tables.language_model_table(results, frames(project)[1], "pilot").set_index("model")
     assert table.index.tolist()[2:] == ["Markov model", "AWD-LSTM"]
-    assert table.loc["Genomic-ULMFiT 4-mer stride 2 (published, not rerun)", ["loss", "bits per base"]].tolist() == [
-        "2.1067", "1.520"]
+    assert table.loc[
+        "Genomic-ULMFiT 4-mer stride 2 (published, not rerun)", ["loss", "bits per base"]
+    ].tolist() == ["2.1067", "1.520"]
     markov = table.loc["Markov model"]
     assert markov[["k", "contexts", "bits per base", "accuracy"]].tolist() == ["–", "10", "1.872", "–"]
     assert table.loc["AWD-LSTM", ["k", "bases seen", "loss", "perplexity", "seconds", "commit"]].tolist() == [
-        "5", "123,456,789", "2.5000", "12.20", "900", "abc"]
+        "5",
+        "123,456,789",
+        "2.5000",
+        "12.20",
+        "900",
+        "abc",
+    ]
 
 
 def test_update_tables_writes_what_check_then_accepts(project, capsys):
     readme = project / "README.md"
-    readme.write_text("# Title\n<!-- table: auc pilot -->\nold\n<!-- /table -->\nbetween\n"
-                      "<!-- table: language_models pilot -->\n<!-- /table -->\nend\n")
+    readme.write_text(
+        "# Title\n<!-- table: auc pilot -->\nold\n<!-- /table -->\nbetween\n"
+        "<!-- table: language_models pilot -->\n<!-- /table -->\nend\n"
+    )
     before = readme.read_text()
-    assert tables.update_tables(project, check=True) == [readme]
+    assert show_tables.update_tables(project, check=True) == [readme]
     assert readme.read_text() == before
-    assert tables.main(["--root", str(project), "update", "--check"]) == 1
+    assert show_tables.main(["--root", str(project), "update", "--check"]) == 1
     assert "README.md: out of step" in capsys.readouterr().out
-    assert tables.update_tables(project) == [readme]
+    assert show_tables.update_tables(project) == [readme]
     text = readme.read_text()
     assert "| GC content | 0.734 (0.800–0.820) | – |" in text and "\nold\n" not in text
     assert text.startswith("# Title\n<!-- table: auc pilot -->\n") and text.endswith("<!-- /table -->\nend\n")
     assert "Profile `pilot`. ROC-AUC with its 95 % interval" in text and "\nbetween\n" in text
-    assert tables.update_tables(project) == [] and tables.main(["--root", str(project), "update", "--check"]) == 0
+    assert (
+        show_tables.update_tables(project) == []
+        and show_tables.main(["--root", str(project), "update", "--check"]) == 0
+    )
     save_result(project / "results" / "enhancers.csv", gc_row(auroc=0.735))
-    assert tables.update_tables(project, check=True) == [readme]
+    assert show_tables.update_tables(project, check=True) == [readme]
 
 
 def test_pipes_do_not_break_the_markdown(project):
     save_result(project / "results" / "enhancers.csv", gc_row(scale="a|b"))
     (project / "README.md").write_text("<!-- table: auc pilot -->\n<!-- /table -->\n")
-    tables.update_tables(project)
+    show_tables.update_tables(project)
     assert r"| a\|b |" in (project / "README.md").read_text()
 
 
-@pytest.mark.parametrize("text, message", [
-    ("a\n<!-- table: auc pilot -->\n", "line 2: the table marker is not closed"),
-    ("<!-- table: auc pilot -->\n<!-- table: auc full -->\n<!-- /table -->\n", "line 1: the table marker is not"),
-    ("<!-- /table -->\n", "line 1: .* not opened"),
-    ("<!-- table: auk pilot -->\n<!-- /table -->\n", "line 1: unknown table 'auk pilot'"),
-    ("<!-- table: auc pilo -->\n<!-- /table -->\n", "line 1: unknown table 'auc pilo'"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a\n<!-- table: auc pilot -->\n", "line 2: the table marker is not closed"),
+        (
+            "<!-- table: auc pilot -->\n<!-- table: auc full -->\n<!-- /table -->\n",
+            "line 1: the table marker is not",
+        ),
+        ("<!-- /table -->\n", "line 1: .* not opened"),
+        ("<!-- table: auk pilot -->\n<!-- /table -->\n", "line 1: unknown table 'auk pilot'"),
+        ("<!-- table: auc pilo -->\n<!-- /table -->\n", "line 1: unknown table 'auc pilo'"),
+    ],
+)
 def test_bad_markers_are_named_and_nothing_is_written(project, text, message):
     (project / "README.md").write_text("<!-- table: auc pilot -->\n<!-- /table -->\n")
     last = project / "Enhancer Classification" / "README.md"
     last.write_text(text)
     with pytest.raises(ValueError, match=rf"README\.md, {message}"):
-        tables.update_tables(project)
+        show_tables.update_tables(project)
     assert (project / "README.md").read_text() == "<!-- table: auc pilot -->\n<!-- /table -->\n"
 
 
 def test_show_prints_the_tables_of_a_profile(project, capsys):
-    assert tables.main(["--root", str(project), "show", "pilot"]) == 0
+    assert show_tables.main(["--root", str(project), "show", "pilot"]) == 0
     output = capsys.readouterr().out
     assert "0.734 (0.800–0.820)" in output and "Markov model" in output
     mine = project / "data/mine"
     mine.mkdir(parents=True)
-    assert tables.main(["--root", str(project), "show", str(mine)]) == 0  # an empty folder, or one of which nothing was trained
+    assert (
+        show_tables.main(["--root", str(project), "show", str(mine)]) == 0
+    )  # an empty folder, or one of which nothing was trained
     assert capsys.readouterr().out == "no results of profile mine yet\n"
-    save_result(project / "results/enhancers.csv", gc_row(profile="mine", auroc=.777))
-    assert tables.main(["--root", str(project), "show", str(mine)]) == 0
+    save_result(project / "results/enhancers.csv", gc_row(profile="mine", auroc=0.777))
+    assert show_tables.main(["--root", str(project), "show", str(mine)]) == 0
     assert "0.777 (0.800–0.820)" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="PROFILE='nobodys'"):
-        tables.main(["--root", str(project), "show", "nobodys"])
+        show_tables.main(["--root", str(project), "show", "nobodys"])
 
 
 # ---- which rows are compared with which ----
+
 
 def results_of(tmp_path, *rows):
     for row in rows:
@@ -195,23 +272,45 @@ def results_of(tmp_path, *rows):
 
 def test_a_label_hides_no_model_and_makes_none_look_like_another(project):
     results = project / "results/enhancers.csv"
-    for row in [enhancer_row(trial="from_scratch", auroc=.811), enhancer_row(trial="from_mouse", auroc=.822), enhancer_row(trial="kmers", auroc=.833),
-                enhancer_row(model="ulmfit_kmers", auroc=.844), enhancer_row(trained_on="Mouse", auroc=.555)]:
+    for row in [
+        enhancer_row(trial="from_scratch", auroc=0.811),
+        enhancer_row(trial="from_mouse", auroc=0.822),
+        enhancer_row(trial="kmers", auroc=0.833),
+        enhancer_row(model="ulmfit_kmers", auroc=0.844),
+        enhancer_row(trained_on="Mouse", auroc=0.555),
+    ]:
         save_result(results, row)
     table = tables.auc_table(*frames(project), "pilot").set_index("Human").model
-    for auc, name in {"0.811": "ULMFiT 5-mer stride 2, from scratch", "0.822": "ULMFiT 5-mer stride 2, from mouse",
-                      "0.833": "ULMFiT 5-mer stride 2, kmers", "0.844": "ULMFiT from k-mer log-odds 5-mer stride 2"}.items():
+    for auc, name in {
+        "0.811": "ULMFiT 5-mer stride 2, from scratch",
+        "0.822": "ULMFiT 5-mer stride 2, from mouse",
+        "0.833": "ULMFiT 5-mer stride 2, kmers",
+        "0.844": "ULMFiT from k-mer log-odds 5-mer stride 2",
+    }.items():
         assert table[f"{auc} (0.800–0.820)"] == f"{name}, contexts 3 6 9"
-    assert not table.index.str.startswith("0.555").any(), "what carries over from another species is another question"
+    assert not table.index.str.startswith("0.555").any(), (
+        "what carries over from another species is another question"
+    )
 
 
 def test_settings_and_encoders_are_told_apart_where_they_differ(tmp_path):
-    rows = results_of(tmp_path, enhancer_row(contexts=""), enhancer_row(contexts="", settings="0a0a0a0a"),
-                      enhancer_row(contexts="", settings="0a0a0a0a", encoder_hash="0b0b0b0b"), enhancer_row(contexts="", scale="desktop"))
+    rows = results_of(
+        tmp_path,
+        enhancer_row(contexts=""),
+        enhancer_row(contexts="", settings="0a0a0a0a"),
+        enhancer_row(contexts="", settings="0a0a0a0a", encoder_hash="0b0b0b0b"),
+        enhancer_row(contexts="", scale="desktop"),
+    )
     assert tables.setting_names(rows).tolist() == [
-        "ULMFiT 5-mer stride 2, desktop scale", "ULMFiT 5-mer stride 2", "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash not recorded",
-        "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash 0b0b0b0b"]
-    names = ["5-mer stride 2, scale laptop, settings of the notebook", *["5-mer stride 2, scale laptop, settings 0a0a0a0a"] * 2]
+        "ULMFiT 5-mer stride 2, desktop scale",
+        "ULMFiT 5-mer stride 2",
+        "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash not recorded",
+        "ULMFiT 5-mer stride 2, settings 0a0a0a0a, encoder hash 0b0b0b0b",
+    ]
+    names = [
+        "5-mer stride 2, scale laptop, settings of the notebook",
+        *["5-mer stride 2, scale laptop, settings 0a0a0a0a"] * 2,
+    ]
     assert tables.token_names(rows).tolist() == ["5-mer stride 2, scale desktop", *names]
     assert tables.token_names(rows.iloc[2:]).unique().tolist() == ["5-mer stride 2"]
     trial = results_of(tmp_path, gc_row(), enhancer_row(trial="trial", settings="0f0f0f0f", contexts=""))
@@ -222,51 +321,113 @@ def test_a_lever_compares_models_that_differ_in_it_alone(tmp_path):
     new = {"contexts": "6 8", "encoder_hash": "0a0a0a0a"}
     scratch = {"model": "ulmfit_scratch", "encoder": "", "contexts": "6 8"}
     rows = results_of(
-        tmp_path, enhancer_row(**new), enhancer_row(contexts=""), enhancer_row(**new, scale="paper"), enhancer_row(**new, settings="0c0c0c0c"),
-        enhancer_row(**scratch), enhancer_row(**scratch, direction="backward"), enhancer_row(**scratch, seed=1),
+        tmp_path,
+        enhancer_row(**new),
+        enhancer_row(contexts=""),
+        enhancer_row(**new, scale="paper"),
+        enhancer_row(**new, settings="0c0c0c0c"),
+        enhancer_row(**scratch),
+        enhancer_row(**scratch, direction="backward"),
+        enhancer_row(**scratch, seed=1),
         enhancer_row(**scratch, species="Dog"),
-        enhancer_row(**new, trial="one_strand", settings="0d0d0d0d"), gc_row(), gc_row(species="Dog"),
-        enhancer_row(model="ulmfit_no_finetuning", **new), enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}))
+        enhancer_row(**new, trial="one_strand", settings="0d0d0d0d"),
+        gc_row(),
+        gc_row(species="Dog"),
+        enhancer_row(model="ulmfit_no_finetuning", **new),
+        enhancer_row(model="ulmfit_no_finetuning", **new | {"encoder_hash": "0b0b0b0b"}),
+    )
 
     def found(with_it, without):
         columns = ["contexts", "scale", "settings", "encoder_hash"]
-        return [tuple(rows.loc[i, columns]) for pair in tables.lever_pairs(rows, with_it, without) for i in pair]
+        return [
+            tuple(rows.loc[i, columns]) for pair in tables.lever_pairs(rows, with_it, without) for i in pair
+        ]
 
     main = ("6 8", "laptop", "", "0a0a0a0a")
     assert found("ulmfit", "ulmfit_scratch") == [main, ("6 8", "laptop", "", "")]
     assert found("ulmfit", "ulmfit one_strand") == [main, ("6 8", "laptop", "0d0d0d0d", "0a0a0a0a")] + [
-        ("6 8", "laptop", "0c0c0c0c", "0a0a0a0a"), ("6 8", "laptop", "0d0d0d0d", "0a0a0a0a")]
+        ("6 8", "laptop", "0c0c0c0c", "0a0a0a0a"),
+        ("6 8", "laptop", "0d0d0d0d", "0a0a0a0a"),
+    ]
     assert found("ulmfit", "ulmfit_no_finetuning") == [main, main]
-    assert len(tables.lever_pairs(rows, "ulmfit", "gc")) == 4 and len(tables.lever_pairs(rows, "gc", "gc")) == 2
+    assert (
+        len(tables.lever_pairs(rows, "ulmfit", "gc")) == 4 and len(tables.lever_pairs(rows, "gc", "gc")) == 2
+    )
 
 
 def test_of_several_candidates_one_is_taken_and_all_are_named(tmp_path, capsys):
-    rows = results_of(tmp_path, *(enhancer_row(fold=fold, **changes) for fold in ("oof", 0) for changes in (
-        {}, {"encoder_hash": "0a0a0a0a"}, {"encoder_hash": "0b0b0b0b", "settings": "0c0c0c0c"}, {"k": 3, "stride": 1})))
+    rows = results_of(
+        tmp_path,
+        *(
+            enhancer_row(fold=fold, **changes)
+            for fold in ("oof", 0)
+            for changes in (
+                {},
+                {"encoder_hash": "0a0a0a0a"},
+                {"encoder_hash": "0b0b0b0b", "settings": "0c0c0c0c"},
+                {"k": 3, "stride": 1},
+            )
+        ),
+    )
     kept = tables.one_of_each(rows, ["species", "model", "k", "stride"])
     assert kept[["k", "fold", "encoder_hash", "settings"]].to_numpy().tolist() == [
-        [3, "oof", "", ""], [3, "0", "", ""], [5, "oof", "0a0a0a0a", ""], [5, "0", "0a0a0a0a", ""]]
-    said, = capsys.readouterr().out.splitlines()
-    assert said.startswith("Human: 3 candidates, ") and said.endswith("Taken: ULMFiT 5-mer stride 2, contexts 3 6 9, encoder hash 0a0a0a0a")
+        [3, "oof", "", ""],
+        [3, "0", "", ""],
+        [5, "oof", "0a0a0a0a", ""],
+        [5, "0", "0a0a0a0a", ""],
+    ]
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith("Human: 3 candidates, ") and said.endswith(
+        "Taken: ULMFiT 5-mer stride 2, contexts 3 6 9, encoder hash 0a0a0a0a"
+    )
     assert "not recorded" in said and "settings 0c0c0c0c" in said
     tables.one_of_each(kept, ["species", "model", "k", "stride"])
     assert not capsys.readouterr().out
 
 
 def test_a_learning_curve_holds_one_recipe_at_several_sizes(tmp_path, capsys):
-    rows = results_of(tmp_path, *(enhancer_row(fold=fold, **changes) for fold in (0, 1) for changes in (
-        {}, {"settings": "0a0a0a0a"}, {"trial": "n300", "n_train": 300, "settings": "0b0b0b0b"}, {"trial": "trial"}, {"trained_on": "Mouse"})))
+    rows = results_of(
+        tmp_path,
+        *(
+            enhancer_row(fold=fold, **changes)
+            for fold in (0, 1)
+            for changes in (
+                {},
+                {"settings": "0a0a0a0a"},
+                {"trial": "n300", "n_train": 300, "settings": "0b0b0b0b"},
+                {"trial": "trial"},
+                {"trained_on": "Mouse"},
+            )
+        ),
+    )
     curve = tables.learning_curve_rows(rows)
-    assert curve[["n", "settings"]].drop_duplicates().to_numpy().tolist() == [[5560, ""], [300, "0b0b0b0b"]] and len(curve) == 4
+    assert (
+        curve[["n", "settings"]].drop_duplicates().to_numpy().tolist() == [[5560, ""], [300, "0b0b0b0b"]]
+        and len(curve) == 4
+    )
     assert curve.setting.nunique() == 1 and "Taken: ULMFiT 5-mer stride 2" in capsys.readouterr().out
 
 
 def test_pretraining_is_that_of_the_encoder_itself_or_unknown():
-    rows = [language_model_row(seconds=100.), language_model_row(settings="0a0a0a0a", weights_hash="0b0b0b0b", seconds=200.),
-            language_model_row(settings="0a0a0a0a", corpus_hash="0d0d0d0d", weights_hash="0c0c0c0c", seconds=300.)]
+    rows = [
+        language_model_row(seconds=100.0),
+        language_model_row(settings="0a0a0a0a", weights_hash="0b0b0b0b", seconds=200.0),
+        language_model_row(
+            settings="0a0a0a0a", corpus_hash="0d0d0d0d", weights_hash="0c0c0c0c", seconds=300.0
+        ),
+    ]
     models = pd.DataFrame(rows)
-    seconds = [tables.pretraining_seconds(enhancer_row(**changes), models) for changes in (
-        {}, {"encoder_hash": "0b0b0b0b"}, {"encoder_hash": "0c0c0c0c"}, {"encoder": ""}, {"encoder_hash": "0f0f0f0f"}, {"seed": 7})]
+    seconds = [
+        tables.pretraining_seconds(enhancer_row(**changes), models)
+        for changes in (
+            {},
+            {"encoder_hash": "0b0b0b0b"},
+            {"encoder_hash": "0c0c0c0c"},
+            {"encoder": ""},
+            {"encoder_hash": "0f0f0f0f"},
+            {"seed": 7},
+        )
+    ]
     assert seconds[:4] == [100, 200, 300, 0] and all(map(math.isnan, seconds[4:]))
 
 
@@ -278,7 +439,9 @@ def test_an_ensemble_is_known_by_its_members(tmp_path):
 
 def test_published_figures_agree_with_their_unrounded_values():
     published = read_published(ROOT / "results" / "published.csv")
-    unrounded = published[published["value_unrounded"] != ""].astype({"value": float, "value_unrounded": float})
+    unrounded = published[published["value_unrounded"] != ""].astype(
+        {"value": float, "value_unrounded": float}
+    )
     assert len(unrounded) == 12 and ((unrounded["value"] - unrounded["value_unrounded"]).abs() < 1e-3).all()
     assert not published.duplicated(["source", "model", "species", "metric"]).any()
     assert (published["citation"] != "").all()
@@ -298,24 +461,42 @@ def test_every_cell_is_of_its_own_row(project):
     """Three models, three species: no figure may stand in another's place, none be lost or shown twice."""
     path, aucs = project / "results/enhancers.csv", {}
     path.unlink()
-    models = {"multi_kmer_logistic": "logistic regression, 1- to 7-mers", "kmer_boosting": "k-mer boosting",
-              "cohn_cnn": "CNN of Cohn et al., retrained"}
+    models = {
+        "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
+        "kmer_boosting": "k-mer boosting",
+        "cohn_cnn": "CNN of Cohn et al., retrained",
+    }
     for i, (model, name) in enumerate(models.items()):
         for j, species in enumerate(["Mouse", "Cow", "Human"]):
             if (model, species) == ("cohn_cnn", "Cow"):
                 continue
-            aucs[name, species] = auc = .6 + .1 * i + .011 * j
-            save_result(path, gc_row(model=model, species=species, auroc=auc, auroc_low=auc - .01, auroc_high=auc + .01,
-                                accuracy=auc - .05, n_test=1000 + 100 * i + j, seconds=60. * 10 ** j))
-            save_result(path, gc_row(model=model, species=species, auroc=.5, seed=1))
-            save_result(path, gc_row(model=model, species=species, auroc=.55, profile="full"))
+            aucs[name, species] = auc = 0.6 + 0.1 * i + 0.011 * j
+            save_result(
+                path,
+                gc_row(
+                    model=model,
+                    species=species,
+                    auroc=auc,
+                    auroc_low=auc - 0.01,
+                    auroc_high=auc + 0.01,
+                    accuracy=auc - 0.05,
+                    n_test=1000 + 100 * i + j,
+                    seconds=60.0 * 10**j,
+                ),
+            )
+            save_result(path, gc_row(model=model, species=species, auroc=0.5, seed=1))
+            save_result(path, gc_row(model=model, species=species, auroc=0.55, profile="full"))
     table = tables.auc_table(*frames(project), "pilot")
     ours = table[~table.model.str.endswith("rerun)") & (table.seed == "0")]
-    cells = {(row.model, species): row[species] for _, row in ours.iterrows()
-             for species in ("Human", "Mouse", "Cow") if row[species] != "–"}
-    assert cells == {key: f"{auc:.3f} ({auc - .01:.3f}–{auc + .01:.3f})" for key, auc in aucs.items()}
+    cells = {
+        (row.model, species): row[species]
+        for _, row in ours.iterrows()
+        for species in ("Human", "Mouse", "Cow")
+        if row[species] != "–"
+    }
+    assert cells == {key: f"{auc:.3f} ({auc - 0.01:.3f}–{auc + 0.01:.3f})" for key, auc in aucs.items()}
     assert sorted(ours.minutes) == ["101.0", "111.0", "111.0"]  # of all species of a row together
     table = tables.threshold_table(*frames(project), "pilot")
     ours = table[~table.model.str.endswith("rerun)") & (table.seed == "0")]
     found = {(row.model, row.species): row.accuracy[:5] for row in ours.itertuples()}
-    assert found == {key: f"{auc - .05:.3f}" for key, auc in aucs.items()}
+    assert found == {key: f"{auc - 0.05:.3f}" for key, auc in aucs.items()}

@@ -1,4 +1,5 @@
 """textfiles.py against Python's own splitting of lines, and files that must be refused."""
+
 import gzip
 import tempfile
 from pathlib import Path
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from genomic_ulmfit.textfiles import BOM, read_blocks, read_lines
 
-LINE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12).filter(lambda s: not s.startswith("\ufeff"))
+LINE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12).filter(
+    lambda s: not s.startswith("\ufeff")
+)
 
 
 def packed(content: bytes, folder: Path, how: str) -> Path:
@@ -23,8 +26,13 @@ def packed(content: bytes, folder: Path, how: str) -> Path:
     return path
 
 
-@given(st.lists(st.tuples(LINE, st.sampled_from(["\n", "\r\n", "\r"])), max_size=8), st.booleans(), st.booleans(),
-       st.sampled_from(["plain", "gzip", "bgzip"]), st.integers(1, 9))
+@given(
+    st.lists(st.tuples(LINE, st.sampled_from(["\n", "\r\n", "\r"])), max_size=8),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["plain", "gzip", "bgzip"]),
+    st.integers(1, 9),
+)
 @settings(max_examples=100, deadline=None)
 def test_every_line_end_and_a_mark_in_every_packing(lines, marked, ended, how, size):
     if lines and not ended:
@@ -42,12 +50,15 @@ def test_every_line_end_and_a_mark_in_every_packing(lines, marked, ended, how, s
     assert b"".join(blocks).decode() == expected
 
 
-@pytest.mark.parametrize("content, message", [
-    ("a\nµ\n".encode("latin-1"), r"x, line 2: byte 0xb5 is not UTF-8"),
-    ("a\n".encode("utf-16"), "x: UTF-16 text"),
-    (gzip.compress(b"a\n" * 1000)[:-9], "x: truncated or corrupt gzip"),
-    (gzip.compress(b"a\n") + b"junk", "x: truncated or corrupt gzip"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a\nµ\n".encode("latin-1"), r"x, line 2: byte 0xb5 is not UTF-8"),
+        ("a\n".encode("utf-16"), "x: UTF-16 text"),
+        (gzip.compress(b"a\n" * 1000)[:-9], "x: truncated or corrupt gzip"),
+        (gzip.compress(b"a\n") + b"junk", "x: truncated or corrupt gzip"),
+    ],
+)
 def test_what_is_no_text_is_refused_by_name(tmp_path, content, message):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ValueError, match=message):

@@ -52,11 +52,16 @@ def random_text(n: int, seed: int, letters="ACGT") -> str:
 
 def naive_ids(text: str, k: int, stride: int) -> list[int]:
     """Slices looked up in a dictionary of all k-mers in lexicographic order."""
-    vocabulary = {"".join(kmer): i for i, kmer in enumerate(itertools.product("ACGT", repeat=k), 1)} if k < 7 else None
-    kmers = [text[i:i + k] for i in range(0, len(text) - k + 1, stride)]
+    vocabulary = (
+        {"".join(kmer): i for i, kmer in enumerate(itertools.product("ACGT", repeat=k), 1)} if k < 7 else None
+    )
+    kmers = [text[i : i + k] for i in range(0, len(text) - k + 1, stride)]
     if vocabulary:
         return [vocabulary.get(kmer, 0) for kmer in kmers]
-    return [1 + int(kmer.translate(str.maketrans("ACGT", "0123")), 4) if set(kmer) <= set("ACGT") else 0 for kmer in kmers]
+    return [
+        1 + int(kmer.translate(str.maketrans("ACGT", "0123")), 4) if set(kmer) <= set("ACGT") else 0
+        for kmer in kmers
+    ]
 
 
 @st.composite
@@ -71,7 +76,7 @@ def tiny_model(tokenizer, predicts="bases", contexts=(), seed=0):
     model = new_language_model(tokenizer, predicts=predicts, contexts=contexts, **TINY)
     model.encoder.bf16 = False
     for table in model.encoder.embedding.contexts.values():
-        torch.nn.init.normal_(table.weight, 0, .3)
+        torch.nn.init.normal_(table.weight, 0, 0.3)
     return model.eval()
 
 
@@ -80,7 +85,7 @@ def tiny_classifier(tokenizer, contexts=(), seed=0):
     encoder = tiny_model(tokenizer, contexts=contexts, seed=seed).encoder
     sequences = [encode_bases(random_text(30, i)) for i in range(4)]
     loader = SequenceLoader(sequences, [0, 1, 0, 1], tokenizer)
-    model = classifier_learner(encoder, loader, loader, drop_mult=0.).model
+    model = classifier_learner(encoder, loader, loader, drop_mult=0.0).model
     model.train()
     for _ in range(30):
         with torch.no_grad():
@@ -89,6 +94,7 @@ def tiny_classifier(tokenizer, contexts=(), seed=0):
 
 
 # --- Tokenizer -------------------------------------------------------------------------------------------------------
+
 
 @usual
 @given(tokenizers(), st.text("ACGT", max_size=60) | st.text("ACGTNry", max_size=60))
@@ -100,7 +106,7 @@ def test_encode_is_slicing_and_looking_up(tokenizer, text):
     assert ids.tolist() == expected
     assert tokenizer.n_tokens(len(text)) == len(expected)
     assert ids.dtype == (np.uint16 if tokenizer.k <= 7 else np.int32)
-    kmers = [text[i * tokenizer.stride:][:tokenizer.k] for i in range(len(ids))]
+    kmers = [text[i * tokenizer.stride :][: tokenizer.k] for i in range(len(ids))]
     assert tokenizer.decode(ids) == [kmer if set(kmer) <= set("ACGT") else "pad" for kmer in kmers]
 
 
@@ -117,16 +123,28 @@ def test_encode_takes_rows(tokenizer, rows, n_bases, seed):
 @pytest.mark.parametrize("k", [1, 2, 3, 8, 12])
 def test_vocabulary_is_pad_and_all_kmers_in_order(k):
     tokenizer = KmerTokenizer(k, 1)
-    assert tokenizer.vocab_size == 4 ** k + 1
-    first, last = tokenizer.decode([0, 1, 4 ** k])[1:]
+    assert tokenizer.vocab_size == 4**k + 1
+    first, last = tokenizer.decode([0, 1, 4**k])[1:]
     assert (first, last) == ("A" * k, "T" * k)
-    assert tokenizer.encode(encode_bases(first)) == [1] and tokenizer.encode(encode_bases(last)) == [4 ** k]
+    assert tokenizer.encode(encode_bases(first)) == [1] and tokenizer.encode(encode_bases(last)) == [4**k]
     if k <= 3:
-        assert tokenizer.decode(range(4 ** k + 1)) == ["pad", *("".join(kmer) for kmer in itertools.product("ACGT", repeat=k))]
+        assert tokenizer.decode(range(4**k + 1)) == [
+            "pad",
+            *("".join(kmer) for kmer in itertools.product("ACGT", repeat=k)),
+        ]
 
 
-@pytest.mark.parametrize("k, stride, message", [(3, 4, "STRIDE=4"), (3, 0, "STRIDE=0"), (3, -1, "STRIDE=-1"), (0, 0, "K=0"), (13, 1, "K=13"),
-                                                (-2, 1, "K=-2")])
+@pytest.mark.parametrize(
+    "k, stride, message",
+    [
+        (3, 4, "STRIDE=4"),
+        (3, 0, "STRIDE=0"),
+        (3, -1, "STRIDE=-1"),
+        (0, 0, "K=0"),
+        (13, 1, "K=13"),
+        (-2, 1, "K=-2"),
+    ],
+)
 def test_impossible_k_and_stride_are_refused(k, stride, message):
     with pytest.raises(ValueError, match=message):
         KmerTokenizer(k, stride)
@@ -153,7 +171,9 @@ def segment_tables(draw):
     return segment_table(*draw(st.permutations(rows)))
 
 
-loader_settings = st.fixed_dictionaries({"rows": st.integers(1, 5), "bptt": st.integers(2, 40), "windows": st.integers(1, 4)})
+loader_settings = st.fixed_dictionaries(
+    {"rows": st.integers(1, 5), "bptt": st.integers(2, 40), "windows": st.integers(1, 4)}
+)
 
 
 def rows_of(loader) -> tuple[list[list[int]], list[list[int]]]:
@@ -161,7 +181,7 @@ def rows_of(loader) -> tuple[list[list[int]], list[list[int]]]:
     xs, ys, batches = [], [], list(loader)
     assert batches and len(batches) % loader.windows == 0
     for i in range(0, len(batches), loader.windows):
-        x, y = (torch.cat(parts, 1) for parts in zip(*batches[i:i + loader.windows]))
+        x, y = (torch.cat(parts, 1) for parts in zip(*batches[i : i + loader.windows]))
         xs, ys = xs + x.tolist(), ys + y.tolist()
     return xs, ys
 
@@ -175,9 +195,12 @@ def naive_row(text: str, tokenizer: KmerTokenizer, width: int) -> tuple[list[int
 
 def naive_blocks(segments: pd.DataFrame, block: int, stride: int) -> list[str]:
     """Cut every `block` bases; a segment whose last bases are too few for one more k-mer stays whole."""
-    texts = [TEXTS[s.species][s.start:s.end] for s in segments.itertuples()]
-    return [text[i:i + block] if len(text) >= block + stride else text
-            for text in texts for i in range(0, len(text) if len(text) >= block + stride else 1, block)]
+    texts = [TEXTS[s.species][s.start : s.end] for s in segments.itertuples()]
+    return [
+        text[i : i + block] if len(text) >= block + stride else text
+        for text in texts
+        for i in range(0, len(text) if len(text) >= block + stride else 1, block)
+    ]
 
 
 @few
@@ -186,7 +209,9 @@ def test_in_order_every_segment_is_read_block_by_block(segments, tokenizer, size
     loader = LanguageModelLoader(BASES, segments, tokenizer, backwards=backwards, **sizes)
     width = sizes["windows"] * sizes["bptt"]
     block = (width - 1) * tokenizer.stride + tokenizer.k  # bases of `width` tokens
-    pieces = [piece[::-1] if backwards else piece for piece in naive_blocks(segments, block, tokenizer.stride)]
+    pieces = [
+        piece[::-1] if backwards else piece for piece in naive_blocks(segments, block, tokenizer.stride)
+    ]
     expected = [naive_row(piece, tokenizer, width) for piece in pieces]
     for _ in range(2):  # the same in every epoch
         assert list(zip(*rows_of(loader))) == expected
@@ -209,7 +234,9 @@ def test_batches_have_the_promised_form(segments, tokenizer, sizes, shuffle):
             assert torch.equal(batches[i + 1][0][:, 0], y[:, -1])
 
 
-UNIQUE = KmerTokenizer(12, 1)  # every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read
+UNIQUE = KmerTokenizer(
+    12, 1
+)  # every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read
 
 
 def places() -> dict[str, tuple[str, int, int]]:
@@ -217,7 +244,7 @@ def places() -> dict[str, tuple[str, int, int]]:
     for species, text in TEXTS.items():
         for strand, read in enumerate((text, naive.reverse_complement(text))):
             for i in range(len(text) - 11):
-                found[read[i:i + 12]] = species, len(text) - 12 - i if strand else i, strand
+                found[read[i : i + 12]] = species, len(text) - 12 - i if strand else i, strand
     return found
 
 
@@ -246,16 +273,20 @@ def test_shuffled_passes_read_every_base_once_and_cross_no_border(segments, size
     loader = LanguageModelLoader(BASES, segments, UNIQUE, shuffle=True, seed=seed, **sizes)
     first, second = (len(loader.blocks(number)[0]) for number in (0, 1))
     rows = []
-    while len(rows) < first + second:  # epochs are of a fixed number of blocks: read on until two whole passes are through
+    while (
+        len(rows) < first + second
+    ):  # epochs are of a fixed number of blocks: read on until two whole passes are through
         rows += zip(*rows_of(loader))
     borders = {(s.species, i) for s in segments.itertuples() for i in (s.start, s.end)}
-    for rows_of_pass in (rows[:first], rows[first:first + second]):
+    for rows_of_pass in (rows[:first], rows[first : first + second]):
         found = [place_of_row([*x[1:], y[-1]]) for x, y in rows_of_pass]
         stretches = sorted(place for place in found if place)
         for (species, _, end), (next_species, start, _) in zip(stretches, stretches[1:]):
             assert species != next_species or end <= start
         for species, start, end in stretches:
-            assert ((segments.species == species) & (segments.start <= start) & (end <= segments.end)).sum() == 1
+            assert (
+                (segments.species == species) & (segments.start <= start) & (end <= segments.end)
+            ).sum() == 1
             assert not any((species, i) in borders for i in range(start + 1, end))
         unread = (segments.end - segments.start).sum() - sum(end - start for _, start, end in stretches)
         assert 0 <= unread <= 11 * found.count(None)  # blocks shorter than a k-mer
@@ -266,17 +297,26 @@ def test_epochs_go_on_where_the_last_one_stopped(backwards):
     segments = segment_table(("human", 0, 2500), ("gorilla", 100, 1400))
     tokenizer, sizes = KmerTokenizer(4, 2), dict(rows=3, bptt=20, windows=2)
     block = 39 * 2 + 4
-    loader = LanguageModelLoader(BASES, segments, tokenizer, shuffle=True, epoch_bases=10 * block + 5, seed=5, backwards=backwards, **sizes)
+    loader = LanguageModelLoader(
+        BASES,
+        segments,
+        tokenizer,
+        shuffle=True,
+        epoch_bases=10 * block + 5,
+        seed=5,
+        backwards=backwards,
+        **sizes,
+    )
     reference = LanguageModelLoader(BASES, segments, tokenizer, shuffle=True, seed=5, **sizes)
     stream = []
     for number in range(3):
         for genome, start, length, strand in zip(*reference.blocks(number)):
-            text = list(TEXTS.values())[genome][start:start + length]
+            text = list(TEXTS.values())[genome][start : start + length]
             text = naive.reverse_complement(text) if strand else text
             stream.append(naive_row(text[::-1] if backwards else text, tokenizer, 40))
     for epoch in range(12):  # more than two passes of about 47 blocks
         assert len(loader) == 4 * 2  # 10 blocks in batches of 3, of two windows each
-        assert list(zip(*rows_of(loader))) == stream[10 * epoch:10 * (epoch + 1)]
+        assert list(zip(*rows_of(loader))) == stream[10 * epoch : 10 * (epoch + 1)]
 
 
 @few
@@ -303,7 +343,7 @@ def test_passes_differ_in_order_cuts_and_strand_and_mix_species():
     assert set(first[1]) != set(second[1])
     assert list(first[1]) != sorted(first[1])
     strands = np.concatenate([loader.blocks(i)[3] for i in range(10)])
-    assert .45 < strands.mean() < .55  # of about 2,000 blocks
+    assert 0.45 < strands.mean() < 0.55  # of about 2,000 blocks
     assert set(first[0][:20]) == {0, 1}
 
 
@@ -316,7 +356,9 @@ def test_the_seed_decides_the_shuffled_batches():
     segments = segment_table(("human", 0, 2500), ("gorilla", 0, 1500))
 
     def loader(seed):
-        return LanguageModelLoader(BASES, segments, KmerTokenizer(3, 1), shuffle=True, seed=seed, rows=4, bptt=20, windows=2)
+        return LanguageModelLoader(
+            BASES, segments, KmerTokenizer(3, 1), shuffle=True, seed=seed, rows=4, bptt=20, windows=2
+        )
 
     one, two, other = loader(1), loader(1), loader(2)
     np.random.seed(3)  # whatever else draws random numbers
@@ -343,7 +385,10 @@ def test_memory_mapped_bases_are_read_as_arrays_are(tmp_path):
     for species, codes in BASES.items():
         codes.tofile(tmp_path / species)
         mapped[species] = np.memmap(tmp_path / species, np.uint8, "r")
-    loaders = [LanguageModelLoader(b, segments, KmerTokenizer(4, 2), shuffle=True, rows=4, bptt=20, windows=2) for b in (BASES, mapped)]
+    loaders = [
+        LanguageModelLoader(b, segments, KmerTokenizer(4, 2), shuffle=True, rows=4, bptt=20, windows=2)
+        for b in (BASES, mapped)
+    ]
     assert same_batches(*loaders)
     assert all((mapped[s] == BASES[s]).all() for s in BASES)
 
@@ -358,7 +403,9 @@ def test_nothing_to_read_is_refused():
 def test_sequence_corpus_keeps_each_sequence_apart():
     texts = ["ACGTA", "G", "TTNGT"]
     bases, segments = sequence_corpus([encode_bases(t) for t in texts], "Mouse")
-    assert [bases[s.species][s.start:s.end].tolist() for s in segments.itertuples()] == [encode_bases(t).tolist() for t in texts]
+    assert [bases[s.species][s.start : s.end].tolist() for s in segments.itertuples()] == [
+        encode_bases(t).tolist() for t in texts
+    ]
     assert list(bases) == ["Mouse"] and segments.species.eq("Mouse").all()
 
 
@@ -371,15 +418,21 @@ sequence_lists = st.lists(st.text("ACGTN", min_size=4, max_size=40), min_size=1,
 @given(sequence_lists, st.integers(1, 5), tokenizers(4), st.booleans())
 def test_sequences_are_padded_on_the_right_in_order(texts, batch_size, tokenizer, backwards):
     labels = [i % 2 for i in range(len(texts))]
-    loader = SequenceLoader([encode_bases(t) for t in texts], labels, tokenizer, batch_size=batch_size, backwards=backwards,
-                            reverse_complement_half=True)  # which only shuffling loaders obey
+    loader = SequenceLoader(
+        [encode_bases(t) for t in texts],
+        labels,
+        tokenizer,
+        batch_size=batch_size,
+        backwards=backwards,
+        reverse_complement_half=True,
+    )  # which only shuffling loaders obey
     batches = list(loader)
     assert len(batches) == len(loader) and torch.cat([y for _, y in batches]).tolist() == labels
     read = [naive_ids(t[::-1] if backwards else t, tokenizer.k, tokenizer.stride) for t in texts]
     position = 0
     for ids, _ in batches:
         assert len(ids) <= batch_size and ids.dtype == torch.int64
-        assert ids.shape[1] == 1 + max(len(r) for r in read[position:position + len(ids)])
+        assert ids.shape[1] == 1 + max(len(r) for r in read[position : position + len(ids)])
         for row in ids.tolist():
             expected = [0, *read[position]]
             assert row == expected + [0] * (len(row) - len(expected))
@@ -400,7 +453,15 @@ def test_shuffling_and_augmentation_are_seeded_and_only_done_when_asked_for(augm
     before = [s.copy() for s in sequences]
 
     def loader(seed):
-        return SequenceLoader(sequences, range(40), tokenizer, batch_size=7, shuffle=True, reverse_complement_half=augment, seed=seed)
+        return SequenceLoader(
+            sequences,
+            range(40),
+            tokenizer,
+            batch_size=7,
+            shuffle=True,
+            reverse_complement_half=augment,
+            seed=seed,
+        )
 
     one, two = loader(1), loader(1)
     orders = []
@@ -412,7 +473,9 @@ def test_shuffling_and_augmentation_are_seeded_and_only_done_when_asked_for(augm
         orders.append(labels)
         flipped = 0
         for label, row in zip(labels, ids):
-            plus, minus = ([0, *naive_ids(t, 3, 1)] for t in (texts[label], naive.reverse_complement(texts[label])))
+            plus, minus = (
+                [0, *naive_ids(t, 3, 1)] for t in (texts[label], naive.reverse_complement(texts[label]))
+            )
             assert row in (plus, minus)
             flipped += row != plus
         assert 8 < flipped < 32 if augment else flipped == 0
@@ -445,28 +508,40 @@ def test_predictions_do_not_depend_on_batches_order_or_strand(tokenizer, context
             logits = model(ids)[0][0].double().numpy()
         one_strand.append(1 / (1 + math.exp(logits[0] - logits[1])))
     close = dict(atol=1e-6, rtol=0)
-    np.testing.assert_allclose(predict_probabilities(model, sequences, tokenizer, both_strands=False), one_strand, **close)
+    np.testing.assert_allclose(
+        predict_probabilities(model, sequences, tokenizer, both_strands=False), one_strand, **close
+    )
     minus = [reverse_complement(s) for s in sequences]
     both = [predict_probabilities(model, s, tokenizer, both_strands=False) for s in (sequences, minus)]
     np.testing.assert_allclose(predicted, np.mean(both, 0), **close)
     assert np.abs(both[0] - both[1]).max() > 1e-4
     np.testing.assert_allclose(predict_probabilities(model, minus, tokenizer), predicted, **close)
-    np.testing.assert_allclose(predict_probabilities(model, sequences[::-1], tokenizer), predicted[::-1], **close)
+    np.testing.assert_allclose(
+        predict_probabilities(model, sequences[::-1], tokenizer), predicted[::-1], **close
+    )
     for batch_size in (1, 2, 3):
-        np.testing.assert_allclose(predict_probabilities(model, sequences, tokenizer, batch_size=batch_size), predicted, **close)
+        np.testing.assert_allclose(
+            predict_probabilities(model, sequences, tokenizer, batch_size=batch_size), predicted, **close
+        )
     reversed_bases = predict_probabilities(model, [s[::-1] for s in sequences], tokenizer, backwards=True)
     np.testing.assert_allclose(reversed_bases, predicted, **close)
 
 
 def test_a_sequence_without_a_clean_kmer_gets_a_probability():
     model = tiny_classifier(KmerTokenizer(3, 1))
-    predicted = predict_probabilities(model, [encode_bases("N" * 20), encode_bases("ACGTTGCA")], KmerTokenizer(3, 1))
+    predicted = predict_probabilities(
+        model, [encode_bases("N" * 20), encode_bases("ACGTTGCA")], KmerTokenizer(3, 1)
+    )
     assert ((0 < predicted) & (predicted < 1)).all()
 
 
 # --- Language models: building and scoring ---------------------------------------------------------------------------
 
-@pytest.mark.parametrize("k, stride, predicts, contexts", [(3, 1, "bases", ()), (4, 2, "bases", (6, 10)), (3, 2, "kmer", ()), (3, 3, "kmer", (6,))])
+
+@pytest.mark.parametrize(
+    "k, stride, predicts, contexts",
+    [(3, 1, "bases", ()), (4, 2, "bases", (6, 10)), (3, 2, "kmer", ()), (3, 3, "kmer", (6,))],
+)
 def test_evaluation_scores_every_target_exactly(k, stride, predicts, contexts):
     tokenizer = KmerTokenizer(k, stride)
     model = tiny_model(tokenizer, predicts, contexts)
@@ -485,7 +560,7 @@ def test_evaluation_scores_every_target_exactly(k, stride, predicts, contexts):
         model.reset()
         for target, scores in zip(ids[1:], logits):
             if target:
-                wanted = target if predicts == "kmer" else (target - 1) % 4 ** stride
+                wanted = target if predicts == "kmer" else (target - 1) % 4**stride
                 nats.append(math.log(np.exp(scores).sum()) - scores[wanted])
                 hits += scores.argmax() == wanted
     assert found["n_valid_tokens"] == len(nats)
@@ -493,16 +568,25 @@ def test_evaluation_scores_every_target_exactly(k, stride, predicts, contexts):
     assert found["accuracy"] == pytest.approx(hits / len(nats))
     assert found["perplexity"] == pytest.approx(math.exp(np.mean(nats)), rel=1e-4)
     assert found["bits_per_base"] == pytest.approx(np.mean(nats) / math.log(2) / stride, rel=1e-5)
-    again = evaluate_language_model(model, LanguageModelLoader(bases, segments, tokenizer, rows=2, bptt=10_000, windows=1))
+    again = evaluate_language_model(
+        model, LanguageModelLoader(bases, segments, tokenizer, rows=2, bptt=10_000, windows=1)
+    )
     assert again == pytest.approx(found, rel=1e-5)
     assert model.state is None
 
 
 def test_evaluation_in_windows_is_evaluation_of_whole_blocks():
     tokenizer = KmerTokenizer(4, 2)
-    model, segments = tiny_model(tokenizer, contexts=(8,)), segment_table(("human", 0, 2500), ("gorilla", 10, 1400))
-    scores = [evaluate_language_model(model, LanguageModelLoader(BASES, segments, tokenizer, rows=4, bptt=bptt, windows=120 // bptt))
-              for bptt in (10, 120)]
+    model, segments = (
+        tiny_model(tokenizer, contexts=(8,)),
+        segment_table(("human", 0, 2500), ("gorilla", 10, 1400)),
+    )
+    scores = [
+        evaluate_language_model(
+            model, LanguageModelLoader(BASES, segments, tokenizer, rows=4, bptt=bptt, windows=120 // bptt)
+        )
+        for bptt in (10, 120)
+    ]
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
@@ -512,11 +596,13 @@ def test_scores_and_predictions_are_made_without_dropout():
     loader = LanguageModelLoader(BASES, segment_table(("human", 0, 2500)), tokenizer, bptt=50, windows=2)
 
     def results():
-        return evaluate_language_model(model, loader), predict_probabilities(classifier, sequences, tokenizer).tolist()
+        return evaluate_language_model(model, loader), predict_probabilities(
+            classifier, sequences, tokenizer
+        ).tolist()
 
     expected = results()
     for network, stage in ((model, "language_model"), (classifier, "classifier")):
-        network.encoder.set_dropouts(stage, 1.)
+        network.encoder.set_dropouts(stage, 1.0)
         network.train()
     assert results() == expected
 
@@ -524,7 +610,9 @@ def test_scores_and_predictions_are_made_without_dropout():
 def test_nothing_to_score_is_refused():
     tokenizer = KmerTokenizer(3, 1)
     with pytest.raises(ValueError, match="nothing to score"):
-        evaluate_language_model(tiny_model(tokenizer), LanguageModelLoader(BASES, segment_table(("human", 0, 3)), tokenizer))
+        evaluate_language_model(
+            tiny_model(tokenizer), LanguageModelLoader(BASES, segment_table(("human", 0, 3)), tokenizer)
+        )
 
 
 @pytest.mark.parametrize("k, stride", [(3, 1), (4, 2), (5, 5)])
@@ -532,12 +620,14 @@ def test_an_untrained_model_needs_two_bits_per_base(k, stride):
     tokenizer = KmerTokenizer(k, stride)
     seed_everything(0)
     model = new_language_model(tokenizer, **TINY)
-    found = evaluate_language_model(model, LanguageModelLoader(BASES, segment_table(("human", 0, 2500)), tokenizer, bptt=50, windows=2))
-    assert found["bits_per_base"] == pytest.approx(2, abs=.05)
+    found = evaluate_language_model(
+        model, LanguageModelLoader(BASES, segment_table(("human", 0, 2500)), tokenizer, bptt=50, windows=2)
+    )
+    assert found["bits_per_base"] == pytest.approx(2, abs=0.05)
 
 
 def test_models_that_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10 ** 6))
+    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     new_language_model(KmerTokenizer(3, 1), **TINY)
     with pytest.raises(MemoryError, match=r"K=10 .* smaller K"):
         new_language_model(KmerTokenizer(10, 1), **TINY)
@@ -546,13 +636,21 @@ def test_models_that_outgrow_memory_are_refused(monkeypatch):
 
 
 def test_batches_whose_scores_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10 ** 8))
+    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
     tokenizer = KmerTokenizer(6, 1)
     bases, segments = sequence_corpus([encode_bases(random_text(100, 0))])
     loader = LanguageModelLoader(bases, segments, tokenizer, rows=32, bptt=256)
     for predicts, refused in (("bases", False), ("kmer", True)):
-        with pytest.raises(MemoryError, match=r"4,097 scores for each of 32 x 256 tokens take 0.5 GB.*PREDICTS") if refused else nullcontext():
-            language_model_learner(new_language_model(tokenizer, predicts=predicts, **TINY), loader, loader, drop_mult=.1)
+        with (
+            pytest.raises(
+                MemoryError, match=r"4,097 scores for each of 32 x 256 tokens take 0.5 GB.*PREDICTS"
+            )
+            if refused
+            else nullcontext()
+        ):
+            language_model_learner(
+                new_language_model(tokenizer, predicts=predicts, **TINY), loader, loader, drop_mult=0.1
+            )
 
 
 def test_seed_everything_seeds_every_generator():
@@ -568,7 +666,10 @@ def test_run_facts_say_what_numbers_depend_on(capsys, monkeypatch):
     facts = run_facts("pilot", "laptop", 7)
     line = capsys.readouterr().out
     assert set(facts) == {"device", "version", "command"} and all(facts.values())
-    assert all(word in line for word in ("pilot", "laptop", "seed 7", torch.__version__, facts["device"], facts["version"]))
+    assert all(
+        word in line
+        for word in ("pilot", "laptop", "seed 7", torch.__version__, facts["device"], facts["version"])
+    )
     assert facts["command"] == "make run PROFILE=pilot"
     monkeypatch.delenv("NOTEBOOKS_COMMAND")
     assert run_facts("pilot", "laptop", 7)["command"] == "in Jupyter"
@@ -587,19 +688,25 @@ def test_an_unknown_scale_is_refused():
 
 # --- Training --------------------------------------------------------------------------------------------------------
 
+
 def quiet_fit(learn, *arguments) -> None:
     with learn.no_bar(), learn.no_logging():
         learn.fit_one_cycle(*arguments)
 
 
-def train_language_model(seed=0, epochs=1, text=TEXTS["human"], predicts="bases", contexts=(6,), k=3, stride=1, **sizes):
+def train_language_model(
+    seed=0, epochs=1, text=TEXTS["human"], predicts="bases", contexts=(6,), k=3, stride=1, **sizes
+):
     tokenizer = KmerTokenizer(k, stride)
     seed_everything(seed)
     model = new_language_model(tokenizer, predicts=predicts, contexts=contexts, **TINY)
     bases, segments = {"human": encode_bases(text)}, segment_table(("human", 0, len(text)))
     sizes = dict(rows=8, bptt=25, windows=2) | sizes
-    loaders = [LanguageModelLoader(bases, segments, tokenizer, shuffle=shuffle, seed=seed, **sizes) for shuffle in (True, False)]
-    learn = language_model_learner(model, *loaders, drop_mult=.3)
+    loaders = [
+        LanguageModelLoader(bases, segments, tokenizer, shuffle=shuffle, seed=seed, **sizes)
+        for shuffle in (True, False)
+    ]
+    learn = language_model_learner(model, *loaders, drop_mult=0.3)
     quiet_fit(learn, epochs, 1e-2)
     return learn, loaders[1]
 
@@ -618,7 +725,9 @@ def test_one_seed_trains_one_language_model_bit_for_bit(predicts):
 def test_a_language_model_learns_what_can_be_known():
     learn, valid = train_language_model(epochs=12, text="ACCGTGA" * 300)
     found = evaluate_language_model(learn.model, valid)
-    assert found["bits_per_base"] < .6 and found["accuracy"] > .85  # all but the first bases of a block follow from those before
+    assert (
+        found["bits_per_base"] < 0.6 and found["accuracy"] > 0.85
+    )  # all but the first bases of a block follow from those before
 
 
 def test_the_learner_reports_what_evaluation_finds():
@@ -641,15 +750,24 @@ def test_segments_that_leave_windows_empty_train_without_nan():
     assert all(torch.isfinite(p).all() for p in learn.model.parameters())
 
 
-def enhancer_learner(seed=0, drop_mult=.1):
+def enhancer_learner(seed=0, drop_mult=0.1):
     """GC-rich sequences are positive; 65 of them, so that the last batch of 16 would be a single one."""
     tokenizer = KmerTokenizer(3, 1)
     labels = np.arange(65) % 2
-    sequences = [encode_bases(random_text(int(30 + i % 5), i, "ACGT" + ("GC" if label else "AT"))) for i, label in enumerate(labels)]
+    sequences = [
+        encode_bases(random_text(int(30 + i % 5), i, "ACGT" + ("GC" if label else "AT")))
+        for i, label in enumerate(labels)
+    ]
     seed_everything(seed)
     encoder = new_language_model(tokenizer, **TINY).encoder
-    train = SequenceLoader(sequences, labels, tokenizer, batch_size=16, shuffle=True, reverse_complement_half=True, seed=seed)
-    return classifier_learner(encoder, train, SequenceLoader(sequences, labels, tokenizer), drop_mult=drop_mult), sequences, labels
+    train = SequenceLoader(
+        sequences, labels, tokenizer, batch_size=16, shuffle=True, reverse_complement_half=True, seed=seed
+    )
+    return (
+        classifier_learner(encoder, train, SequenceLoader(sequences, labels, tokenizer), drop_mult=drop_mult),
+        sequences,
+        labels,
+    )
 
 
 def test_a_classifier_learns_and_one_seed_trains_one_classifier():
@@ -658,17 +776,19 @@ def test_a_classifier_learns_and_one_seed_trains_one_classifier():
         learn, sequences, labels = enhancer_learner(seed)
         quiet_fit(learn, 4, 1e-2)
         scores.append(predict_probabilities(learn.model, sequences, KmerTokenizer(3, 1)))
-        assert roc_auc_score(labels, scores[-1]) > .9
+        assert roc_auc_score(labels, scores[-1]) > 0.9
     assert (scores[0] == scores[1]).all() and (scores[0] != scores[2]).any()
 
 
 def test_drop_mult_multiplies_the_dropouts_of_either_stage():
     model = train_language_model(epochs=0)[0].model
-    assert model.encoder.weight_dropout == pytest.approx(.3 * DROPOUTS["fastai"]["language_model"]["weight"])
-    classifier = enhancer_learner(drop_mult=.5)[0].model
-    assert classifier.encoder.weight_dropout == pytest.approx(.5 * DROPOUTS["fastai"]["classifier"]["weight"])
+    assert model.encoder.weight_dropout == pytest.approx(0.3 * DROPOUTS["fastai"]["language_model"]["weight"])
+    classifier = enhancer_learner(drop_mult=0.5)[0].model
+    assert classifier.encoder.weight_dropout == pytest.approx(
+        0.5 * DROPOUTS["fastai"]["classifier"]["weight"]
+    )
     dropouts = [m.p for m in classifier.head.modules() if isinstance(m, torch.nn.Dropout)]
-    assert dropouts[0] == pytest.approx(.5 * DROPOUTS["fastai"]["classifier"]["output"])
+    assert dropouts[0] == pytest.approx(0.5 * DROPOUTS["fastai"]["classifier"]["output"])
 
 
 @pytest.mark.parametrize("frozen_to, trained", [(-1, [3]), (-2, [2, 3]), (0, [0, 1, 2, 3])])
@@ -677,11 +797,15 @@ def test_freezing_trains_only_the_upper_layer_groups(frozen_to, trained):
     before = [[p.detach().clone() for p in group] for group in layer_groups(learn.model)]
     learn.freeze_to(frozen_to)
     quiet_fit(learn, 1, 1e-2)
-    changed = [any(not torch.equal(p, q) for p, q in zip(group, old)) for group, old in zip(layer_groups(learn.model), before)]
+    changed = [
+        any(not torch.equal(p, q) for p, q in zip(group, old))
+        for group, old in zip(layer_groups(learn.model), before)
+    ]
     assert [i for i, c in enumerate(changed) if c] == trained
 
 
 # --- Models on disk --------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("predicts, contexts", [("bases", ()), ("kmer", ()), ("bases", (6, 10))])
 def test_a_saved_language_model_gives_the_same_outputs(tmp_path, predicts, contexts):
@@ -707,14 +831,22 @@ def test_a_saved_classifier_gives_the_same_predictions(tmp_path):
     loaded, config = load_classifier(tmp_path, tokenizer)
     loaded.encoder.bf16 = False
     sequences = [encode_bases(random_text(40, i)) for i in range(5)]
-    assert (predict_probabilities(loaded, sequences, tokenizer) == predict_probabilities(model, sequences, tokenizer)).all()
-    assert config["species"] == "Mouse" and sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".safetensors"]
+    assert (
+        predict_probabilities(loaded, sequences, tokenizer)
+        == predict_probabilities(model, sequences, tokenizer)
+    ).all()
+    assert config["species"] == "Mouse" and sorted(p.suffix for p in tmp_path.iterdir()) == [
+        ".json",
+        ".safetensors",
+    ]
 
 
 def test_models_of_another_k_stride_or_kind_are_refused(tmp_path):
     save_model(tmp_path, tiny_model(KmerTokenizer(4, 2)))
     for tokenizer in (KmerTokenizer(5, 2), KmerTokenizer(4, 1)):
-        with pytest.raises(ValueError, match=f"k=4, stride=2; wanted .*k={tokenizer.k}, stride={tokenizer.stride}"):
+        with pytest.raises(
+            ValueError, match=f"k=4, stride=2; wanted .*k={tokenizer.k}, stride={tokenizer.stride}"
+        ):
             load_language_model(tmp_path, tokenizer)
     with pytest.raises(ValueError, match="LanguageModel.*wanted a Classifier"):
         load_classifier(tmp_path, KmerTokenizer(4, 2))
@@ -742,11 +874,20 @@ def test_damaged_weights_are_refused(tmp_path, damage):
         load_language_model(tmp_path, tokenizer)
 
 
-@pytest.mark.parametrize("change", [
-    lambda text: "", lambda text: text[:len(text) // 2], lambda text: "[]", lambda text: "{}", lambda text: text.replace('"embedding"', '"embeding"'),
-    lambda text: text.replace('"bases"', '"codons"'), lambda text: text.replace('"hidden": 12', '"hidden": 13'),
-    lambda text: text.replace('"layers": 2', '"layers": 3'), lambda text: text.replace('"hidden": 12', '"hidden": "12"'),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "{}",
+        lambda text: text.replace('"embedding"', '"embeding"'),
+        lambda text: text.replace('"bases"', '"codons"'),
+        lambda text: text.replace('"hidden": 12', '"hidden": 13'),
+        lambda text: text.replace('"layers": 2', '"layers": 3'),
+        lambda text: text.replace('"hidden": 12', '"hidden": "12"'),
+    ],
+)
 def test_damaged_descriptions_are_refused(tmp_path, change):
     tokenizer = KmerTokenizer(3, 1)
     save_model(tmp_path, tiny_model(tokenizer))
@@ -769,7 +910,10 @@ def crash_half_way(model, path):
 
 
 @pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("module, name, stand_in", [(models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)])
+@pytest.mark.parametrize(
+    "module, name, stand_in",
+    [(models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)],
+)
 def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, module, name, stand_in, older):
     tokenizer = KmerTokenizer(3, 1)
     old, new = tiny_model(tokenizer), tiny_model(tokenizer, seed=1)
@@ -824,13 +968,16 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
     tokenizer = KmerTokenizer(k, stride)
     sequences = [np.random.default_rng(i).integers(0, 4, 500).astype(np.uint8) for i in range(6)]
     bases, segments = sequence_corpus(sequences)
-    loader = LanguageModelLoader(bases, segments, tokenizer, rows=2, bptt=tokenizer.n_tokens(500), windows=1, shuffle=True)
+    loader = LanguageModelLoader(
+        bases, segments, tokenizer, rows=2, bptt=tokenizer.n_tokens(500), windows=1, shuffle=True
+    )
     rows = [tuple(row) for x, _ in loader for row in x[:, 1:].tolist()]
     whole = {tuple(tokenizer.encode(c)[:-1].tolist()) for s in sequences for c in (s, reverse_complement(s))}
     assert len(rows) == 6 and set(rows) <= whole
 
 
 # --- A classifier that starts from k-mer log-odds ------------------------------------------------------------------------
+
 
 def classifier_with_composition(tokenizer, ks=(1, 3)):
     texts = [random_text(30, i, "ACGT" if i % 2 else "ACGGT") for i in range(40)]
@@ -841,43 +988,72 @@ def classifier_with_composition(tokenizer, ks=(1, 3)):
 
 def test_the_loader_gives_each_sequence_its_own_log_odds():
     tokenizer, sequences = KmerTokenizer(3, 1), [encode_bases(random_text(20 + i, i)) for i in range(11)]
-    loader = SequenceLoader(sequences, np.arange(11), tokenizer, batch_size=4, log_odds=np.arange(11) / 7, shuffle=True, reverse_complement_half=True)
-    seen = [(label.item(), odds.item()) for _, log_odds, labels in loader for label, odds in zip(labels, log_odds)]
+    loader = SequenceLoader(
+        sequences,
+        np.arange(11),
+        tokenizer,
+        batch_size=4,
+        log_odds=np.arange(11) / 7,
+        shuffle=True,
+        reverse_complement_half=True,
+    )
+    seen = [
+        (label.item(), odds.item()) for _, log_odds, labels in loader for label, odds in zip(labels, log_odds)
+    ]
     assert sorted(label for label, _ in seen) == list(range(11))
     np.testing.assert_allclose([odds for _, odds in seen], [label / 7 for label, _ in seen], rtol=1e-6)
 
 
 def test_log_odds_are_added_to_those_of_the_network():
     tokenizer = KmerTokenizer(3, 1)
-    model, sequences = classifier_with_composition(tokenizer), [encode_bases(random_text(n, n)) for n in (25, 40, 31)]
+    model, sequences = (
+        classifier_with_composition(tokenizer),
+        [encode_bases(random_text(n, n)) for n in (25, 40, 31)],
+    )
     plain = new_classifier(model.encoder).eval()
     plain.head = model.head
     p, q = (predict_probabilities(m, sequences, tokenizer, both_strands=False) for m in (model, plain))
-    np.testing.assert_allclose(np.log(p / (1 - p)), np.log(q / (1 - q)) + model.composition(sequences).numpy(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        np.log(p / (1 - p)), np.log(q / (1 - q)) + model.composition(sequences).numpy(), rtol=1e-3, atol=1e-4
+    )
     other = [reverse_complement(s) for s in sequences]
-    np.testing.assert_allclose(predict_probabilities(model, sequences, tokenizer), predict_probabilities(model, other, tokenizer), rtol=1e-5)
+    np.testing.assert_allclose(
+        predict_probabilities(model, sequences, tokenizer),
+        predict_probabilities(model, other, tokenizer),
+        rtol=1e-5,
+    )
 
 
 def test_a_classifier_is_saved_with_its_composition(tmp_path):
     tokenizer = KmerTokenizer(3, 1)
-    model, sequences = classifier_with_composition(tokenizer), [encode_bases(random_text(n, n)) for n in (25, 40)]
+    model, sequences = (
+        classifier_with_composition(tokenizer),
+        [encode_bases(random_text(n, n)) for n in (25, 40)],
+    )
     save_model(tmp_path, model)
     again, config = load_classifier(tmp_path, tokenizer)
     again.encoder.bf16 = model.encoder.bf16
     assert config["architecture"]["composition"] == [1, 3]
-    np.testing.assert_array_equal(predict_probabilities(model, sequences, tokenizer), predict_probabilities(again, sequences, tokenizer))
+    np.testing.assert_array_equal(
+        predict_probabilities(model, sequences, tokenizer), predict_probabilities(again, sequences, tokenizer)
+    )
 
 
 def test_a_network_learns_what_log_odds_leave_over():
     """Labels that the log-odds know already leave nothing to learn; half of them leave half."""
     tokenizer, rng = KmerTokenizer(3, 1), np.random.default_rng(0)
     labels = np.tile([0, 1], 60)
-    sequences = [rng.choice(4, 40, p=[.2, .3, .3, .2] if label else [.3, .2, .2, .3]).astype(np.uint8) for label in labels]
-    for known, loss in ((20., 1e-3), (0., .1)):
+    sequences = [
+        rng.choice(4, 40, p=[0.2, 0.3, 0.3, 0.2] if label else [0.3, 0.2, 0.2, 0.3]).astype(np.uint8)
+        for label in labels
+    ]
+    for known, loss in ((20.0, 1e-3), (0.0, 0.1)):
         log_odds = np.where(labels == 1, known, -known)
         train = SequenceLoader(sequences, labels, tokenizer, log_odds=log_odds, batch_size=20)
         composition = classifier_with_composition(tokenizer).composition
-        learn = classifier_learner(tiny_model(tokenizer).encoder, train, train, drop_mult=0., composition=composition)
+        learn = classifier_learner(
+            tiny_model(tokenizer).encoder, train, train, drop_mult=0.0, composition=composition
+        )
         with learn.no_bar(), learn.no_logging():
             assert (learn.validate()[0] < loss) == bool(known)
 

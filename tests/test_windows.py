@@ -1,5 +1,4 @@
-"""Profiles `mammals` and `benchmark` on a made-up registry: what is merged, cut, drawn, marked and refused.
-"""
+"""Profiles `mammals` and `benchmark` on a made-up registry: what is merged, cut, drawn, marked and refused."""
 
 from __future__ import annotations
 
@@ -337,7 +336,9 @@ def test_a_second_run_touches_nothing_and_a_lost_file_is_made_again(mammals, tmp
     lost.unlink()
     fetch.fetch("mammals", **options)
     changed = {path for path, time in before.items() if path.is_file() and path.stat().st_mtime_ns != time}
-    assert changed == {lost, tmp_path / "data/mammals/downloads/checksums.json"}, "nothing else has to be read again"
+    assert changed == {lost, tmp_path / "data/mammals/downloads/checksums.json"}, (
+        "nothing else has to be read again"
+    )
     assert hashes(tmp_path / "data/mammals") == hashes(mammals)
 
 

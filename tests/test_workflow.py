@@ -1,4 +1,5 @@
 """The whole series on a shrunken simulated profile, through the workflow that `make run` calls, in a copy of the tree."""
+
 import os
 import shutil
 import signal
@@ -22,10 +23,27 @@ from genomic_ulmfit.results import read_predictions, read_results
 from workflow.run_notebook import done_file
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks")
-SMALL = {"SPECIES": ["Human", "Mouse"], "MARKOV_ORDER": 3, "EPOCHS": 1, "ROWS": 16, "BPTT": 32, "VALID_BASES": 5000, "LM_EPOCHS": 1,
-         "STAGE_EPOCHS": [1, 1, 1, 1], "SCALE": "laptop", "KMERS": [2, 4], "CNN_EPOCHS": 2, "CNN_RUNS": 1,
-         "N_MARKED": 1, "N_GATHERED": 3, "N_HOSTS": 4, "N_MADE_UP": 20}
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks"
+)
+SMALL = {
+    "SPECIES": ["Human", "Mouse"],
+    "MARKOV_ORDER": 3,
+    "EPOCHS": 1,
+    "ROWS": 16,
+    "BPTT": 32,
+    "VALID_BASES": 5000,
+    "LM_EPOCHS": 1,
+    "STAGE_EPOCHS": [1, 1, 1, 1],
+    "SCALE": "laptop",
+    "KMERS": [2, 4],
+    "CNN_EPOCHS": 2,
+    "CNN_RUNS": 1,
+    "N_MARKED": 1,
+    "N_GATHERED": 3,
+    "N_HOSTS": 4,
+    "N_MADE_UP": 20,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,13 +62,44 @@ def warm_kernels(tmp_path_factory):
     server.wait()
 
 
-def started(tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL) -> subprocess.Popen:
+def started(
+    tree: Path, *config: str, params: dict | None = None, options: tuple[str, ...] = (), small: dict = SMALL
+) -> subprocess.Popen:
     values = ", ".join(f"{k}: {v}" for k, v in {**small, **(params or {})}.items())
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete", "--nolock", "--quiet", "host", "progress", "reason", "rules",
-               *options, "--config", *config, "jobs=2", f"params={values}"]
-    return subprocess.Popen(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, start_new_session=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "--rerun-incomplete",
+        "--nolock",
+        "--quiet",
+        "host",
+        "progress",
+        "reason",
+        "rules",
+        *options,
+        "--config",
+        *config,
+        "jobs=2",
+        f"params={values}",
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def snakemake(*arguments, **settings) -> subprocess.CompletedProcess:
@@ -64,7 +113,10 @@ def tree(tmp_path_factory):
     """A copy of the project, without results or artifacts of earlier runs, and a tiny profile beside it."""
     folder = tmp_path_factory.mktemp("tree")
     shutil.copytree(ROOT, folder / "project", ignore=LEFT_OUT)
-    for old in [*(folder / "project/results").glob("enhancers.csv"), *(folder / "project/results").glob("language_models.csv")]:
+    for old in [
+        *(folder / "project/results").glob("enhancers.csv"),
+        *(folder / "project/results").glob("language_models.csv"),
+    ]:
         old.unlink()
     shutil.rmtree(folder / "project/results/predictions", ignore_errors=True)
     simulate(folder / "tiny", seed=1, genome_bases=20_000, sequences=60)
@@ -103,16 +155,30 @@ def test_one_row_per_species_and_model(results):
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
     assert sorted(zip(human.model, human.k, human.stride)) == [
-        ("cohn_cnn", 0, 0), ("cohn_cnn_both_strands", 0, 0), ("composition", 0, 0), ("ensemble", 0, 0),
-        ("ensemble_ulmfit", 0, 0), ("ensemble_ulmfit_all", 0, 0), ("gapped_kmer_logistic", 0, 0), ("gc", 0, 0), ("kmer_boosting", 0, 0),
-        ("kmer_logistic", 6, 1), ("multi_kmer_logistic", 0, 0), ("ulmfit_kmers", 3, 1), ("ulmfit_kmers", 4, 2), ("ulmfit_kmers", 5, 2)]
+        ("cohn_cnn", 0, 0),
+        ("cohn_cnn_both_strands", 0, 0),
+        ("composition", 0, 0),
+        ("ensemble", 0, 0),
+        ("ensemble_ulmfit", 0, 0),
+        ("ensemble_ulmfit_all", 0, 0),
+        ("gapped_kmer_logistic", 0, 0),
+        ("gc", 0, 0),
+        ("kmer_boosting", 0, 0),
+        ("kmer_logistic", 6, 1),
+        ("multi_kmer_logistic", 0, 0),
+        ("ulmfit_kmers", 3, 1),
+        ("ulmfit_kmers", 4, 2),
+        ("ulmfit_kmers", 5, 2),
+    ]
 
 
 def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
     files = sorted(tree.glob("results/predictions/tiny-*/Human/ulmfit_*.parquet"))
     rows = results[(results.species == "Human") & (results.model == "ulmfit_kmers")]
     assert len(files) == len(rows) == 4
-    recomputed = sorted(classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files))
+    recomputed = sorted(
+        classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files)
+    )
     assert recomputed == pytest.approx(sorted(rows.auroc), abs=1e-5)
 
 
@@ -124,15 +190,19 @@ def test_language_models_have_rows_beside_the_markov_reference(tree, first_run):
 
 def labelled_of(tree: Path) -> list[str]:
     """The labelled sequences of all species of the tiny profile."""
-    return [s for path in sorted((tree.parent / "tiny/enhancers").glob("*/*_samples")) for s in path.read_text().split()]
+    return [
+        s
+        for path in sorted((tree.parent / "tiny/enhancers").glob("*/*_samples"))
+        for s in path.read_text().split()
+    ]
 
 
 def test_no_language_model_reads_a_labelled_sequence(tree, first_run):
     """Those that lie in the genome base for base, on either strand, are in none of its stretches in the corpus."""
-    folder, = tree.glob("artifacts/tiny-*/genomes")
+    (folder,) = tree.glob("artifacts/tiny-*/genomes")
     segments, _ = read_corpus(folder)
     genomes = {species: open_genome(folder, species).bases for species in segments.species.unique()}
-    read = "N".join(decode_bases(genomes[r.species][r.start:r.end]) for r in segments.itertuples())
+    read = "N".join(decode_bases(genomes[r.species][r.start : r.end]) for r in segments.itertuples())
     labelled = labelled_of(tree)
     human = decode_bases(genomes["human"])
     assert sum(s in human or reverse_complement(s) in human for s in labelled) >= 5 and len(read) > 50_000
@@ -144,19 +214,29 @@ def test_a_second_run_does_nothing(tree, first_run):
     assert again.returncode == 0 and "Mammals" not in again.stdout
 
 
-def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(tree, results, monkeypatch):
+def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(
+    tree, results, monkeypatch
+):
     """6-mers with stride 3 through notebooks that were written for others; then again, in processes that are no forks."""
     seen = []
     for warm in (os.environ.get("WARM_KERNELS", ""), ""):
         monkeypatch.setenv("WARM_KERNELS", warm)
         for only in ("LM 3", "Enhancers 3"):
-            done = snakemake(tree, f"profile={tree.parent / 'tiny'}", f"only={only}", params={"K": 6, "STRIDE": 3, "CONTEXTS": []})
+            done = snakemake(
+                tree,
+                f"profile={tree.parent / 'tiny'}",
+                f"only={only}",
+                params={"K": 6, "STRIDE": 3, "CONTEXTS": []},
+            )
             assert done.returncode == 0, done.stdout
         rows = read_results(tree / "results/enhancers.csv")
         seen.append(rows[(rows.k == 6) & (rows.stride == 3)].drop(columns="seconds"))
         assert len(rows) == len(results) + 2
         shutil.rmtree(next(tree.glob("artifacts/*/language_models/6-mer_stride-3_*")))
-        for copy in [*tree.glob("artifacts/*/notebooks/*/*LM 3*"), *tree.glob("artifacts/*/notebooks/*/*Enhancers 3*")]:
+        for copy in [
+            *tree.glob("artifacts/*/notebooks/*/*LM 3*"),
+            *tree.glob("artifacts/*/notebooks/*/*Enhancers 3*"),
+        ]:
             copy.unlink()
     pd.testing.assert_frame_equal(*seen)
 
@@ -166,16 +246,27 @@ def test_two_processes_train_one_language_model_and_write_it_once(tree, first_ru
     assert done.returncode == 0 and done.stdout.count("LM 2 4-mer Stride 2: done in") == 1, done.stdout
     rows = read_results(tree / "results/language_models.csv")
     one, two = (rows[(rows.k == 4) & (rows.seed == seed)] for seed in (0, 1))
-    assert len(one) == len(two) == 1 and two.device.item() == f"2 x {one.device.item()}" and two.command.item().endswith("PROCESSES=2")
-    assert two.bits_per_base.item() == pytest.approx(one.bits_per_base.item(), abs=.05)
-    failed = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", "processes=2", params={"STRIDE": 9})
+    assert (
+        len(one) == len(two) == 1
+        and two.device.item() == f"2 x {one.device.item()}"
+        and two.command.item().endswith("PROCESSES=2")
+    )
+    assert two.bits_per_base.item() == pytest.approx(one.bits_per_base.item(), abs=0.05)
+    failed = snakemake(
+        tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", "processes=2", params={"STRIDE": 9}
+    )
     assert failed.returncode != 0 and "STRIDE=9: choose 1 to K=4" in failed.stdout
 
 
 def test_enhancers_without_genomes_start_from_a_named_encoder(tree, first_run):
     mine = tree.parent / "mine"
     shutil.copytree(tree.parent / "tiny/enhancers", mine / "enhancers")
-    done = snakemake(tree, f"profile={mine}", "only=Enhancers 3", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": ["Dog"]})
+    done = snakemake(
+        tree,
+        f"profile={mine}",
+        "only=Enhancers 3",
+        params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": ["Dog"]},
+    )
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     assert set(rows[rows.profile.str.startswith("mine-")].species) == {"Dog"}
@@ -185,11 +276,19 @@ def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_
     both = tree.parent / "both"
     for species in ("Dog", "Opossum"):
         shutil.copytree(tree.parent / "tiny/enhancers" / species, both / "enhancers" / species)
-    done = snakemake(tree, f"profile={both}", "only=Across Species", params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": "null", "TOGETHER": True})
+    done = snakemake(
+        tree,
+        f"profile={both}",
+        "only=Across Species",
+        params={"ENCODER": str(tree.parent / "tiny"), "SPECIES": "null", "TOGETHER": True},
+    )
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("both-") & (rows.fold == "test")]
-    for model, others in (("ulmfit_kmers", {"Dog": "", "Opossum": "", "All": ""}), ("gapped_kmer_logistic", {})):
+    for model, others in (
+        ("ulmfit_kmers", {"Dog": "", "Opossum": "", "All": ""}),
+        ("gapped_kmer_logistic", {}),
+    ):
         across = {("Dog", "Opossum"), ("Dog", "All"), ("Opossum", "Dog"), ("Opossum", "All")}
         mine = rows[rows.model == model]
         assert set(zip(mine.species, mine.trained_on)) == across | set(others.items())
@@ -200,19 +299,27 @@ def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_
 def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_training(tree, tmp_path):
     """The commands that the README gives: a FASTA, a BED, a VCF that nobody has seen before."""
     sequence = random_sequences(1, 3000, 7)[0]
-    files = {"g.fa": f">chr1\n{sequence}\n", "x.bed": "chr1\t100\t600\tmine\nchr1\t1000\t2400\n",
-             "x.vcf": f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n"}
+    files = {
+        "g.fa": f">chr1\n{sequence}\n",
+        "x.bed": "chr1\t100\t600\tmine\nchr1\t1000\t2400\n",
+        "x.vcf": f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n",
+    }
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     given = {"CLASSIFIER": "models/human_4-mer_stride-2", "GENOME": str(tmp_path / "g.fa")}
-    runs = {"7 Score": {"INPUT": str(tmp_path / "x.bed"), "WRITE_TO": str(tmp_path / "bed")},
-            "8 Scan": {"REGION": "'chr1:1-2,000'", "WRITE_TO": str(tmp_path / "scan")},
-            "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "WRITE_TO": str(tmp_path / "vcf")}}
+    runs = {
+        "7 Score": {"INPUT": str(tmp_path / "x.bed"), "WRITE_TO": str(tmp_path / "bed")},
+        "8 Scan": {"REGION": "'chr1:1-2,000'", "WRITE_TO": str(tmp_path / "scan")},
+        "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "WRITE_TO": str(tmp_path / "vcf")},
+    }
     for notebook, params in runs.items():
         done = snakemake(tree, f"only=Enhancers {notebook}", params=given | params)
         assert done.returncode == 0 and done.stdout.count(" ...") == 1, done.stdout
     assert not (tree / "data/simulated").exists()
-    assert pd.read_csv(tmp_path / "bed.tsv", sep="\t", comment="#").name.tolist() == ["mine", "chr1:1000-2400"]
+    assert pd.read_csv(tmp_path / "bed.tsv", sep="\t", comment="#").name.tolist() == [
+        "mine",
+        "chr1:1000-2400",
+    ]
     assert len(pd.read_csv(tmp_path / "scan.bedgraph", sep="\t", skiprows=2, header=None)) == 16
     assert pd.read_csv(tmp_path / "vcf.tsv", sep="\t", comment="#").position.tolist() == [500]
 
@@ -220,7 +327,10 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
 def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
     done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": 9})
     assert done.returncode != 0
-    assert "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout and "STRIDE=9: choose 1 to K=4" in done.stdout
+    assert (
+        "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout
+        and "STRIDE=9: choose 1 to K=4" in done.stdout
+    )
 
 
 def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, first_run):
@@ -233,7 +343,9 @@ def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, f
     table.write_bytes(whole[:1000])
     run = (tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 1", "fan_out=species")
     failed = snakemake(*run, options=("--keep-going",), **settings)
-    assert failed.returncode != 0 and "FAILED  Mammals Enhancers 1 4-mer Stride 2, code cell [" in failed.stdout
+    assert (
+        failed.returncode != 0 and "FAILED  Mammals Enhancers 1 4-mer Stride 2, code cell [" in failed.stdout
+    )
     assert str(table.name) in failed.stdout and "(Human): done in" in failed.stdout
     table.write_bytes(whole)
     again = snakemake(*run, options=("--keep-going",), **settings)
@@ -247,14 +359,32 @@ def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
     pair = tree.parent / "pair"
     for species in ("Human", "Mouse"):
         shutil.copytree(tree.parent / "tiny/enhancers" / species, pair / "enhancers" / species)
-    params = {"SPECIES": "null", "SPLIT": "folds", "SEED": 3, "PRETRAINED": False, "FINE_TUNED": False, "KMERS": [2], "GAPPED_SPANS": [],
-              "MODEL": "ulmfit_scratch_kmers", "TOGETHER": True}
+    params = {
+        "SPECIES": "null",
+        "SPLIT": "folds",
+        "SEED": 3,
+        "PRETRAINED": False,
+        "FINE_TUNED": False,
+        "KMERS": [2],
+        "GAPPED_SPANS": [],
+        "MODEL": "ulmfit_scratch_kmers",
+        "TOGETHER": True,
+    }
     done = snakemake(tree, f"profile={pair}", "only=Across Species", "fan_out=folds", params=params)
-    assert done.returncode == 0 and done.stdout.count("(Human, fold ") == done.stdout.count("(All, fold ") == 10, done.stdout
+    assert (
+        done.returncode == 0 and done.stdout.count("(Human, fold ") == done.stdout.count("(All, fold ") == 10
+    ), done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("pair-") & (rows.k == 4)]
     for species, trained_on in [("Human", ""), ("All", ""), ("Human", "Mouse"), ("Human", "All")]:
-        assert rows[(rows.species == species) & (rows.trained_on == trained_on)].fold.tolist() == ["oof", "0", "1", "2", "3", "4"]
+        assert rows[(rows.species == species) & (rows.trained_on == trained_on)].fold.tolist() == [
+            "oof",
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+        ]
     assert set(rows.split) == {"folds"}
 
 
@@ -274,7 +404,9 @@ def test_a_killed_run_goes_on_by_the_same_command_and_two_at_once_are_refused(tr
 
 def test_a_single_parameter_is_a_number_if_it_looks_like_one(tree, first_run):
     for value, message in (("9", "STRIDE=9: choose 1 to K=4"), ("1e1", "STRIDE=10: choose 1 to K=4")):
-        done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": value}, small={})
+        done = snakemake(
+            tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": value}, small={}
+        )
         assert done.returncode != 0 and message in done.stdout, done.stdout
 
 
@@ -286,7 +418,12 @@ def test_an_unknown_parameter_is_refused(tree):
 def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, first_run):
     """A rule that makes the data again must not keep the notebooks that read them from being run."""
     notebook = "Genomic Language Models/Mammals LM 0 Genomic Data Processing.ipynb"
-    ages = {"data/pilot/downloads/checksums.json": 300, f"artifacts/pilot/notebooks/{notebook}": 200, notebook: 100, "data/fetch.py": 50}
+    ages = {
+        "data/pilot/downloads/checksums.json": 300,
+        f"artifacts/pilot/notebooks/{notebook}": 200,
+        notebook: 100,
+        "data/fetch.py": 50,
+    }
     copy = tree / f"artifacts/pilot/notebooks/{notebook}"
     ages[done_file(copy).relative_to(tree)] = ages[copy.relative_to(tree).as_posix()]
     for path, age in ages.items():
@@ -311,5 +448,7 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(tree, first_run):
     rows = rows[(rows.profile == "nonsense") & (rows.fold == "oof")]
     assert {"gc", "gapped_kmer_logistic", "cohn_cnn", "ulmfit_kmers", "ensemble_stacked"} <= set(rows.model)
     n = len(sequences)
-    allowed = norm.isf(.001 / len(rows) / 2) * ((n + 1) / (12 * (n / 2) ** 2)) ** .5
-    assert rows.n_test.eq(n).all() and rows.auroc.sub(.5).abs().max() < allowed, rows[["model", "k", "auroc"]]
+    allowed = norm.isf(0.001 / len(rows) / 2) * ((n + 1) / (12 * (n / 2) ** 2)) ** 0.5
+    assert rows.n_test.eq(n).all() and rows.auroc.sub(0.5).abs().max() < allowed, rows[
+        ["model", "k", "auroc"]
+    ]

@@ -1,4 +1,5 @@
 """A small classifier with a k-mer start, trained on nothing: what the tests of its uses score with."""
+
 import torch
 from naive import random_sequences
 
@@ -12,11 +13,20 @@ from utils import KmerTokenizer
 def tiny_scorer(k=3, stride=1, direction="forward") -> Scorer:
     torch.manual_seed(0)
     tokenizer = KmerTokenizer(k, stride)
-    sequences = random_sequences(20, 80, 0, gc=.35) + random_sequences(20, 80, 1, gc=.65)
-    start = KmerLogOdds.from_pipeline(kmer_logistic([1, 2, 3, "11011"], 1.).fit(sequences, [0] * 20 + [1] * 20))
-    encoder = new_language_model(tokenizer, embedding=8, hidden=12, layers=2, contexts=(k + 2 * stride,)).encoder
+    sequences = random_sequences(20, 80, 0, gc=0.35) + random_sequences(20, 80, 1, gc=0.65)
+    start = KmerLogOdds.from_pipeline(
+        kmer_logistic([1, 2, 3, "11011"], 1.0).fit(sequences, [0] * 20 + [1] * 20)
+    )
+    encoder = new_language_model(
+        tokenizer, embedding=8, hidden=12, layers=2, contexts=(k + 2 * stride,)
+    ).encoder
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.mul_(3)  # large enough for single bases to matter
     model = new_classifier(encoder, start).eval()
-    return Scorer("tiny", model, tokenizer, {"direction": direction, "weights_sha256": "0" * 64, "architecture": model.architecture})
+    return Scorer(
+        "tiny",
+        model,
+        tokenizer,
+        {"direction": direction, "weights_sha256": "0" * 64, "architecture": model.architecture},
+    )

@@ -1,20 +1,54 @@
 """Which notebooks there are, what each needs, and which experiments a profile runs: tables only."""
+
 from pathlib import PurePosixPath
 
-__all__ = ["BASELINES", "FOLDS", "LANGUAGE_MODELS", "MAKERS", "NEEDS", "NOTEBOOKS", "PRESETS", "READS",
-           "SETTINGS", "SIZES", "USES", "VARIATIONS", "VARIED"]
+__all__ = [
+    "BASELINES",
+    "FOLDS",
+    "LANGUAGE_MODELS",
+    "MAKERS",
+    "NEEDS",
+    "NOTEBOOKS",
+    "PRESETS",
+    "READS",
+    "SETTINGS",
+    "SIZES",
+    "USES",
+    "VARIATIONS",
+    "VARIED",
+]
 
 _FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
-    "Genomic Language Models": ["Mammals LM 0 Genomic Data Processing", "Mammals LM 1 5-mer Stride 2",
-                                "Mammals LM 2 4-mer Stride 2", "Mammals LM 3 3-mer Stride 1"],
-    "Enhancer Classification": [f"Mammals Enhancers {name}" for name in (
-        "0 Data Processing", "4 Baselines", "1 4-mer Stride 2", "2 5-mer Stride 2", "3 3-mer Stride 1",
-        "5 Improving the Model", "6 Results and Comparisons", "7 Across Species")],
-    "Using the Models": ["1 Score Your Own Sequences", "2 Scan a Genome Region", "3 Score Variants",
-                         "4 What the Model Looks At"],
+    "Genomic Language Models": [
+        "Mammals LM 0 Genomic Data Processing",
+        "Mammals LM 1 5-mer Stride 2",
+        "Mammals LM 2 4-mer Stride 2",
+        "Mammals LM 3 3-mer Stride 1",
+    ],
+    "Enhancer Classification": [
+        f"Mammals Enhancers {name}"
+        for name in (
+            "0 Data Processing",
+            "4 Baselines",
+            "1 4-mer Stride 2",
+            "2 5-mer Stride 2",
+            "3 3-mer Stride 1",
+            "5 Improving the Model",
+            "6 Results and Comparisons",
+            "7 Across Species",
+        )
+    ],
+    "Using the Models": [
+        "1 Score Your Own Sequences",
+        "2 Scan a Genome Region",
+        "3 Score Variants",
+        "4 What the Model Looks At",
+    ],
 }
 # Paths from the project's folder, which itself would be the folder "", in the order of running.
-NOTEBOOKS = {name: str(PurePosixPath(folder, f"{name}.ipynb")) for folder, names in _FOLDERS.items() for name in names}
+NOTEBOOKS = {
+    name: str(PurePosixPath(folder, f"{name}.ipynb")) for folder, names in _FOLDERS.items() for name in names
+}
 
 GENOMIC_DATA, *LANGUAGE_MODELS = _FOLDERS["Genomic Language Models"]
 ENHANCER_DATA, BASELINES, *SETTINGS, IMPROVING, RESULTS, ACROSS_SPECIES = _FOLDERS["Enhancer Classification"]
@@ -22,13 +56,23 @@ SCORE, SCAN, VARIANTS, ATTRIBUTION = _FOLDERS["Using the Models"]
 _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 
 # Notebook: the notebooks whose results it reads. A classifier starts from the language model of its own k and stride.
-NEEDS = {GENOMIC_DATA: [], **dict.fromkeys(LANGUAGE_MODELS, [GENOMIC_DATA]),
-         ENHANCER_DATA: [], BASELINES: [ENHANCER_DATA],
-         **{setting: [ENHANCER_DATA, encoder] for setting, encoder in zip(SETTINGS, (_4_MER, _5_MER, _3_MER))},
-         IMPROVING: [*SETTINGS, BASELINES], RESULTS: [IMPROVING],
-         **dict.fromkeys((ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS), [ENHANCER_DATA, SETTINGS[0]])}
+NEEDS = {
+    GENOMIC_DATA: [],
+    **dict.fromkeys(LANGUAGE_MODELS, [GENOMIC_DATA]),
+    ENHANCER_DATA: [],
+    BASELINES: [ENHANCER_DATA],
+    **{setting: [ENHANCER_DATA, encoder] for setting, encoder in zip(SETTINGS, (_4_MER, _5_MER, _3_MER))},
+    IMPROVING: [*SETTINGS, BASELINES],
+    RESULTS: [IMPROVING],
+    **dict.fromkeys((ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS), [ENHANCER_DATA, SETTINGS[0]]),
+}
 # Parts of a profile's data that a notebook opens itself. Labelled sequences are masked in the corpus of the language models.
-READS = {GENOMIC_DATA: ["genomes", "enhancers"], ENHANCER_DATA: ["enhancers"], SCAN: ["genomes"], VARIANTS: ["genomes"]}
+READS = {
+    GENOMIC_DATA: ["genomes", "enhancers"],
+    ENHANCER_DATA: ["enhancers"],
+    SCAN: ["genomes"],
+    VARIANTS: ["genomes"],
+}
 # Notebooks that use a trained model, and the parameter that names the user's file: with it and CLASSIFIER they need nothing else.
 USES = {SCORE: "INPUT", SCAN: "GENOME", ATTRIBUTION: None, VARIANTS: "VARIANTS"}
 
@@ -54,9 +98,15 @@ SIZES = (100, 300, 1000, 3000)
 FEWER = {f"{n} training sequences": {"N_TRAIN": n, "TRIAL": f"n{n}"} for n in SIZES}
 for _name, _fewer in FEWER.items():
     _n = _fewer["N_TRAIN"]  # small batches, and more epochs where there would be few updates in all
-    _trained = _fewer | {"BATCH_SIZE": min(64, max(8, _n // 32)), "STAGE_EPOCHS": [2, 2, 2, 6] if _n < 1000 else [1, 1, 1, 3]}
-    VARIATIONS |= {_name: _trained, f"{_name}, from k-mer log-odds": _trained | FROM_KMERS,
-                   f"{_name}, from scratch": _trained | FROM_SCRATCH}
+    _trained = _fewer | {
+        "BATCH_SIZE": min(64, max(8, _n // 32)),
+        "STAGE_EPOCHS": [2, 2, 2, 6] if _n < 1000 else [1, 1, 1, 3],
+    }
+    VARIATIONS |= {
+        _name: _trained,
+        f"{_name}, from k-mer log-odds": _trained | FROM_KMERS,
+        f"{_name}, from scratch": _trained | FROM_SCRATCH,
+    }
 
 
 def _pick(*names: str) -> dict[str, dict]:
@@ -66,20 +116,38 @@ def _pick(*names: str) -> dict[str, dict]:
 # Which of them a profile runs, by notebook; a folder of the user's runs none.
 _ABLATIONS, _SPLITS = ("no fine-tuning", "no pretraining", "from scratch"), ("grouped", "composition matched")
 _EFFICIENCY = [name for name in VARIATIONS if "training sequences" in name]
-_REAL = {SETTINGS[0]: _pick("from k-mer log-odds", *_ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"),
-         SETTINGS[1]: _pick("from k-mer log-odds", *_ABLATIONS, "no gaps", "one strand", *_SPLITS,
-                            *(f"k-mers, {split}" for split in _SPLITS), *_EFFICIENCY),
-         SETTINGS[2]: _pick("from k-mer log-odds", *_ABLATIONS),
-         BASELINES: _pick(*_SPLITS) | FEWER}
-VARIED = {"simulated": {SETTINGS[0]: _pick("from k-mer log-odds", "from scratch")}, "pilot": _REAL, "mammals": _REAL}
+_REAL = {
+    SETTINGS[0]: _pick("from k-mer log-odds", *_ABLATIONS, "k-mers, no pretraining", "k-mers, from scratch"),
+    SETTINGS[1]: _pick(
+        "from k-mer log-odds",
+        *_ABLATIONS,
+        "no gaps",
+        "one strand",
+        *_SPLITS,
+        *(f"k-mers, {split}" for split in _SPLITS),
+        *_EFFICIENCY,
+    ),
+    SETTINGS[2]: _pick("from k-mer log-odds", *_ABLATIONS),
+    BASELINES: _pick(*_SPLITS) | FEWER,
+}
+VARIED = {
+    "simulated": {SETTINGS[0]: _pick("from k-mer log-odds", "from scratch")},
+    "pilot": _REAL,
+    "mammals": _REAL,
+}
 
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch;
 # attribution of fewer sequences, for time. Real data: every sequence is scored once; the smaller corpus is read four times;
 # the classifier that comes with the project scores.
 _SHIPPED = {"SPLIT": "folds", "CLASSIFIER": "models/human_4-mer_stride-2"}
-PRESETS = {"simulated": {"BATCH_SIZE": 16, "N_MARKED": 4, "N_GATHERED": 40, "N_HOSTS": 20},
-           "pilot": _SHIPPED | {"EPOCHS": 4}, "mammals": _SHIPPED | {"EPOCHS": 1}}
+PRESETS = {
+    "simulated": {"BATCH_SIZE": 16, "N_MARKED": 4, "N_GATHERED": 40, "N_HOSTS": 20},
+    "pilot": _SHIPPED | {"EPOCHS": 4},
+    "mammals": _SHIPPED | {"EPOCHS": 1},
+}
 # What makes the data of a profile, and the file that says they are there. A folder of the user's is there already.
-MAKERS = {"simulated": ("data/simulate.py", "README.md"),
-          **dict.fromkeys(("pilot", "mammals", "benchmark", "full"), ("data/fetch.py", "downloads/checksums.json"))}
+MAKERS = {
+    "simulated": ("data/simulate.py", "README.md"),
+    **dict.fromkeys(("pilot", "mammals", "benchmark", "full"), ("data/fetch.py", "downloads/checksums.json")),
+}
 FOLDS = 5  # of a split in folds, as enhancers.folds_of says

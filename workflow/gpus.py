@@ -1,4 +1,5 @@
 """GPUs shared out among notebooks that run side by side on one machine."""
+
 import os
 import shutil
 import socket
@@ -19,7 +20,9 @@ def visible_gpus() -> list[str]:
     if not shutil.which("nvidia-smi"):
         return []
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
-    return [str(number) for number in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]
+    return [
+        str(number) for number in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))
+    ]
 
 
 @contextmanager

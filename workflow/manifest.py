@@ -7,6 +7,7 @@
 Between two runs on one type of processor, with the same pins and threads, every number must be the same; elsewhere AUC may differ by
 `TOLERANCE["auroc"]` and bits per base by `TOLERANCE["bits_per_base"]`: sums are rounded in another order there.
 """
+
 import hashlib
 import json
 import os
@@ -26,39 +27,69 @@ from genomic_ulmfit.results import ENHANCER_KEY, LANGUAGE_MODEL_KEY, code_versio
 
 __all__ = ["compare_manifests", "manifest", "verify"]
 
-TOLERANCE = {"auroc": .08, "bits_per_base": .02}  # of `simulated`: 80 test sequences a species, one standard error of an AUC is .05
+TOLERANCE = {
+    "auroc": 0.08,
+    "bits_per_base": 0.02,
+}  # of `simulated`: 80 test sequences a species, one standard error of an AUC is .05
 _ASKED = ("PROFILE", "ONLY", "PARAMS", "FAN_OUT", "GENOMIC_DATA", "GENOMIC_ARTIFACTS", "GENOMIC_RESULTS")
 COMMITTED = "results/simulated.manifest.json"
 TABLES = {"language_models": (LANGUAGE_MODEL_KEY, "bits_per_base"), "enhancers": (ENHANCER_KEY, "auroc")}
-LEFT_OUT = shutil.ignore_patterns(".*", "artifacts", "__pycache__", "simulated", "pilot", "mammals", "benchmark", "full",
-                                 "predictions", "enhancers.csv", "language_models.csv")
+LEFT_OUT = shutil.ignore_patterns(
+    ".*",
+    "artifacts",
+    "__pycache__",
+    "simulated",
+    "pilot",
+    "mammals",
+    "benchmark",
+    "full",
+    "predictions",
+    "enhancers.csv",
+    "language_models.csv",
+)
 
 
 def manifest(profile: str, root: Path = ROOT) -> dict:
     """What the numbers of a profile depend on (data, pins, code, processor) and the numbers: one for each row of `results/`."""
     name, data, _ = profile_paths(profile, root)
-    return {"profile": name, "code": code_version(root), "python": platform.python_version(), "processor": _processor(),
-            "pins": _installed(root), "data": _checksums(data), "numbers": {table: _numbers(name, table, root) for table in TABLES}}
+    return {
+        "profile": name,
+        "code": code_version(root),
+        "python": platform.python_version(),
+        "processor": _processor(),
+        "pins": _installed(root),
+        "data": _checksums(data),
+        "numbers": {table: _numbers(name, table, root) for table in TABLES},
+    }
 
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _installed(root: Path) -> dict[str, str]:
     """The installed versions of what requirements.txt pins for every machine (a line with a condition is for some only)."""
     lines = (root / "requirements.txt").read_text().splitlines()
-    return {name: version(name) for name in (line.split("==")[0] for line in lines if line and line[0] != "#" and ";" not in line)}
+    return {
+        name: version(name)
+        for name in (line.split("==")[0] for line in lines if line and line[0] != "#" and ";" not in line)
+    }
 
 
 def _checksums(data: Path) -> dict[str, str]:
     """SHA-256 by file: as verified when downloaded where there is a record of that, else computed."""
     record = data / "downloads/checksums.json"
     if record.exists():  # it has the files' times as well, which are no content
-        return {path: entry["checksum"] for path, entry in sorted(json.loads(record.read_text(encoding="utf-8")).items())}
+        return {
+            path: entry["checksum"]
+            for path, entry in sorted(json.loads(record.read_text(encoding="utf-8")).items())
+        }
     return {path.relative_to(data).as_posix(): _checksum(path) for path in data_files(data)}
 
 
@@ -72,7 +103,9 @@ def _numbers(profile: str, table: str, root: Path) -> dict[str, dict]:
     key, _ = TABLES[table]
     rows = read_results(results_folder(root) / f"{table}.csv", missing_ok=True)
     rows = rows[rows.profile == profile].drop(columns=["profile", "command", "seconds"])
-    names = [column for column in key if column not in ("profile", "encoder_hash")]  # a hash of weights, which elsewhere differ in the last bit
+    names = [
+        column for column in key if column not in ("profile", "encoder_hash")
+    ]  # a hash of weights, which elsewhere differ in the last bit
     numbers = {}
     for row in json.loads(rows.to_json(orient="records")):
         identity = " ".join(f"{name}={row[name]}" for name in names if row[name] not in (None, ""))
@@ -86,7 +119,9 @@ def compare_manifests(found: dict, expected: dict) -> tuple[str, list[str]]:
     other = [name for name in depends if found[name] != expected[name]]
     exact = not other
     n_exact, n = 0, 0
-    differences = ["the data differ: the simulator no longer writes the same bytes"] if "data" in other else []
+    differences = (
+        ["the data differ: the simulator no longer writes the same bytes"] if "data" in other else []
+    )
     for table, (_, measure) in TABLES.items():
         here, there = found["numbers"][table], expected["numbers"][table]
         differences += [f"{table}: only one has {row}" for row in sorted(here.keys() ^ there.keys())]
@@ -94,10 +129,16 @@ def compare_manifests(found: dict, expected: dict) -> tuple[str, list[str]]:
             bit_for_bit = exact and here[row]["device"] == there[row]["device"]
             n, n_exact = n + 1, n_exact + bit_for_bit
             if bit_for_bit:
-                wrong = [name for name in there[row] if name != "version" and here[row][name] != there[row][name]]
+                wrong = [
+                    name for name in there[row] if name != "version" and here[row][name] != there[row][name]
+                ]
             else:
-                wrong = [measure] if abs(here[row][measure] - there[row][measure]) > TOLERANCE[measure] else []
-            differences += [f"{table}: {row}: {name} is {here[row][name]}, was {there[row][name]}" for name in wrong]
+                wrong = (
+                    [measure] if abs(here[row][measure] - there[row][measure]) > TOLERANCE[measure] else []
+                )
+            differences += [
+                f"{table}: {row}: {name} is {here[row][name]}, was {there[row][name]}" for name in wrong
+            ]
     why = f" (other {', '.join(other)})" if other else ""
     return f"{n_exact} rows bit for bit, {n - n_exact} within tolerance{why}", differences
 

@@ -6,6 +6,7 @@
 For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
 in the tree is refused, so outputs always belong to the code above them.
 """
+
 import ast
 import sys
 from pathlib import Path
@@ -23,11 +24,16 @@ def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode)
     Raises ValueError if the code differs; prose, comments and line breaks may have been improved since.
     """
     ran = [c for c in executed.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    code = [[ast.dump(ast.parse(c.source)) for c in cells if c.cell_type == "code"] for cells in (ran, source.cells)]
+    code = [
+        [ast.dump(ast.parse(c.source)) for c in cells if c.cell_type == "code"]
+        for cells in (ran, source.cells)
+    ]
     if code[0] != code[1]:
         raise ValueError("the notebook was changed after it was executed: run it again")
     published = nbformat.from_dict(source)
-    for cell, run in zip((c for c in published.cells if c.cell_type == "code"), (c for c in ran if c.cell_type == "code")):
+    for cell, run in zip(
+        (c for c in published.cells if c.cell_type == "code"), (c for c in ran if c.cell_type == "code")
+    ):
         cell.execution_count, cell.outputs = run.execution_count, run.outputs
     return published
 
@@ -39,9 +45,13 @@ def publish(profile: str, only: str = "", root: Path = ROOT) -> list[Path]:
     """
     name, _, artifacts = profile_paths(profile, root)
     copies = sorted((artifacts / "notebooks").rglob("*.ipynb"))
-    copies = [c for c in copies if only in c.name and (root / c.relative_to(artifacts / "notebooks")).exists()]  # no unfinished ones, no variations
+    copies = [
+        c for c in copies if only in c.name and (root / c.relative_to(artifacts / "notebooks")).exists()
+    ]  # no unfinished ones, no variations
     if not copies:
-        raise FileNotFoundError(f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them")
+        raise FileNotFoundError(
+            f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them"
+        )
     written = []
     for copy in copies:
         target = root / copy.relative_to(artifacts / "notebooks")

@@ -7,6 +7,7 @@ For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regre
 those of the copy itself, on that fold's test sequences. They trained no weight of it, but were not left out of every choice: see
 `CHOICES`.
 """
+
 import json
 import re
 import sys
@@ -30,7 +31,13 @@ __all__ = ["card_of", "measure", "ship"]
 
 RECIPE, FOLD, SEED = "ulmfit_kmers", FOLDS - 1, 0
 CONTROLS = "real negatives"
-OF_A_RUN = {"device", "command", "kind", "architecture", "weights_sha256"}  # in a config, but not facts of the model
+OF_A_RUN = {
+    "device",
+    "command",
+    "kind",
+    "architecture",
+    "weights_sha256",
+}  # in a config, but not facts of the model
 CARD = """---
 library_name: pytorch
 tags: [genomics, dna, awd-lstm, ulmfit, k-mers]
@@ -90,8 +97,10 @@ def ship(profile: str, root: Path = ROOT) -> list[Path]:
         k, stride = (int(word.split("-")[i]) for word, i in zip(folder.name.split("_"), (0, 1)))
         tokenizer, setting = KmerTokenizer(k, stride), f"{k}-mer_stride-{stride}"
         source = classifier_folder(artifacts, RECIPE, "", _setting(folder.name), "folds") / f"Human_{FOLD}"
-        written += [_ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
-                    _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer)]
+        written += [
+            _ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
+            _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer),
+        ]
     return written
 
 
@@ -123,9 +132,14 @@ def measure(scorer: Scorer, test: pd.DataFrame) -> dict:
     """Figures of a classifier on test sequences (columns sequence, label): metrics, `operating_points`, `score_controls`."""
     codes = [encode_bases(s) for s in test.sequence]
     probabilities = scorer.probabilities(codes)
-    metrics = {name: round(value, 4) for name, value in classification_metrics(test.label, probabilities).items()}
+    metrics = {
+        name: round(value, 4) for name, value in classification_metrics(test.label, probabilities).items()
+    }
     negatives = [one for one, label in zip(codes, test.label) if label == 0]
-    tables = {"points": operating_points(test.label, probabilities), "controls": score_controls(scorer, negatives, CONTROLS)}
+    tables = {
+        "points": operating_points(test.label, probabilities),
+        "controls": score_controls(scorer, negatives, CONTROLS),
+    }
     return metrics | {name: table.round(4).to_dict("list") for name, table in tables.items()}
 
 
@@ -134,12 +148,18 @@ def card_of(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     k, stride = config["architecture"]["k"], config["architecture"]["stride"]
     if config["kind"] == "Classifier":
-        what = (f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
-                "regression on k-mers.")
-        use = ("from scoring import Scorer\nfrom genome import encode_bases\n\n"
-               f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])')
+        what = (
+            f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
+            "regression on k-mers."
+        )
+        use = (
+            "from scoring import Scorer\nfrom genome import encode_bases\n\n"
+            f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])'
+        )
         facts = _classifier_facts(config)
-        limits = CLASSIFIER_LIMITS.format(blind_spot=_blind_spot(config["test"]["controls"]), choices=CHOICES.replace("\n", "\n  "))
+        limits = CLASSIFIER_LIMITS.format(
+            blind_spot=_blind_spot(config["test"]["controls"]), choices=CHOICES.replace("\n", "\n  ")
+        )
     else:
         what = f"AWD-LSTM language model of mammalian DNA, cut into {k}-mers with stride {stride}; to start classifiers from."
         use = f'# in the parameters cell of a notebook `Mammals Enhancers 1` to `3`\nENCODER = "models/{folder.name}"'
@@ -149,22 +169,33 @@ def card_of(folder: Path) -> str:
 
 
 def _encoder_facts(config: dict) -> dict[str, str]:
-    return {"trained on": f"profile `{config['profile']}`, {config['bases_seen']:,} bases seen",
-            "held-out bits per base": f"{config['bits_per_base']:.3f}",
-            "scale, seed": f"{config['scale']}, {config['seed']}", "trained by code": config["version"]}
+    return {
+        "trained on": f"profile `{config['profile']}`, {config['bases_seen']:,} bases seen",
+        "held-out bits per base": f"{config['bits_per_base']:.3f}",
+        "scale, seed": f"{config['scale']}, {config['seed']}",
+        "trained by code": config["version"],
+    }
 
 
 def _classifier_facts(config: dict) -> dict[str, str]:
     test = config["test"]
-    return {"ROC-AUC (95 %)": "{auroc:.3f} ({auroc_low:.3f}-{auroc_high:.3f})".format(**test),
-            "accuracy, average precision, Brier score": "{accuracy:.3f}, {average_precision:.3f}, {brier:.3f}".format(**test),
-            "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, on which no weight was trained (see Limits)",
-            "trained on": f"profile `{config['profile']}`, {config['n_train']:,} sequences of the other folds",
-            "scale, seed": f"{config['scale']}, {config['seed']}", "trained by code": config["version"]}
+    return {
+        "ROC-AUC (95 %)": "{auroc:.3f} ({auroc_low:.3f}-{auroc_high:.3f})".format(**test),
+        "accuracy, average precision, Brier score": "{accuracy:.3f}, {average_precision:.3f}, {brier:.3f}".format(
+            **test
+        ),
+        "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, on which no weight was trained (see Limits)",
+        "trained on": f"profile `{config['profile']}`, {config['n_train']:,} sequences of the other folds",
+        "scale, seed": f"{config['scale']}, {config['seed']}",
+        "trained by code": config["version"],
+    }
 
 
 def _blind_spot(controls: dict) -> str:
-    shares = {name.replace(" ", "_"): f"{share:.0%}" for name, share in zip(controls["sequences"], controls["share"])}
+    shares = {
+        name.replace(" ", "_"): f"{share:.0%}"
+        for name, share in zip(controls["sequences"], controls["share"])
+    }
     return BLIND_SPOT.format(**shares, n=controls["n"][0])
 
 

@@ -15,31 +15,41 @@ from genomic_ulmfit.tables import auc_table, headline_table, language_model_tabl
 __all__ = ["update_tables"]
 
 
-
 _PROFILES = ("simulated", "pilot", "full")
 
 
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
 
 
-_AUC_MEANING = ("ROC-AUC with its 95 % interval (DeLong, logit scale). oof: every sequence scored once, by a model not trained on it; "
-                "test: one fixed test set. Minutes: training and scoring of all folds and species, pretraining not included.")
+_AUC_MEANING = (
+    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: every sequence scored once, by a model not trained on it; "
+    "test: one fixed test set. Minutes: training and scoring of all folds and species, pretraining not included."
+)
 
 
 _TABLES = {  # name: function, result file, what its numbers mean
     "headline": (headline_table, "enhancers.csv", _AUC_MEANING),
     "auc": (auc_table, "enhancers.csv", _AUC_MEANING),
-    "threshold": (threshold_table, "enhancers.csv",
-                  "Metrics at probability 0.5; accuracy with its 95 % interval (Wilson)."),
-    "language_models": (language_model_table, "language_models.csv",
-                        "Loss in nats per token on held-out sequence, without interval; only bits per base compares "
-                        "models of different k and stride."),
+    "threshold": (
+        threshold_table,
+        "enhancers.csv",
+        "Metrics at probability 0.5; accuracy with its 95 % interval (Wilson).",
+    ),
+    "language_models": (
+        language_model_table,
+        "language_models.csv",
+        "Loss in nats per token on held-out sequence, without interval; only bits per base compares "
+        "models of different k and stride.",
+    ),
 }
 
 
 def _load(root: Path) -> dict[str, pd.DataFrame]:
     """The tables of results/ by file name; one that no run has written yet is empty."""
-    own = {name: read_results(results_folder(root) / name, missing_ok=True) for name in ("enhancers.csv", "language_models.csv")}
+    own = {
+        name: read_results(results_folder(root) / name, missing_ok=True)
+        for name in ("enhancers.csv", "language_models.csv")
+    }
     return {"published.csv": read_published(root / "results/published.csv"), **own}
 
 
@@ -51,8 +61,11 @@ def _profiles(frames: dict[str, pd.DataFrame]) -> list[str]:
 def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, str]:
     """A table and its caption."""
     make, file, meaning = _TABLES[name]
-    origin = ("simulated sequences, which say nothing about real ones." if profile == "simulated" else
-              "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors.")
+    origin = (
+        "simulated sequences, which say nothing about real ones."
+        if profile == "simulated"
+        else "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors."
+    )
     caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
     return make(frames[file], frames["published.csv"], profile), caption
 
@@ -76,8 +89,10 @@ def _with_tables(path: Path, frames: dict[str, pd.DataFrame]) -> str:
             name, _, profile = opening[1].partition(" ")
             known = sorted({*_PROFILES, *_profiles(frames)})
             if name not in _TABLES or profile not in known:
-                raise ValueError(f"{path}, line {number}: unknown table {opening[1]!r}; give one of "
-                                 f"{', '.join(_TABLES)} and one of the profiles {', '.join(known)}")
+                raise ValueError(
+                    f"{path}, line {number}: unknown table {opening[1]!r}; give one of "
+                    f"{', '.join(_TABLES)} and one of the profiles {', '.join(known)}"
+                )
             table, caption = _table(name, profile, frames)
             lines += [line, "", _markdown(table), "", caption, ""]
             opened = number
@@ -117,11 +132,17 @@ def _show(root: Path, profile: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help="the project's folder")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(__file__).resolve().parents[1], help="the project's folder"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     update = commands.add_parser("update", help="rewrite the tables in the READMEs")
-    update.add_argument("--check", action="store_true", help="write nothing; exit 1 if a table is out of step")
+    update.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a table is out of step"
+    )
     commands.add_parser("show", help="print the tables of a profile").add_argument("profile")
     options = parser.parse_args(arguments)
     try:

@@ -4,6 +4,7 @@ A notebook's imports take four seconds of computing, and the tests execute some 
 a process of its own; only libraries are shared, nothing of the project. `kernel`, called in the process that a kernel
 manager has started (`sitecustomize.py`), asks for a fork, passes signals on to it and ends as it ends.
 """
+
 import importlib
 import json
 import os
@@ -13,19 +14,49 @@ import signal
 import socket
 import sys
 
-LIBRARIES = ("captum.attr", "dnaio", "fastai.callback.fp16", "fastai.callback.schedule", "fastai.metrics",
-             "fastai.text.models.awdlstm", "ipykernel.kernelapp", "logomaker", "matplotlib.pyplot",
-             "pandas", "pyarrow.parquet", "pyBigWig", "pysam", "safetensors.torch", "scipy.stats",
-             "sklearn.calibration", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics",
-             "sklearn.model_selection", "torch")
+LIBRARIES = (
+    "captum.attr",
+    "dnaio",
+    "fastai.callback.fp16",
+    "fastai.callback.schedule",
+    "fastai.metrics",
+    "fastai.text.models.awdlstm",
+    "ipykernel.kernelapp",
+    "logomaker",
+    "matplotlib.pyplot",
+    "pandas",
+    "pyarrow.parquet",
+    "pyBigWig",
+    "pysam",
+    "safetensors.torch",
+    "scipy.stats",
+    "sklearn.calibration",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "torch",
+)
 # What looks on import whether it is in a notebook, or imports what does: each kernel imports it again.
-LOOK_AROUND = {"apswutils", "captum", "fastai", "fastcore", "fastdownload", "fasthtml", "fastlite", "fastprogress",
-               "fasttransform", "ipywidgets", "matplotlib_inline", "tqdm"}
+LOOK_AROUND = {
+    "apswutils",
+    "captum",
+    "fastai",
+    "fastcore",
+    "fastdownload",
+    "fasthtml",
+    "fastlite",
+    "fastprogress",
+    "fasttransform",
+    "ipywidgets",
+    "matplotlib_inline",
+    "tqdm",
+}
 
 
 def kernel(path: str) -> None:
     """Run the kernel that this process was started for in a fork of the server at `path`; ends the process."""
-    arguments = sys.orig_argv[sys.orig_argv.index("ipykernel_launcher"):]
+    arguments = sys.orig_argv[sys.orig_argv.index("ipykernel_launcher") :]
     wanted = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
@@ -88,6 +119,7 @@ def be_kernel(descriptors: list[int], arguments: list[str], folder: str, environ
     os.environ.clear()
     os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))
     import torch
+
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", 1)))
     sys.argv = arguments
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)

@@ -1,4 +1,5 @@
 """Python imports this first where its folder is on PYTHONPATH: a kernel that a test starts is then a fork (`forks.py`)."""
+
 import os
 import sys
 
