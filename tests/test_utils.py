@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 import utils
 from genomic_ulmfit import saved_models as models
-from genomic_ulmfit.awd_lstm import DROPOUTS, layer_groups
+from genomic_ulmfit.awd_lstm import DROPOUTS, Classifier, layer_groups
 from genomic_ulmfit.baselines import kmer_logistic
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 from genomic_ulmfit.kmer_start import KmerLogOdds
@@ -30,7 +30,6 @@ from genomic_ulmfit.learners import (
     default_scale,
     evaluate_language_model,
     language_model_learner,
-    new_classifier,
     new_language_model,
     predict_probabilities,
     run_facts,
@@ -982,7 +981,7 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
 def classifier_with_composition(tokenizer, ks=(1, 3)):
     texts = [random_text(30, i, "ACGT" if i % 2 else "ACGGT") for i in range(40)]
     composition = KmerLogOdds.from_pipeline(kmer_logistic(ks).fit(texts, [i % 2 for i in range(40)]))
-    model = new_classifier(tiny_model(tokenizer).encoder, composition)
+    model = Classifier(tiny_model(tokenizer).encoder, composition=composition)
     return model.eval()
 
 
@@ -1010,7 +1009,7 @@ def test_log_odds_are_added_to_those_of_the_network():
         classifier_with_composition(tokenizer),
         [encode_bases(random_text(n, n)) for n in (25, 40, 31)],
     )
-    plain = new_classifier(model.encoder).eval()
+    plain = Classifier(model.encoder).eval()
     plain.head = model.head
     p, q = (predict_probabilities(m, sequences, tokenizer, both_strands=False) for m in (model, plain))
     np.testing.assert_allclose(
