@@ -18,8 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-import utils
-from genomic_ulmfit import saved_models as models
+from genomic_ulmfit import learners, saved_models
 from genomic_ulmfit.awd_lstm import DROPOUTS, Classifier, layer_groups
 from genomic_ulmfit.baselines import kmer_logistic
 from genomic_ulmfit.genome import encode_bases, reverse_complement
@@ -626,7 +625,7 @@ def test_an_untrained_model_needs_two_bits_per_base(k, stride):
 
 
 def test_models_that_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    monkeypatch.setattr(learners.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     new_language_model(KmerTokenizer(3, 1), **TINY)
     with pytest.raises(MemoryError, match=r"K=10 .* smaller K"):
         new_language_model(KmerTokenizer(10, 1), **TINY)
@@ -635,7 +634,7 @@ def test_models_that_outgrow_memory_are_refused(monkeypatch):
 
 
 def test_batches_whose_scores_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
+    monkeypatch.setattr(learners.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
     tokenizer = KmerTokenizer(6, 1)
     bases, segments = sequence_corpus([encode_bases(random_text(100, 0))])
     loader = LanguageModelLoader(bases, segments, tokenizer, rows=32, bptt=256)
@@ -911,7 +910,7 @@ def crash_half_way(model, path):
 @pytest.mark.parametrize("older", [True, False])
 @pytest.mark.parametrize(
     "module, name, stand_in",
-    [(models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)],
+    [(saved_models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)],
 )
 def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, module, name, stand_in, older):
     tokenizer = KmerTokenizer(3, 1)
