@@ -64,7 +64,7 @@ PARTS = {
 MATCHED = "mammals_matched"  # is a part of what mammals makes
 MAKERS = (
     DATA_FOLDER / "windows.py",
-    DATA_FOLDER.parent / "negatives.py",
+    DATA_FOLDER.parent / "genomic_ulmfit" / "negatives.py",
 )  # what is made is made again when they change
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {

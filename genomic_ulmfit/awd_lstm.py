@@ -81,7 +81,7 @@ def drop_weights(weight: Tensor, p: float) -> Tensor:
 
 
 class KmerEmbedding(nn.Module):
-    """Embedding of a k-mer token, plus embeddings of longer contexts that end at the same base, all_reduce_sum.
+    """Embedding of a k-mer token, plus embeddings of longer contexts that end at the same base, summed.
 
     A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the token stream
     stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative hash; a context that

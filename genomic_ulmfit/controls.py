@@ -10,7 +10,7 @@ from genomic_ulmfit.scoring import Scorer
 from genomic_ulmfit.splits import parts, read_tables
 from genomic_ulmfit.tracks import wilson_interval
 
-__all__ = ["control_sequences", "labelled_sequences", "score_controls", "shuffled_dinucleotides"]
+__all__ = ["control_sequences", "known_sequences", "score_controls", "shuffled_dinucleotides"]
 
 
 def shuffled_dinucleotides(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -89,7 +89,7 @@ def score_controls(
     )
 
 
-def labelled_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:
+def known_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:
     """The labelled sequences of a profile, if the classifier was trained on it: columns id, sequence, label, held_out.
 
     `held_out` are those of its test set. No rows for another profile, or where no sequences were prepared.

@@ -21,8 +21,6 @@ __all__ = [
     "PRIOR_WEIGHT",
     "kmer_counts",
     "markov_bits",
-    "markov_bits_per_base",
-    "transition_log_probabilities",
 ]
 
 PRIOR_WEIGHT, LONG_PRIOR_WEIGHT = 100.0, 50.0  # up to order 12 and above it, see `markov_bits`
@@ -33,11 +31,11 @@ SHORT_ORDER = MAX_K - 1  # the highest of which a table holds every k-mer
 FILTER = 14  # bases by which contexts are sorted out before they are looked up; a table of 4**14 bytes
 
 
-def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = True) -> np.ndarray:
+def kmer_counts(segments: Iterable[np.ndarray], k: int) -> np.ndarray:
     """Occurrences of every k-mer, shape (4**k,), lexicographic; the k-mers of order n's Markov model have k = n + 1.
 
-    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. With `both_strands` each k-mer
-    counts for itself and for its reverse complement. dtype int64 up to 11-mers, above that uint32, half the memory; two
+    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. Each k-mer counts for itself and
+    for its reverse complement. dtype int64 up to 11-mers, above that uint32, half the memory; two
     such tables at the peak. Raises ValueError for k outside 1 .. MAX_K, for anything but arrays of base codes and for
     no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
     """
@@ -53,11 +51,9 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = Tru
         total += len(index)
     if not total:
         raise ValueError(f"no {k}-mer of A, C, G and T only in the segments: nothing to count")
-    if both_strands:
-        # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
-        counts += counts.reshape((4,) * k).transpose().reshape(-1)[::-1]
-        total *= 2
-    if counts.sum(dtype=np.int64) != total:
+    # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
+    counts += counts.reshape((4,) * k).transpose().reshape(-1)[::-1]
+    if counts.sum(dtype=np.int64) != 2 * total:
         raise OverflowError(
             f"a {k}-mer occurs more than 2**32 - 1 times: count 11-mers or shorter, without that limit"
         )
@@ -131,45 +127,6 @@ def markov_bits(
     return bits, np.bincount(number, minlength=len(valid))
 
 
-def markov_bits_per_base(
-    counts: np.ndarray, segments: Iterable[np.ndarray], prior_weight: float = PRIOR_WEIGHT
-) -> np.ndarray:
-    """Bits per base of `segments` under the models of `markov_bits`, from counts: orders 0 .. n, float64, shape (n + 1,).
-
-    `counts`: of (n + 1)-mers, from `kmer_counts`. Raises ValueError for counts of another shape, a weight that is not
-    positive, or no base to score.
-    """
-    levels = _levels(counts)
-    _check_weight(prior_weight)
-    bits, n_bases = np.zeros(len(levels)), 0
-    for chunk in _chunks(segments, len(levels)):
-        index = kmer_index(chunk, len(levels))
-        p = np.full(len(index), 0.25)
-        for n, (level, total) in enumerate(levels):
-            _interpolate(p, level, total, index & (4 ** (n + 1) - 1), prior_weight)
-            bits[n] -= np.log2(p).sum()
-        n_bases += len(index)
-    if not n_bases:
-        raise ValueError(
-            f"no base to score: none in the segments has {len(levels) - 1} unambiguous bases before it"
-        )
-    return bits / n_bases
-
-
-def transition_log_probabilities(counts: np.ndarray, prior_weight: float = PRIOR_WEIGHT) -> np.ndarray:
-    """Natural logarithm of p_n(b | x_1..x_n) of `markov_bits` for every (n + 1)-mer x_1..x_n b, float64, counts' shape.
-
-    `counts`: of (n + 1)-mers, from `kmer_counts`. Errors are those of `markov_bits_per_base`.
-    """
-    _check_weight(prior_weight)
-    p = np.full(1, 0.25)
-    for level, total in _levels(counts):
-        kmers = np.arange(len(level))
-        p = p[kmers & (len(p) - 1)]  # of each k-mer's last bases, one fewer
-        _interpolate(p, level, total, kmers, prior_weight)
-    return np.log(p)
-
-
 def _check_weight(prior_weight: float) -> None:
     if not prior_weight > 0:
         raise ValueError(
@@ -190,12 +147,7 @@ def _chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarray]:
 
 
 def _levels(counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each order from 0: counts of its k-mers, and of its contexts, all_reduce_sum over the base that follows."""
-    k = len(counts).bit_length() // 2
-    if counts.ndim != 1 or k < 1 or len(counts) != 4**k:
-        raise ValueError(
-            f"counts has shape {counts.shape}, but must hold all (4**k,) k-mers: make it with kmer_counts"
-        )
+    """Of each order from 0: counts of its k-mers, and of its contexts, summed over the base that follows."""
     levels = [counts]
     while len(levels[0]) > 4:  # dropping a k-mer's first base leaves the next lower order's
         levels.insert(0, levels[0].reshape(4, -1).sum(axis=0, dtype=np.int64))

@@ -74,7 +74,7 @@ def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float
     """Mean and variance of what `placements(rows)` gives in each stratum, which counts by its pairs of a positive and a negative.
 
     A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left. Also
-    returned: how many disjoint pairs the strata hold, the size of the rarer class of each all_reduce_sum.
+    returned: how many disjoint pairs the strata hold, the size of the rarer class of each summed.
     """
     strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
     if strata.shape != positive.shape:

@@ -269,7 +269,7 @@ def classifier_name(
 
 
 def checked_trial(trial: str) -> str:
-    """The trial of a trial as it stands in results and in names of files.
+    """The name of a trial as it stands in results and in names of files.
 
     Raises ValueError for anything but lower-case letters, digits and underscores.
     """

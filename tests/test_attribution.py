@@ -102,7 +102,7 @@ def test_means_of_kmers_are_those_of_a_dictionary():
 
 
 def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
-    """Against gradients all_reduce_sum along the way by hand, token by token."""
+    """Against gradients summed along the way by hand, token by token."""
     k, stride, backwards = (
         scorer.tokenizer.k,
         scorer.tokenizer.stride,

@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from genomic_ulmfit import markov
 from genomic_ulmfit.genome import encode_bases
-from genomic_ulmfit.kmers import MAX_K, kmer_index
-from genomic_ulmfit.markov import kmer_counts, markov_bits, markov_bits_per_base, transition_log_probabilities
+from genomic_ulmfit.kmers import MAX_K
+from genomic_ulmfit.markov import kmer_counts, markov_bits
 
 SEGMENTS = st.lists(
     arrays(np.uint8, st.integers(0, 60), elements=st.sampled_from([0, 0, 1, 2, 3, 3, 4])),
@@ -21,13 +21,13 @@ SEGMENTS = st.lists(
 )
 
 
-def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
-    strands = sequences + ([naive.reverse_complement(s) for s in sequences] if both_strands else [])
+def naive_counts(sequences: list[str], k: int) -> Counter:
+    strands = sequences + [naive.reverse_complement(s) for s in sequences]
     return Counter(kmer for s in strands for kmer in naive.kmers(s, k))
 
 
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
-    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are all_reduce_sum over their first bases."""
+    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are summed over their first bases."""
     n = len(context)
     seen = Counter()
     for kmer, count in counts.items():
@@ -40,16 +40,16 @@ def naive_probability(counts: Counter, context: str, base: str, weight: float) -
 
 
 @settings(deadline=None)
-@given(SEGMENTS, st.integers(1, 4), st.booleans(), st.integers(1, 20))
-def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, both_strands, chunk):
-    expected = naive_counts([naive.text(s) for s in segments], k, both_strands)
+@given(SEGMENTS, st.integers(1, 4), st.integers(1, 20))
+def test_kmer_counts_match_a_dictionary_at_every_chunk_size(segments, k, chunk):
+    expected = naive_counts([naive.text(s) for s in segments], k)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(markov, "CHUNK", chunk)
         if not expected:
             with pytest.raises(ValueError, match="nothing to count"):
-                kmer_counts(segments, k, both_strands)
+                kmer_counts(segments, k)
             return
-        counts = kmer_counts(segments, k, both_strands)
+        counts = kmer_counts(segments, k)
     assert counts.shape == (4**k,)
     assert counts.tolist() == [expected["".join(kmer)] for kmer in product("ACGT", repeat=k)]
 
@@ -58,7 +58,7 @@ def test_long_kmers_are_counted_in_half_the_memory():
     sequence = naive.random_sequences(1, 300, seed=0)[0]
     counts = kmer_counts([encode_bases(sequence)], 12)
     assert counts.dtype == np.uint32
-    assert sorted(counts[counts > 0]) == sorted(naive_counts([sequence], 12, True).values())
+    assert sorted(counts[counts > 0]) == sorted(naive_counts([sequence], 12).values())
 
 
 def test_kmer_counts_read_a_mapped_file_without_changing_it(tmp_path):
@@ -87,65 +87,57 @@ def test_counting_refuses_what_it_cannot_count():
 # Markov models
 
 
+def bits_per_base(train, test, order, weight=markov.PRIOR_WEIGHT):
+    bits, n = markov_bits(train, test, order, weight)
+    return bits.sum(axis=0) / n.sum()
+
+
 @settings(deadline=None, max_examples=40)
 @given(SEGMENTS, SEGMENTS, st.integers(1, 4), st.sampled_from([0.5, 16.0, 100.0]))
 def test_bits_per_base_match_a_recursion_on_dictionaries(train, test, k, weight):
-    seen = naive_counts([naive.text(s) for s in train], k, True)
+    seen = naive_counts([naive.text(s) for s in train], k)
     windows = [w for s in test for w in naive.kmers(naive.text(s), k)]
     if not seen:
         return
-    counts = kmer_counts(train, k)
     if not windows:
         with pytest.raises(ValueError, match="no base to score"):
-            markov_bits_per_base(counts, test, weight)
+            bits_per_base(train, test, k - 1, weight)
         return
     expected = [
         -sum(log2(naive_probability(seen, w[k - 1 - n : k - 1], w[-1], weight)) for w in windows)
         / len(windows)
         for n in range(k)
     ]
-    assert markov_bits_per_base(counts, test, weight) == pytest.approx(expected)
+    assert bits_per_base(train, test, k - 1, weight) == pytest.approx(expected)
 
 
 def test_probabilities_of_the_four_bases_sum_to_one_in_every_context():
-    counts = kmer_counts([encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)], 4)
-    for context in product("ACGT", repeat=3):
-        bits = [markov_bits_per_base(counts, [encode_bases("".join(context) + base)]) for base in "ACGT"]
-        assert np.exp2(-np.array(bits)).sum(axis=0) == pytest.approx(np.ones(4))
+    train = [encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)]
+    test = [encode_bases("".join(kmer)) for kmer in product("ACGT", repeat=4)]
+    bits, _ = markov_bits(train, test, 3)
+    assert np.exp2(-bits).reshape(64, 4, 4).sum(axis=1) == pytest.approx(np.ones((64, 4)))
 
 
 def test_order_zero_is_the_entropy_of_the_composition():
-    codes = encode_bases("A" * 40_000 + "C" * 30_000 + "G" * 20_000 + "T" * 10_000)
-    bits = markov_bits_per_base(kmer_counts([codes], 1, both_strands=False), [codes], prior_weight=1e-6)
-    assert bits == pytest.approx([-sum(p * log2(p) for p in (0.4, 0.3, 0.2, 0.1))])
+    codes = encode_bases("A" * 40_000 + "C" * 10_000 + "G" * 10_000 + "T" * 40_000)
+    expected = -sum(p * log2(p) for p in (0.4, 0.1, 0.1, 0.4))
+    assert bits_per_base([codes], [codes], 0, weight=1e-6) == pytest.approx([expected])
 
 
 def test_random_bases_cost_two_bits_and_repeats_cost_little():
     rng = np.random.default_rng(5)
     train, test = (rng.integers(0, 4, 200_000, dtype=np.uint8) for _ in range(2))
-    assert markov_bits_per_base(kmer_counts([train], 6), [test]) == pytest.approx(np.full(6, 2.0), abs=0.01)
+    assert bits_per_base([train], [test], 5) == pytest.approx(np.full(6, 2.0), abs=0.01)
     repeat = encode_bases("ACGGT" * 20_000)
-    bits = markov_bits_per_base(kmer_counts([repeat], 4, both_strands=False), [repeat])
-    assert bits[0] > 1.9 and bits[3] < 0.02
+    bits = bits_per_base([repeat], [repeat], 5)  # five bases tell the strand
+    assert bits[0] > 1.9 and bits[5] < 0.02
 
 
-def test_both_strands_make_the_other_strand_as_predictable():
+def test_the_other_strand_is_as_predictable():
     forward = encode_bases(naive.random_sequences(1, 30, seed=6)[0] * 50)
     other = encode_bases(naive.reverse_complement(naive.text(forward)))
-    assert markov_bits_per_base(kmer_counts([forward], 9), [other], prior_weight=1)[-1] < 0.1
-    assert (
-        markov_bits_per_base(kmer_counts([forward], 9, both_strands=False), [other], prior_weight=1)[-1] > 1.5
-    )
-
-
-def test_markov_refuses_bad_counts_and_weights():
-    counts = kmer_counts([encode_bases("ACGTACGT")], 2)
-    for bad in (counts[:15], counts[:8], counts.reshape(4, 4), counts[:1], counts[:0]):
-        with pytest.raises(ValueError, match="make it with kmer_counts"):
-            markov_bits_per_base(bad, [encode_bases("ACGT")])
-    for weight in (0, -1, float("nan")):
-        with pytest.raises(ValueError, match="must be positive"):
-            markov_bits_per_base(counts, [encode_bases("ACGT")], weight)
+    for strand in (forward, other):
+        assert bits_per_base([forward], [strand], 8, weight=1)[-1] < 0.1
 
 
 # Orders above 12
@@ -201,18 +193,6 @@ def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, 
     np.testing.assert_allclose(bits, naive_bits(*texts, order, 3, *weights), atol=1e-9)
 
 
-def test_orders_up_to_twelve_are_those_of_the_table():
-    rng = np.random.default_rng(1)
-    train, test = (
-        [rng.integers(0, 4, 3000, dtype=np.uint8) for _ in range(3)],
-        [rng.integers(0, 4, 500, dtype=np.uint8)],
-    )
-    train.append(test[0][100:200])
-    bits, scored = markov_bits(train, test, 9)
-    assert bits.shape == (1, 10) and scored.tolist() == [491]
-    np.testing.assert_allclose(bits[0] / 491, markov_bits_per_base(kmer_counts(train, 10), test))
-
-
 def test_a_copy_in_the_training_segments_is_what_long_contexts_find():
     rng = np.random.default_rng(2)
     train = [rng.integers(0, 4, 200_000, dtype=np.uint8)]
@@ -220,18 +200,6 @@ def test_a_copy_in_the_training_segments_is_what_long_contexts_find():
     per_base = bits / scored[:, None]
     assert per_base[0, 24] < 0.2 < 1.5 < per_base[0, 9]
     assert per_base[1, 24] == pytest.approx(2, abs=0.05)
-
-
-def test_transition_probabilities_are_those_that_score():
-    train = [encode_bases(s) for s in naive.random_sequences(3, 50, seed=4)]
-    counts = kmer_counts(train, 4)
-    table = transition_log_probabilities(counts, 7.0)
-    assert np.exp(table).reshape(-1, 4).sum(axis=1) == pytest.approx(np.ones(64))
-    for kmer in ("ACGT", "TTTT", "GATT"):
-        codes = encode_bases(kmer)
-        assert markov_bits_per_base(counts, [codes], 7.0)[3] == pytest.approx(
-            -table[kmer_index(codes, 4)[0]] / np.log(2)
-        )
 
 
 def test_markov_bits_refuse():
