@@ -23,6 +23,7 @@ from typing import NamedTuple
 import dnaio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from genomic_ulmfit.genome import WINDOW  # noqa: E402
 from genomic_ulmfit.negatives import Window, matched_windows, random_windows  # noqa: E402
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "region_groups",
 ]
 
-LENGTH = 500  # bases of a labelled sequence
 SEED = 2015
 PEAKS = {"Mouse": "Mmus", "Dog": "Cfam", "Cow": "Btau"}  # species of enhancers -> begin of its files of peaks
 HUMAN_TABLE = "human_enhancers_cohn.test.tsv"
@@ -356,7 +356,7 @@ def _enhancers(
             )
         return found
 
-    negatives = random_windows(len(positives), LENGTH, lengths, fetch, peaks, SEED)
+    negatives = random_windows(len(positives), WINDOW, lengths, fetch, peaks, SEED)
     matched = matched_windows(
         [sample.text for sample in positives], lengths, fetch, peaks, SEED + 1, taken=negatives
     )
@@ -364,17 +364,17 @@ def _enhancers(
 
 
 def _positives(species: str, pieces: list[Piece], enhancers: list[tuple[str, Window]]) -> Iterator[Sample]:
-    """The central LENGTH bases of each enhancer that lies wholly in a piece, if they are A, C, G and T
+    """The central WINDOW bases of each enhancer that lies wholly in a piece, if they are A, C, G and T
     only."""
     for name, peak in enhancers:
-        start = (peak.start + peak.end) // 2 - LENGTH // 2
+        start = (peak.start + peak.end) // 2 - WINDOW // 2
         for piece in pieces:
-            inside = piece.start <= min(peak.start, start) and max(peak.end, start + LENGTH) <= piece.end
+            inside = piece.start <= min(peak.start, start) and max(peak.end, start + WINDOW) <= piece.end
             if piece.chrom == peak.sequence and inside:
-                text = piece.text[start - piece.start : start - piece.start + LENGTH]
+                text = piece.text[start - piece.start : start - piece.start + WINDOW]
                 if not set(text.upper()) - set("ACGT"):
                     yield Sample(
-                        name, text, _attributes(species, piece, start, start + LENGTH) | _repeats(text)
+                        name, text, _attributes(species, piece, start, start + WINDOW) | _repeats(text)
                     )
 
 

@@ -13,15 +13,14 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from genomic_ulmfit.genome import WINDOW
 from genomic_ulmfit.kmers import encode_sequences
 
-__all__ = ["LENGTH", "CohnCNN", "network"]
-
-LENGTH = 500  # bases that the network reads
+__all__ = ["CohnCNN", "network"]
 
 
 def network() -> nn.Sequential:
-    """The untrained network: one-hot bases [batch, 4, LENGTH], float32 -> logit of being an enhancer [batch, 1]."""
+    """The untrained network: one-hot bases [batch, 4, WINDOW], float32 -> logit of being an enhancer [batch, 1]."""
     layers = []
     for channels, filters, width, pool in ((4, 20, 9, 3), (20, 30, 5, 4), (30, 40, 3, 4)):
         layers += [nn.Conv1d(channels, filters, width), nn.ReLU(), nn.MaxPool1d(pool), nn.Dropout(0.15)]
@@ -35,7 +34,7 @@ class CohnCNN:
 
     Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the weights of the best epoch
     are kept. Two options are not the original's: `augment` shows each training sequence on a strand chosen at random in each
-    epoch, `both_strands` predicts the mean probability of the two. Sequences longer than LENGTH are cut to their middle, shorter
+    epoch, `both_strands` predicts the mean probability of the two. Sequences longer than WINDOW are cut to their middle, shorter
     ones get zeros on both sides, as any letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and
     number of threads give the same numbers bit for bit.
 
@@ -116,11 +115,11 @@ class CohnCNN:
 
 
 def _codes(sequences: Sequence[str]) -> Tensor:
-    """Base codes of the middle LENGTH bases, uint8 [sequences, LENGTH]; 4 beyond the ends."""
-    rows = np.full((len(sequences), LENGTH), 4, dtype=np.uint8)
+    """Base codes of the middle WINDOW bases, uint8 [sequences, WINDOW]; 4 beyond the ends."""
+    rows = np.full((len(sequences), WINDOW), 4, dtype=np.uint8)
     for row, codes in zip(rows, encode_sequences(sequences), strict=True):
-        cut, pad = max(len(codes) - LENGTH, 0) // 2, max(LENGTH - len(codes), 0) // 2
-        row[pad : pad + len(codes)] = codes[cut : cut + LENGTH]
+        cut, pad = max(len(codes) - WINDOW, 0) // 2, max(WINDOW - len(codes), 0) // 2
+        row[pad : pad + len(codes)] = codes[cut : cut + WINDOW]
     return torch.from_numpy(rows)
 
 

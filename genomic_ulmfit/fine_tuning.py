@@ -41,6 +41,7 @@ from genomic_ulmfit.profiles import (
     checked_trial,
     classifier_name,
     encoder_folder,
+    fold_folder,
     model_name,
     profile_paths,
     recipe_name,
@@ -443,7 +444,7 @@ class Experiment:
         return chosen | {"encoder": self.encoder_facts.get("weights_sha256"), "sequences": sequences}
 
     def fold_folder(self, species: str, fold: int | str) -> Path:
-        return self.folder / f"{species}_{fold}"
+        return fold_folder(self.folder, species, fold)
 
     def checkpoints(self, species: str, fold: int | str) -> FitCheckpoints:
         """What a learner needs to keep the fits of a fold on disk until its model is saved."""

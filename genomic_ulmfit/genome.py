@@ -45,6 +45,7 @@ AMBIGUOUS = 4
 READ_BYTES = 1 << 21  # bytes of FASTA text in memory at a time
 SCAN_BASES = 1 << 18  # bases looked at together; the 64-bit keys of one scan then fit a processor's cache
 MAX_HEADER = 1 << 16  # a longer "header" is a file whose lines do not end in a line feed
+WINDOW = 500  # bases of a labelled sequence, and so of the windows that classifiers score
 MIN_SEARCHED = 16  # the shortest sequence that find_sequences can index
 
 _ILLEGAL = 255

@@ -19,6 +19,7 @@ __all__ = [
     "classifier_name",
     "data_files",
     "encoder_folder",
+    "fold_folder",
     "genome_file",
     "genome_files",
     "model_name",
@@ -28,6 +29,7 @@ __all__ = [
     "results_folder",
     "sample_files",
     "samples_in",
+    "setting_of",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -268,6 +270,16 @@ def classifier_name(
     )
 
 
+def fold_folder(folder: str | Path, species: str, fold: int | str) -> Path:
+    """Folder of the classifier of a species and fold ("test": of the original split) among those of a recipe."""
+    return Path(folder) / f"{species}_{fold}"
+
+
+def setting_of(folder: str) -> str:
+    """A model's folder name without the hashes, as `model_name` and `classifier_name` write it where they are given none."""
+    return re.sub(r"(_(settings|corpus|encoder)-[0-9a-f]{8})+$", "", folder)
+
+
 def checked_trial(trial: str) -> str:
     """The name of a trial as it stands in results and in names of files.
 
@@ -311,11 +323,10 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
 
 def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
     """The folder called `name`, or that and hashes, in which the newest file `proof` lies; ties are broken by name."""
-    hashes = r"(_(settings|corpus|encoder)-[0-9a-f]{8})*"
     dates = {}
     for path in sorted(folder.glob(f"{name}*")):
         files = list(path.glob(proof))
-        if files and re.fullmatch(re.escape(name) + hashes, path.name):
+        if files and setting_of(path.name) == name:
             dates[path] = max(file.stat().st_mtime_ns for file in files)
     if not dates:
         raise FileNotFoundError(f"{folder / name} is missing: {way_out}")

@@ -77,18 +77,22 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
     trained.
     """
     folder = Path(artifacts) / "classifiers"
+    configs = {path: json.loads(path.read_text()) for path in folder.glob("*/*/config.json")}
     trained = {
-        path.parent: path.stat().st_mtime_ns
-        for path in folder.glob(f"{recipe_name(True, True, [])}_[0-9]*/*/config.json")
+        path: config["species"]
+        for path, config in configs.items()
+        if config.get("model") == recipe_name(True, True, []) and not config["trial"]
     }
-    names = {path.name.rsplit("_", 1)[0] for path in trained}
+    names = set(trained.values())
     species = species or ("Human" if "Human" in names else min(names, default="any species"))
     if species not in names:
         raise FileNotFoundError(
             f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
             "on this profile, or name a folder in CLASSIFIER"
         )
-    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
+    newest = max(
+        (path for path, of in trained.items() if of == species), key=lambda path: path.stat().st_mtime_ns
+    ).parent
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
 

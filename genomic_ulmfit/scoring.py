@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from genomic_ulmfit.awd_lstm import Classifier
 from genomic_ulmfit.files import replacing
-from genomic_ulmfit.genome import read_fasta, reverse_complement
+from genomic_ulmfit.genome import WINDOW, read_fasta, reverse_complement
 from genomic_ulmfit.kmers import span_of
 from genomic_ulmfit.learners import predict_probabilities
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
+from genomic_ulmfit.metrics import log_odds
 from genomic_ulmfit.profiles import ROOT, project_path
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier
@@ -55,7 +56,6 @@ __all__ = [
     "write_skipped",
 ]
 
-WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
 MAKER = (
     "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
@@ -133,10 +133,9 @@ class Scorer:
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
-        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16; in float32, as they are for small differences."""
+        """`probabilities` as natural log-odds, float64 [sequences], within -14 and 14; in float32, as they are for small differences."""
         with full_precision(self.model):
-            p = self.probabilities(sequences, both_strands).clip(1e-7, 1 - 1e-7)
-        return np.log(p / (1 - p))
+            return log_odds(self.probabilities(sequences, both_strands))
 
     def _is_clean(self, codes: np.ndarray) -> bool:
         ambiguous = np.flatnonzero(codes > 3)

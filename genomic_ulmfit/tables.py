@@ -240,9 +240,9 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[int, int]]:
     """Index labels of the pairs of rows that differ in a lever alone: (with it, without it).
 
-    `with_it` and `without` name a model, or a model and the trial of its trial ("ulmfit one_strand"). Both rows are of one species and
+    `with_it` and `without` name a model, or a model and its trial ("ulmfit one_strand"). Both rows are of one species and
     split and of networks of one kind: k, stride, direction, predicts, contexts, scale and seed. Of one trial they have the same settings
-    and, where both have one, the same encoder: labels name trials with others. A model without a network stands beside every setting.
+    and, where both have one, the same encoder: a named trial may have others. A model without a network stands beside every setting.
     """
     (model, _, trial), (other, _, other_trial) = (name.partition(" ") for name in (with_it, without))
     shared = ["species", "split", "fold", "seed", "k", "stride", "direction", "predicts", "contexts", "scale"]

@@ -12,9 +12,10 @@ from scipy.stats import binomtest
 
 from genomic_ulmfit.bigwig import bigwig_from_bedgraph
 from genomic_ulmfit.files import replacing
+from genomic_ulmfit.genome import WINDOW
 from genomic_ulmfit.lookup import ReferenceGenome, contigs_of, fetch, open_fasta
 from genomic_ulmfit.profiles import ROOT, project_path
-from genomic_ulmfit.scoring import WINDOW, Scorer, Written, output_of, progress, write_bed
+from genomic_ulmfit.scoring import Scorer, Written, output_of, progress, write_bed
 
 __all__ = [
     "call_peaks",

@@ -10,11 +10,10 @@ import pandas as pd
 import pysam
 
 from genomic_ulmfit.files import replacing
-from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.genome import WINDOW, encode_bases
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
 from genomic_ulmfit.profiles import ROOT, project_path
 from genomic_ulmfit.scoring import (
-    WINDOW,
     BadRecords,
     Scorer,
     Written,

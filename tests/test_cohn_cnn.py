@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from naive import random_sequences, reverse_complement
 from sklearn.metrics import roc_auc_score
 
-from genomic_ulmfit.cohn_cnn import LENGTH, CohnCNN, network
+from genomic_ulmfit.cohn_cnn import CohnCNN, network
+from genomic_ulmfit.genome import WINDOW
 
 MOTIF = "TGACTCAGCAT"
 
 
 def planted(number, seed, other_strand=False):
     """Sequences of which every second has the motif in four places, and the labels."""
-    sequences, rng = random_sequences(number, LENGTH, seed), np.random.default_rng(seed)
+    sequences, rng = random_sequences(number, WINDOW, seed), np.random.default_rng(seed)
     motif = reverse_complement(MOTIF) if other_strand else MOTIF
     for i in range(0, number, 2):
         for start in rng.integers(0, 120, 4) + [0, 120, 240, 360]:
@@ -34,14 +35,14 @@ def test_layers_are_those_of_the_paper():
     sizes = [tuple(module.weight.shape) for module in net if hasattr(module, "weight")]
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
-    assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
+    assert net(torch.zeros(2, 4, WINDOW)).shape == (2, 1)
     assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [
         0.15
     ] * 5  # after each layer but the last
 
 
 def test_dropout_is_for_training_only(small):
-    sequences = random_sequences(5, LENGTH, 16)
+    sequences = random_sequences(5, WINDOW, 16)
     assert (small.predict_proba(sequences) == small.predict_proba(sequences)).all()
     small.network_.train()
     assert (
@@ -61,7 +62,7 @@ def test_a_motif_is_learnt():
 
 def test_the_best_epoch_is_kept_also_where_a_later_one_is_worse():
     """On sequences without a motif the validation AUC goes up and down: the last epoch is hardly ever the best."""
-    sequences, labels = random_sequences(80, LENGTH, 15), [0, 1] * 40
+    sequences, labels = random_sequences(80, WINDOW, 15), [0, 1] * 40
     train, valid = (sequences[:40], labels[:40]), (sequences[40:], labels[40:])
     trained = (CohnCNN(max_epochs=5, seed=seed).fit(*train, *valid) for seed in range(20))
     model = next(model for model in trained if max(model.history_) > model.history_[-1])
@@ -89,7 +90,7 @@ def test_a_seed_fixes_every_bit_and_leaves_the_global_generator_alone():
 
 
 def test_the_mean_of_both_strands_is_taken_on_request_only(small):
-    sequences = random_sequences(10, LENGTH, 10)
+    sequences = random_sequences(10, WINDOW, 10)
     one, other = (
         small.predict_proba(strand)[:, 1]
         for strand in (sequences, [reverse_complement(s) for s in sequences])
@@ -116,9 +117,9 @@ def test_augmented_training_finds_a_motif_on_the_strand_it_never_saw():
 @given(length=st.integers(0, 1200), seed=st.integers(0, 99))
 def test_other_lengths_are_cut_or_padded_around_their_middle(small, length, seed):
     sequence = random_sequences(1, length, seed)[0]
-    pad, cut = max(LENGTH - length, 0), max(length - LENGTH, 0)
-    middle = "N" * (pad // 2) + sequence[cut // 2 : cut // 2 + LENGTH] + "N" * (pad - pad // 2)
-    assert len(middle) == LENGTH
+    pad, cut = max(WINDOW - length, 0), max(length - WINDOW, 0)
+    middle = "N" * (pad // 2) + sequence[cut // 2 : cut // 2 + WINDOW] + "N" * (pad - pad // 2)
+    assert len(middle) == WINDOW
     p = small.predict_proba([sequence, middle, middle.lower()])
     assert np.allclose(p, p[0], atol=1e-6)
 

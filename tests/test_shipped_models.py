@@ -143,21 +143,19 @@ def test_the_newest_classifier_of_a_species_is_found(tmp_path, capsys):
     scorer = tiny_scorer()
     with pytest.raises(FileNotFoundError, match="no classifier of any species in .*Mammals Enhancers 1"):
         newest_classifier(tmp_path)
-    folders = [
-        "ulmfit_3-mer_old/Dog_test",
-        "ulmfit_4-mer_new/Dog_test",
-        "ulmfit_trial-a_4-mer/Dog_test",
-        "ulmfit_kmers_4-mer/Dog_test",
-        "ulmfit_scratch_4-mer/Cat_test",
-    ]
-    for folder in folders:
-        save_model(tmp_path / "classifiers" / folder, scorer.model)
-    assert (
-        newest_classifier(tmp_path)
-        == newest_classifier(tmp_path, "Dog")
-        == tmp_path / "classifiers" / folders[1]
-    )
-    save_model(tmp_path / "classifiers/ulmfit_4-mer_new/Human_4", scorer.model)
+
+    def save(folder, species, model="ulmfit", trial=""):
+        facts = dict(species=species, model=model, trial=trial)
+        save_model(tmp_path / "classifiers" / folder, scorer.model, **facts)
+
+    save("ulmfit_3-mer_old/Dog_test", "Dog")
+    save("ulmfit_4-mer_new/Dog_test", "Dog")
+    save("ulmfit_trial-a_4-mer/Dog_test", "Dog", trial="a")
+    save("ulmfit_kmers_4-mer/Dog_test", "Dog", model="ulmfit_kmers")
+    save("ulmfit_scratch_4-mer/Cat_test", "Cat", model="ulmfit_scratch")
+    newest = tmp_path / "classifiers/ulmfit_4-mer_new/Dog_test"
+    assert newest_classifier(tmp_path) == newest_classifier(tmp_path, "Dog") == newest
+    save("ulmfit_4-mer_new/Human_4", "Human")
     assert newest_classifier(tmp_path).name == "Human_4"
     with pytest.raises(FileNotFoundError, match="no classifier of Cat"):
         newest_classifier(tmp_path, "Cat")

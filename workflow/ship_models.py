@@ -9,7 +9,6 @@ those of the copy itself, on that fold's test sequences. They trained no weight 
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from genomic_ulmfit.controls import score_controls
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.metrics import classification_metrics
-from genomic_ulmfit.profiles import ROOT, classifier_folder, profile_paths
+from genomic_ulmfit.profiles import ROOT, classifier_folder, fold_folder, profile_paths, setting_of
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier, load_language_model, save_model
 from genomic_ulmfit.scoring import Scorer
@@ -93,20 +92,19 @@ def ship(profile: str, root: Path = ROOT) -> list[Path]:
     """
     _, _, artifacts = profile_paths(profile, root)
     written = []
-    for folder in sorted((artifacts / "language_models").glob(f"*_laptop_seed-{SEED}*")):
-        k, stride = (int(word.split("-")[i]) for word, i in zip(folder.name.split("_"), (0, 1)))
+    for path in sorted((artifacts / "language_models").glob("*/config.json")):
+        folder, config = path.parent, json.loads(path.read_text())
+        if (config["scale"], config["seed"]) != ("laptop", SEED):
+            continue
+        k, stride = (config["architecture"][name] for name in ("k", "stride"))
         tokenizer, setting = KmerTokenizer(k, stride), f"{k}-mer_stride-{stride}"
-        source = classifier_folder(artifacts, RECIPE, "", _setting(folder.name), "folds") / f"Human_{FOLD}"
+        classifiers = classifier_folder(artifacts, RECIPE, "", setting_of(folder.name), "folds")
+        source = fold_folder(classifiers, "Human", FOLD)
         written += [
             _ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
             _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer),
         ]
     return written
-
-
-def _setting(folder: str) -> str:
-    """A language model's folder name without the hashes of its settings and corpus."""
-    return re.sub(r"(_(settings|corpus)-[0-9a-f]{8})*$", "", folder)
 
 
 def _facts(config: dict) -> dict:
