@@ -33,7 +33,7 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         matplotlib.use("agg")
         patched.setattr("matplotlib.pyplot.show", lambda: None)
-        patched.setattr(profiles, "ROOT", folder)
+        patched.setenv("GENOMIC_RESULTS", str(folder / "results"))
         patched.setattr(
             profiles, "profile_paths", lambda profile: (profile, folder / "data", folder / "artifacts")
         )

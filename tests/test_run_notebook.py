@@ -3,11 +3,14 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from workflow.run_notebook import run_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -38,15 +41,17 @@ def test_a_complete_copy_is_left_and_a_failed_one_is_named_and_goes_on(notebook,
 def test_a_process_that_outlived_its_command_is_not_joined_by_a_second(notebook, tmp_path):
     copy = tmp_path / "Trial.ipynb"
     holder = textwrap.dedent("""
-        import sys, unittest.mock, run_notebook
+        import sys, unittest.mock
+        from workflow import run_notebook
         def wait(*_):
             print("at work", flush=True)
             sys.stdin.read()
-        with unittest.mock.patch("run_notebook._execute", wait):
+        with unittest.mock.patch.object(run_notebook, "_execute", wait):
             run_notebook.run_notebook(*sys.argv[1:], {})
     """)
     first = subprocess.Popen(
         [sys.executable, "-c", holder, notebook, copy],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -20,6 +20,7 @@ from genomic_ulmfit.corpus import read_corpus
 from genomic_ulmfit.genome import decode_bases, open_genome
 from genomic_ulmfit.metrics import classification_metrics
 from genomic_ulmfit.results import read_predictions, read_results
+from workflow.experiments import NOTEBOOKS
 from workflow.run_notebook import done_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,15 +137,13 @@ def results(tree, first_run):
 
 
 def test_every_notebook_runs_with_a_line_each(tree, first_run):
-    names = [path.stem for path in sorted(tree.glob("*/Mammals*.ipynb"))]
-    assert len(names) == 16
-    for name in names:
+    for name in NOTEBOOKS:
         assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
 
 
 def test_executed_notebooks_are_clean(tree, first_run):
-    copies = sorted(tree.glob("artifacts/*/notebooks/*/*.ipynb"))
-    assert len(copies) == 16
+    copies = sorted(tree.glob("artifacts/tiny-*/notebooks/**/*.ipynb"))
+    assert {path.stem for path in copies} == set(NOTEBOOKS)
     for path in copies:
         outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
@@ -166,15 +165,15 @@ def test_one_row_per_species_and_model(results):
         ("kmer_boosting", 0, 0),
         ("kmer_logistic", 6, 1),
         ("multi_kmer_logistic", 0, 0),
-        ("ulmfit_kmers", 3, 1),
-        ("ulmfit_kmers", 4, 2),
-        ("ulmfit_kmers", 5, 2),
+        ("ulmfit", 3, 1),
+        ("ulmfit", 4, 2),
+        ("ulmfit", 5, 2),
     ]
 
 
 def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
     files = sorted(tree.glob("results/predictions/tiny-*/Human/ulmfit_*.parquet"))
-    rows = results[(results.species == "Human") & (results.model == "ulmfit_kmers")]
+    rows = results[(results.species == "Human") & (results.model == "ulmfit")]
     assert len(files) == len(rows) == 4
     recomputed = sorted(
         classification_metrics(f.label, f.probability)["auroc"] for f in map(read_predictions, files)
@@ -184,7 +183,7 @@ def test_rows_can_be_recomputed_from_the_stored_predictions(tree, results):
 
 def test_language_models_have_rows_beside_the_markov_reference(tree, first_run):
     rows = read_results(tree / "results/language_models.csv")
-    assert sorted(rows.output) == ["bases", "bases", "bases", "markov"]
+    assert sorted(rows.predicts) == ["bases", "bases", "bases", "markov"]
     assert (rows.bits_per_base.between(1.5, 2.3)).all()
 
 
@@ -286,13 +285,13 @@ def test_models_are_asked_about_other_species_and_all_may_train_one(tree, first_
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("both-") & (rows.fold == "test")]
     for model, others in (
-        ("ulmfit_kmers", {"Dog": "", "Opossum": "", "All": ""}),
+        ("ulmfit", {"Dog": "", "Opossum": "", "All": ""}),
         ("gapped_kmer_logistic", {}),
     ):
         across = {("Dog", "Opossum"), ("Dog", "All"), ("Opossum", "Dog"), ("Opossum", "All")}
         mine = rows[rows.model == model]
         assert set(zip(mine.species, mine.trained_on)) == across | set(others.items())
-    n_train = rows[rows.model == "ulmfit_kmers"].set_index(["species", "trained_on"]).n_train
+    n_train = rows[rows.model == "ulmfit"].set_index(["species", "trained_on"]).n_train
     assert n_train["Dog", "All"] == n_train["All", ""] == n_train["Dog", ""] + n_train["Opossum", ""]
 
 
@@ -308,12 +307,12 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
         (tmp_path / name).write_text(content)
     given = {"CLASSIFIER": "models/human_4-mer_stride-2", "GENOME": str(tmp_path / "g.fa")}
     runs = {
-        "7 Score": {"INPUT": str(tmp_path / "x.bed"), "WRITE_TO": str(tmp_path / "bed")},
-        "8 Scan": {"REGION": "'chr1:1-2,000'", "WRITE_TO": str(tmp_path / "scan")},
-        "11 Score": {"VARIANTS": str(tmp_path / "x.vcf"), "WRITE_TO": str(tmp_path / "vcf")},
+        "Score Your Own": {"INPUT": str(tmp_path / "x.bed"), "WRITE_TO": str(tmp_path / "bed")},
+        "Scan a Genome": {"REGION": "'chr1:1-2,000'", "WRITE_TO": str(tmp_path / "scan")},
+        "Score Variants": {"VARIANTS": str(tmp_path / "x.vcf"), "WRITE_TO": str(tmp_path / "vcf")},
     }
     for notebook, params in runs.items():
-        done = snakemake(tree, f"only=Enhancers {notebook}", params=given | params)
+        done = snakemake(tree, f"only={notebook}", params=given | params)
         assert done.returncode == 0 and done.stdout.count(" ...") == 1, done.stdout
     assert not (tree / "data/simulated").exists()
     assert pd.read_csv(tmp_path / "bed.tsv", sep="\t", comment="#").name.tolist() == [
@@ -446,7 +445,7 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(tree, first_run):
     assert done.returncode == 0, done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[(rows.profile == "nonsense") & (rows.fold == "oof")]
-    assert {"gc", "gapped_kmer_logistic", "cohn_cnn", "ulmfit_kmers", "ensemble_stacked"} <= set(rows.model)
+    assert {"gc", "gapped_kmer_logistic", "cohn_cnn", "ulmfit", "ensemble_stacked"} <= set(rows.model)
     n = len(sequences)
     allowed = norm.isf(0.001 / len(rows) / 2) * ((n + 1) / (12 * (n / 2) ** 2)) ** 0.5
     assert rows.n_test.eq(n).all() and rows.auroc.sub(0.5).abs().max() < allowed, rows[

@@ -133,10 +133,9 @@ def main() -> int:
     if status := _snakemake(series, jobs, folder, environment):
         return status
     if not all(notebook in USES for notebook, _ in series.wanted):
-        for command in (["tables.py", "show", series.profile], ["manifest.py", "write", series.profile]):
-            done = subprocess.run(
-                [sys.executable, ROOT / command[0], *command[1:]], env={**os.environ, **environment}
-            )
+        for module, task in (("show_tables", "show"), ("manifest", "write")):
+            command = [sys.executable, "-m", f"workflow.{module}", task, series.profile]
+            done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
             if done.returncode:
                 return done.returncode
     print(f"Executed notebooks: {series.artifacts / 'notebooks'}/")
