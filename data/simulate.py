@@ -1,9 +1,10 @@
-"""Write the `simulated` data profile: four made-up, related primate genomes and four species of made-up enhancers.
+"""Write the `simulated` data profile: four invented, related genomes and four species of enhancers.
 
     python data/simulate.py [--out DIR] [--seed N] [--genome-bases N] [--sequences N]
 
-Nothing in it is real sequence. It exists so that every notebook and test runs offline within minutes, and so that the
-answer is known: what tells an enhancer from a negative is the grammar of the planted motifs, not base composition.
+Nothing in it is real sequence. It exists so that every notebook and test runs offline within minutes, and so
+that the answer is known: what tells an enhancer from a negative is the grammar of the planted motifs, not
+base composition.
 """
 
 from __future__ import annotations
@@ -84,8 +85,9 @@ def simulate(
     """Write the profile folder `out`, replacing an earlier simulated one as a whole, and return its counts.
 
     The same arguments give the same bytes. `genome_bases` is per primate (about: indels change it slightly);
-    `sequences` per enhancer species, half of them positive. Made in a folder beside `out` and moved there when
-    complete. Raises ValueError for sizes too small, FileExistsError when `out` holds anything but a simulated profile.
+    `sequences` per enhancer species, half of them positive. Made in a folder beside `out` and moved there
+    when complete. Raises ValueError for sizes too small, FileExistsError when `out` holds anything but a
+    simulated profile.
     """
     out = Path(out).resolve()
     if seed < 0:
@@ -121,7 +123,7 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
-    """Bases (len(gc), width): row i drawn at GC content gc[i], then most CpG made TpG or CpA, as methylation does."""
+    """Bases (len(gc), width): row i at GC content gc[i], most CpG then made TpG or CpA, as methylation does."""
     is_gc = rng.random((len(gc), width)) < gc[:, None]
     second = rng.random((len(gc), width)) < 0.5
     rows = np.where(is_gc, np.where(second, 2, 1), np.where(second, 3, 0)).astype(np.uint8)
@@ -144,7 +146,7 @@ def _repeat_families(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
-    """Overwrite stretches of `genome` with diverged copies of the families on either strand, and microsatellites."""
+    """Overwrite stretches of `genome` with diverged repeats, on either strand, and with microsatellites."""
     for name, (_, share) in REPEATS.items():
         consensus, wanted = families[name], share * len(genome)
         while wanted > 0:
@@ -160,8 +162,8 @@ def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[st
 def _add_satellites(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
     """Overwrite stretches of `genome` with arrays of diverged satellite units on either strand.
 
-    They are what a recurrent model can learn and short words cannot tell: where in the unit a base stands follows from
-    all bases before it, though nearly every word holds a substitution.
+    They are what a recurrent model can learn and short words cannot tell: where in the unit a base stands
+    follows from all bases before it, though nearly every word holds a substitution.
     """
     for name, (_, share) in SATELLITES.items():
         wanted = share * len(genome)
@@ -198,8 +200,11 @@ def _position_weights(word: str) -> np.ndarray:
 
 
 def _decoy_orders(word: str) -> np.ndarray:
-    """Column orders (n, len(word)) that rearrange `word` into words with the same dinucleotides and first and last base
-    (all Eulerian paths over its dinucleotides), without four bases in common with it or its reverse complement."""
+    """Column orders (n, len(word)) that rearrange `word` and keep its dinucleotides and its ends.
+
+    All Eulerian paths over its dinucleotides that have no four bases in common with `word` or its reverse
+    complement.
+    """
     left = Counter(pairwise(word))
     found = []
 
@@ -228,7 +233,10 @@ def _decoy_orders(word: str) -> np.ndarray:
 def _draw_sites(
     rng: np.random.Generator, windows: int, pairs: int, weights: tuple[float, ...]
 ) -> pd.DataFrame:
-    """Where motifs go: window, start, motif (its number), strand (+1 or -1), end; motifs of a window never overlap."""
+    """Where motifs go: window, start, motif (its number), strand (+1 or -1), end.
+
+    Motifs of a window never overlap.
+    """
     window, slot = np.nonzero(rng.permuted(np.tile(np.arange(SLOTS) < pairs, (windows, 1)), axis=1))
     lengths = np.array([len(word) for word in MOTIFS.values()])
     first = rng.choice(len(MOTIFS), size=len(window), p=np.array(weights) / sum(weights))
@@ -288,8 +296,11 @@ def _plant(rows: np.ndarray, sites: pd.DataFrame, words: np.ndarray) -> np.ndarr
 
 
 def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarray]):
-    """Positives and negatives, each (pairs, WINDOW) bases, and the positives' motifs. Negative i has the background GC,
-    the sites and the words of positive i, its words shuffled; its background is drawn afresh."""
+    """Positives and negatives, each (pairs, WINDOW) bases, and the positives' motifs.
+
+    Negative i has the background GC, the sites and the words of positive i, its words shuffled; its
+    background is drawn afresh.
+    """
     rng = np.random.default_rng([seed, 1, list(SPECIES).index(species)])
     weights, mean_gc = SPECIES[species]
     gc = np.clip(rng.normal(mean_gc, 0.04, size=pairs), 0.25, 0.65)
@@ -366,8 +377,10 @@ def _family_of_genomes(
 def _embed(
     rng: np.random.Generator, genome: np.ndarray, labelled: pd.DataFrame
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Write the sequences of `labelled` (columns id, codes) over windows of `genome`, on alternating strands; the last
-    twentieth, which becomes short contigs, is spared."""
+    """Write the sequences of `labelled` (columns id, codes) over windows of `genome`, on alternating strands.
+
+    The last twentieth, which becomes short contigs, is spared.
+    """
     genome = genome.copy()
     starts = WINDOW * rng.permutation(len(genome) * 19 // 20 // WINDOW)[: len(labelled)]
     places = labelled[["id"]].assign(start=starts, strand=np.resize(["+", "-"], len(labelled)))
@@ -377,7 +390,7 @@ def _embed(
 
 
 def _assembly(rng: np.random.Generator, genome: np.ndarray, spared: np.ndarray) -> list[np.ndarray]:
-    """Contigs as an assembly has them: one long and two short, with gaps outside the windows that start at `spared`."""
+    """Contigs as in an assembly: one long, two short, gaps outside the windows that start at `spared`."""
     short = rng.integers(len(genome) // 100, len(genome) // 50, size=2)
     cuts = len(genome) - np.cumsum(short[::-1])[::-1]
     genome = genome.copy()
@@ -534,7 +547,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"Simulated profile in {options.out}")
     print(f"genomes: {counts['files']} files, {counts['contigs']} contigs, {counts['bases']:,} bases")
     print(
-        f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, {counts['negatives']:,} negatives, "
+        f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, "
+        f"{counts['negatives']:,} negatives, "
         f"{counts['motifs']:,} motifs"
     )
     print(f"labelled human sequences that also lie in the human genome: {counts['verbatim']}")

@@ -49,7 +49,7 @@ def test_occlusion_averages_over_the_stretches_that_hide_a_base(scorer):
 
 
 def test_gradients_add_up_to_what_the_sequence_changes(scorer):
-    """Completeness (Sundararajan et al. 2017): the contributions sum to the output minus that of pads in every place."""
+    """Completeness (Sundararajan et al. 2017): contributions sum to the output minus that of pads."""
 
     def network(codes, keep):
         ids = padded_ids([codes], scorer.tokenizer, scorer.config["direction"] == "backward")

@@ -75,11 +75,11 @@ def only_dropout(encoder: AWDLSTM, place: str, p: float) -> None:
     setattr(encoder.get_submodule(path), attribute, p)
 
 
-# --- Embedding -------------------------------------------------------------------------------------------------------
+# --- Embedding ----------------------------------------------------------------------------------------------
 
 
 def context_rows(k: int, stride: int, c: int, ids: torch.Tensor, history=None) -> np.ndarray:
-    """Rows that an embedding takes for a context, read off its output: every row of the table holds its own number."""
+    """Rows that an embedding takes for a context: every row of the table holds its own number."""
     embedding = KmerEmbedding(k, stride, 1, (c,)).eval()
     with torch.no_grad():
         embedding.kmers.weight.zero_()
@@ -89,7 +89,10 @@ def context_rows(k: int, stride: int, c: int, ids: torch.Tensor, history=None) -
 
 
 def last_bases(k: int, stride: int, c: int, row: list[int]) -> list[str | None]:
-    """Text of the last c bases at each token, glued together token by token; None where a pad or the row's start is met."""
+    """Text of the last c bases at each token, glued together token by token.
+
+    None where a pad or the row's start is met.
+    """
     texts = [None if i == 0 else np.base_repr(i - 1, 4).zfill(k) for i in row]
     glued = []
     for t in range(len(row)):
@@ -169,7 +172,7 @@ def test_contexts_add_nothing_before_training():
     assert torch.equal(encoder.embedding(ids), encoder.embedding.kmers(ids))
 
 
-# --- Encoder ---------------------------------------------------------------------------------------------------------
+# --- Encoder ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -317,7 +320,7 @@ def test_bfloat16_stays_close_and_carries_its_state():
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
-# --- Language model --------------------------------------------------------------------------------------------------
+# --- Language model -----------------------------------------------------------------------------------------
 
 
 @few
@@ -393,7 +396,7 @@ def test_unknown_output_is_refused():
         make_model(predicts="codons")
 
 
-# --- Loss ------------------------------------------------------------------------------------------------------------
+# --- Loss ---------------------------------------------------------------------------------------------------
 
 
 @few
@@ -434,7 +437,7 @@ def test_a_window_without_targets_costs_nothing():
     assert loss == 0 and (logits.grad == 0).all()
 
 
-# --- Classifier ------------------------------------------------------------------------------------------------------
+# --- Classifier ---------------------------------------------------------------------------------------------
 
 
 def padded(rows: list[list[int]], width: int) -> torch.Tensor:
@@ -482,7 +485,7 @@ def test_classifier_keeps_no_state_between_batches():
     assert torch.equal(model(ids)[0], model(ids)[0])
 
 
-# --- Parameter groups ------------------------------------------------------------------------------------------------
+# --- Parameter groups ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -520,7 +523,7 @@ def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
 
 @pytest.mark.parametrize("build", [Classifier, lambda encoder: LanguageModel(encoder, "bases")])
 def test_half_precision_ends_with_the_encoder_and_can_be_switched_off(build, monkeypatch):
-    """Log-odds that are added to the classifier's, and the head's own, are float32 whatever the LSTM computes in."""
+    """Added log-odds and the head's own are float32, whatever the LSTM computes in."""
     monkeypatch.setattr("awd_lstm.has_fast_bf16", lambda device: True)
     model, ids = build(make_encoder()).eval(), make_ids(3, 12)
     exact = model(ids)

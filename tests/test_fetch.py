@@ -32,7 +32,7 @@ GITHUB, NCBI, HUJI = fetch.SOURCES
 
 @dataclass
 class Site:
-    """What the server has, how it misbehaves, and what it was asked: (method, path, Range, body bytes sent)."""
+    """What the server has, how it misbehaves, what it was asked: (method, path, Range, body bytes)."""
 
     files: dict[str, bytes]
     address: str = ""
@@ -184,7 +184,7 @@ def cow(pilot) -> bytes:
     return (pilot.folder / "genomes/cow.ENm001.fa").read_bytes()
 
 
-# --- pilot ------------------------------------------------------------------------------------------------------------
+# --- pilot --------------------------------------------------------------------------------------------------
 
 
 def test_complete_download(pilot, site, capsys):
@@ -436,7 +436,7 @@ def test_missing_sample_file_is_written_again(pilot, site):
     assert site.asked == []
 
 
-# --- the cache --------------------------------------------------------------------------------------------------------
+# --- the cache ----------------------------------------------------------------------------------------------
 
 
 def fill_cache(cache: Path, genome: str = GENOME, table_path: str = "enhancers/test.tsv") -> Path:
@@ -482,7 +482,7 @@ def test_command_line(pilot, tmp_path, monkeypatch, capsys):
         fetch.main(["simulated"])
 
 
-# --- the table of sequences -------------------------------------------------------------------------------------------
+# --- the table of sequences ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_bad_table_names_the_line_and_writes_nothing(tmp_path, content, line):
     assert not (tmp_path / "Human").exists()
 
 
-# --- full -------------------------------------------------------------------------------------------------------------
+# --- full ---------------------------------------------------------------------------------------------------
 
 
 def archive(members: list[tuple[str, str] | tarfile.TarInfo]) -> bytes:
@@ -692,7 +692,7 @@ def test_damaged_archive(tmp_path, damage):
     assert files_below(tmp_path) == {"a.tgz"}
 
 
-# --- what is committed ------------------------------------------------------------------------------------------------
+# --- what is committed --------------------------------------------------------------------------------------
 
 
 def test_committed_registry():

@@ -71,7 +71,7 @@ def genome_of(contigs: list[str], keep: str | None = None):
         return open_genome(name, "x")
 
 
-# --- Text and codes --------------------------------------------------------------------------------------------------
+# --- Text and codes -----------------------------------------------------------------------------------------
 
 
 @given(st.text(max_size=50))
@@ -120,7 +120,7 @@ def test_reverse_complement_along_the_last_axis():
     assert np.array_equal(reverse_complement(flipped), codes) and np.array_equal(codes, before)
 
 
-# --- FASTA to mapped bases -------------------------------------------------------------------------------------------
+# --- FASTA to mapped bases ----------------------------------------------------------------------------------
 
 
 @given(file=fasta_files(), archive=st.sampled_from(["plain", "gzip", "members"]), cut=st.integers(0, 400))
@@ -384,7 +384,7 @@ def test_open_genome_names_the_notebook(folder, damage, kind):
         open_genome(folder, "x")
 
 
-# --- Stretches of a genome -------------------------------------------------------------------------------------------
+# --- Stretches of a genome ----------------------------------------------------------------------------------
 
 
 def rows(table: pd.DataFrame) -> list[tuple]:
@@ -456,7 +456,7 @@ def test_subtract(borders, masks, min_length):
     assert_frame_equal(masked, before[1])
 
 
-# --- Finding labelled sequences --------------------------------------------------------------------------------------
+# --- Finding labelled sequences -----------------------------------------------------------------------------
 
 
 def naive_hits(text: str, sequences: list[str]) -> list[tuple]:

@@ -1,8 +1,8 @@
-"""No score may come from what it is scored on: guards on the ways in which test sequences could leak into training.
+"""No score may come from what it is scored on: guards against leaks from test into training.
 
-A profile in miniature whose labels mean nothing, the notebooks' own parameters, and the functions that the notebooks
-call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its variance is
-(m + n + 1) / (12 m n).
+A profile in miniature whose labels mean nothing, the notebooks' own parameters, and the functions that the
+notebooks call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its
+variance is (m + n + 1) / (12 m n).
 """
 
 from pathlib import Path
@@ -310,7 +310,10 @@ def auc(scored: pd.DataFrame) -> float:
 
 
 def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
-    """On grouped folds near copies are on one side: nothing is left to learn. On others copies give labels away."""
+    """On grouped folds near copies are on one side: nothing is left to learn.
+
+    On others copies give labels away.
+    """
     made = experiment(SPLIT="grouped")
     grouped, folds = made.tables["Cat"], made.folds
     scored = {name: out_of_fold(make, grouped, folds) for name, make in BASELINES.items()}

@@ -1,4 +1,7 @@
-"""Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap; comparisons, and what a run leaves behind."""
+"""Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap.
+
+Comparisons, and what a run leaves behind.
+"""
 
 import hashlib
 import math
@@ -109,7 +112,10 @@ def test_paired_difference_without_spread():
 
 
 def naive_within(labels, scores, strata):
-    """AUC over the pairs whose two sequences share a stratum, pair by pair; for these tests every stratum has two of each class."""
+    """AUC over the pairs whose two sequences share a stratum, pair by pair.
+
+    For these tests every stratum has two of each class.
+    """
     wins = [
         (a > b) + 0.5 * (a == b)
         for a, s, p in zip(scores, strata, labels)
@@ -429,7 +435,10 @@ def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
 
 
 def grouped_sample(seed=0, groups=14, size=8):
-    """Groups of unequal size whose sequences share much of their score; labels, two scores with ties, groups, folds."""
+    """Groups of unequal size whose sequences share much of their score.
+
+    Labels, two scores with ties, groups, folds.
+    """
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(groups), rng.integers(1, 2 * size, groups))
     labels = rng.integers(0, 2, len(group))

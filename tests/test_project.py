@@ -1,4 +1,4 @@
-"""The committed tree: pins in step, notebooks executed in order on real data and alike where they must be, tables made from results/."""
+"""The committed tree: pins in step, notebooks executed in order on real data, tables from results/."""
 
 import re
 import subprocess

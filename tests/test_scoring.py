@@ -285,7 +285,7 @@ def test_a_scorer_is_what_was_saved(scorer, tmp_path):
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
 
 
-# --- A whole file ----------------------------------------------------------------------------------------------------
+# --- A whole file -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

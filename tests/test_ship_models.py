@@ -23,7 +23,10 @@ SETTING = "3-mer_stride-1_forward_bases_laptop_seed-0"
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """The table of sequences and the folders that were written. GC tells the classes, but in the last fold."""
+    """The table of sequences and the folders that were written.
+
+    GC tells the classes, but in the last fold.
+    """
     root, rng = tmp_path_factory.mktemp("project"), np.random.default_rng(0)
     artifacts = profiles.profile_paths("pilot", root)[2]
     label, fold = np.arange(200) % 2, np.arange(200) // 2 % ship.FOLDS

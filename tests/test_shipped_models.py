@@ -46,8 +46,8 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     )
     if folder in CLASSIFIERS:
         assert (
-            f"{config['test']['auroc']:.3f} ({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})"
-            in card
+            f"{config['test']['auroc']:.3f} "
+            f"({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})" in card
         )
     else:
         assert f"{config['bits_per_base']:.3f}" in card

@@ -289,7 +289,10 @@ def test_folds_and_original_are_assigned_as_ever():
 
 @st.composite
 def grouped_tables(draw):
-    """Tables of a few groups of any size and class, the largest up to half of all rows, and of rows that are alone."""
+    """Tables of a few groups of any size and class, and of rows that are alone.
+
+    The largest group has up to half of all rows.
+    """
     groups = draw(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8))
     alone = draw(st.tuples(st.integers(10, 150), st.integers(10, 150)))
     labels, group = [], []

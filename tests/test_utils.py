@@ -81,7 +81,7 @@ def tiny_model(tokenizer, predicts="bases", contexts=(), seed=0):
 
 
 def tiny_classifier(tokenizer, contexts=(), seed=0):
-    """A float32 classifier whose batch normalisation has statistics of its own, so that its answers differ."""
+    """A float32 classifier whose batch normalisation has its own statistics, so answers differ."""
     encoder = tiny_model(tokenizer, contexts=contexts, seed=seed).encoder
     sequences = [encode_bases(random_text(30, i)) for i in range(4)]
     loader = SequenceLoader(sequences, [0, 1, 0, 1], tokenizer)
@@ -93,7 +93,7 @@ def tiny_classifier(tokenizer, contexts=(), seed=0):
     return model.eval()
 
 
-# --- Tokenizer -------------------------------------------------------------------------------------------------------
+# --- Tokenizer ----------------------------------------------------------------------------------------------
 
 
 @usual
@@ -150,7 +150,7 @@ def test_impossible_k_and_stride_are_refused(k, stride, message):
         KmerTokenizer(k, stride)
 
 
-# --- Language-model loader -------------------------------------------------------------------------------------------
+# --- Language-model loader ----------------------------------------------------------------------------------
 
 TEXTS = {"human": random_text(2500, 2), "gorilla": random_text(1500, 1002)}
 BASES = {species: encode_bases(text) for species, text in TEXTS.items()}
@@ -162,7 +162,7 @@ def segment_table(*rows) -> pd.DataFrame:
 
 @st.composite
 def segment_tables(draw):
-    """One to four segments, apart or touching, of either species: shorter than a k-mer, or many blocks long."""
+    """One to four segments, apart or touching: shorter than a k-mer, or many blocks long."""
     rows = []
     for species, text in TEXTS.items():
         cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=4, unique=True)))
@@ -256,7 +256,10 @@ def test_the_texts_tell_places_apart():
 
 
 def place_of_row(tokens: list[int]) -> tuple[str, int, int] | None:
-    """Species, start and end of the one gapless stretch of one strand that a row of tokens reads; None if it has no k-mer."""
+    """Species, start and end of the one gapless stretch of one strand that a row of tokens reads.
+
+    None if it has no k-mer.
+    """
     read = [PLACES[kmer] for kmer in UNIQUE.decode(tokens) if kmer != "pad"]
     if not read:
         return None
@@ -409,7 +412,7 @@ def test_sequence_corpus_keeps_each_sequence_apart():
     assert list(bases) == ["Mouse"] and segments.species.eq("Mouse").all()
 
 
-# --- Sequence loader and predictions ---------------------------------------------------------------------------------
+# --- Sequence loader and predictions ------------------------------------------------------------------------
 
 sequence_lists = st.lists(st.text("ACGTN", min_size=4, max_size=40), min_size=1, max_size=12)
 
@@ -535,7 +538,7 @@ def test_a_sequence_without_a_clean_kmer_gets_a_probability():
     assert ((0 < predicted) & (predicted < 1)).all()
 
 
-# --- Language models: building and scoring ---------------------------------------------------------------------------
+# --- Language models: building and scoring ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -686,7 +689,7 @@ def test_an_unknown_scale_is_refused():
         sizes_of("huge")
 
 
-# --- Training --------------------------------------------------------------------------------------------------------
+# --- Training -----------------------------------------------------------------------------------------------
 
 
 def quiet_fit(learn, *arguments) -> None:
@@ -804,7 +807,7 @@ def test_freezing_trains_only_the_upper_layer_groups(frozen_to, trained):
     assert [i for i, c in enumerate(changed) if c] == trained
 
 
-# --- Models on disk --------------------------------------------------------------------------------------------------
+# --- Models on disk -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("predicts, contexts", [("bases", ()), ("kmer", ()), ("bases", (6, 10))])
@@ -976,7 +979,7 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
     assert len(rows) == 6 and set(rows) <= whole
 
 
-# --- A classifier that starts from k-mer log-odds ------------------------------------------------------------------------
+# --- A classifier that starts from k-mer log-odds -----------------------------------------------------------
 
 
 def classifier_with_composition(tokenizer, ks=(1, 3)):

@@ -1,4 +1,4 @@
-"""Profiles `mammals` and `benchmark` on a made-up registry: what is merged, cut, drawn, marked and refused."""
+"""Profiles `mammals` and `benchmark` on an invented registry: merged, cut, drawn and refused."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Make `models/` from what the notebooks have trained: small copies of a profile's encoders and of one classifier for each, with cards.
+"""Make `models/` from trained models: small copies of a profile's encoders and classifiers, with cards.
 
     python ship_models.py pilot     # models and cards
     python ship_models.py cards     # the cards alone, from what each config.json says
 
-For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last fold; its figures are
-those of the copy itself, on that fold's test sequences. They trained no weight of it, but were not left out of every choice: see
-`CHOICES`.
+For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
+fold; its figures are those of the copy itself, on that fold's test sequences. They trained no weight of it,
+but were not left out of every choice: see `CHOICES`.
 """
 
 import json
@@ -87,9 +87,9 @@ BLIND_SPOT = """**It knows real DNA only.** It calls {random_bases} of random ba
 
 
 def ship(profile: str, root: Path = ROOT) -> list[Path]:
-    """Write `models/<name>` for every laptop-scale encoder of a profile and for its human classifier; returns the folders.
+    """Write `models/<name>` for every laptop-scale encoder of a profile and for its human classifier.
 
-    Raises FileNotFoundError where a classifier is missing.
+    Returns the folders. Raises FileNotFoundError where a classifier is missing.
     """
     _, _, artifacts = profile_paths(profile, root)
     written = []
@@ -129,7 +129,7 @@ def _ship_classifier(source: Path, artifacts: Path, target: Path, tokenizer: Kme
 
 
 def measure(scorer: Scorer, test: pd.DataFrame) -> dict:
-    """Figures of a classifier on test sequences (columns sequence, label): metrics, `operating_points`, `score_controls`."""
+    """Figures of a classifier on test sequences (sequence, label): metrics, thresholds, controls."""
     codes = [encode_bases(s) for s in test.sequence]
     probabilities = scorer.probabilities(codes)
     metrics = {
@@ -149,12 +149,14 @@ def card_of(folder: Path) -> str:
     k, stride = config["architecture"]["k"], config["architecture"]["stride"]
     if config["kind"] == "Classifier":
         what = (
-            f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
+            "Tells 500-bp human enhancers from other DNA: "
+            f"ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
             "regression on k-mers."
         )
         use = (
             "from scoring import Scorer\nfrom genome import encode_bases\n\n"
-            f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])'
+            f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * '
+            "125)])"
         )
         facts = _classifier_facts(config)
         limits = CLASSIFIER_LIMITS.format(
