@@ -1,9 +1,5 @@
 """The tables that notebooks and READMEs show, as text, from the rows in results/.
 
-    python tables.py update            rewrite the tables between the markers in the READMEs
-    python tables.py update --check    exit 1 and name the files whose tables are out of step with results/
-    python tables.py show PROFILE      print the tables of one profile
-
 Every number comes from results/enhancers.csv, results/language_models.csv or results/published.csv.
 """
 
