@@ -1,4 +1,4 @@
-"""Shared by all notebooks: the k-mer tokenizer and the AWD-LSTM's data loaders, of genomes and of labelled sequences.
+"""Shared by all notebooks: the k-mer tokenizer, and data loaders of genomes and of labelled sequences.
 
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a
 batch is made. Models on disk are the business of `saved_models.py`.
@@ -54,15 +54,14 @@ class KmerTokenizer:
         """uint8 base codes [..., bases] -> token ids [..., tokens]: uint16 up to k = 7, else int32."""
         codes = np.asarray(codes, np.uint8)
         n, dtype = self.n_tokens(codes.shape[-1]), np.uint16 if self.k <= 7 else np.int32
-        narrow = (
-            np.uint8 if self.k <= 3 else dtype
-        )  # wide enough for 4**k, and as narrow as can be: twice as fast
+        # Wide enough for 4**k, and as narrow as can be: twice as fast.
+        narrow = np.uint8 if self.k <= 3 else dtype
         ids = np.empty((*codes.shape[:-1], n), dtype)
         for first in range(0, n, CHUNK):
             out = ids[..., first : first + CHUNK]
             last = first + out.shape[-1] - 1
             piece = codes[..., first * self.stride : last * self.stride + self.k]
-            # Every stride-th base is packed once; base i of the k-mers is in phase i % stride, i // stride on.
+            # Every stride-th base is packed once: base i of the k-mers is i // stride on in phase i % stride.
             phases = [np.ascontiguousarray(piece[..., phase :: self.stride]) for phase in range(self.stride)]
             bases = [
                 phases[i % self.stride][..., i // self.stride :][..., : out.shape[-1]] for i in range(self.k)
@@ -265,9 +264,8 @@ class SequenceLoader:
         n = len(self.sequences)
         order = rng.permutation(n) if self.shuffle else np.arange(n)
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
-        for chosen in np.array_split(
-            order, len(self)
-        ):  # even batches: batch normalisation cannot learn from a last one of 1
+        # Even batches: batch normalisation cannot learn from a last one of 1.
+        for chosen in np.array_split(order, len(self)):
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
             extra = [values[chosen] for values in self.log_odds]
             yield (

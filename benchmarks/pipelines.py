@@ -30,9 +30,9 @@ __all__ = ["pipeline_rows"]
 
 K, STRIDE = 3, 1
 ROWS, BPTT = 32, 256
-READY = BATCH = (
-    0  # what a pipeline yields when its libraries are imported, and after its first batch; between them the number of tokens
-)
+# What a pipeline yields when its libraries are imported, and after its first batch.
+# Between them it yields the number of tokens.
+READY = BATCH = 0
 LENGTH = 2_000  # bases in a row of the original's tables
 SLOW = (
     "original",

@@ -65,7 +65,7 @@ PARTS = {
 MATCHED = "mammals_matched"  # is a part of what mammals makes
 MAKERS = (
     DATA_FOLDER / "windows.py",
-    DATA_FOLDER.parent / "negatives.py",
+    DATA_FOLDER.parent / "genomic_ulmfit/negatives.py",
 )  # what is made is made again when they change
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
@@ -683,9 +683,8 @@ def _room(steps: Iterable[Step], folder: Path) -> int:
         if step.state in ("copy", "download"):
             target = folder / step.entry.local
             part = _part(target)
-            made_of = (
-                target.suffix == ".fa" and target.parent.name == "downloads"
-            )  # its sequence is kept once more
+            # Its sequence is kept once more.
+            made_of = target.suffix == ".fa" and target.parent.name == "downloads"
             room += (step.size or 0) * (ROOM.get(target.suffix, 1) + made_of) - (
                 part.stat().st_size if part.exists() else 0
             )
@@ -925,8 +924,8 @@ def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mappin
     print(f"{'kind':<26}{'species':<20}{'files':>5}{'sequences':>12}{'bases':>16}{'bytes':>16}")
     for row in rows:
         print(
-            f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
-            f"{row['bytes']:>16,}"
+            f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}"
+            f"{row['bases']:>16,}{row['bytes']:>16,}"
         )
 
 

@@ -26,7 +26,8 @@ SLOTS = 4  # places for a motif pair in a window
 ENHANCER_PAIRS, CLUSTER_PAIRS = 2, 4  # pairs in an enhancer, and in a window of a genome's clusters
 WIDTH = 12  # width of the widest motif
 CONSENSUS_PROBABILITY = 0.85  # of each motif position; the other three bases share the rest
-MOTIFS = {  # invented words: without CG, no five bases shared, many rearrangements that keep their dinucleotides
+# Invented words: without CG, no five bases shared, many rearrangements that keep their dinucleotides.
+MOTIFS = {
     "M1": "CTCTACCATTGC",
     "M2": "GGTGGATTAAG",
     "M3": "GCTGAAGGACAT",
@@ -34,10 +35,9 @@ MOTIFS = {  # invented words: without CG, no five bases shared, many rearrangeme
     "M5": "AGGTAAGATGAG",
     "M6": "ACCTCCATAAC",
 }
-PARTNER = np.array(
-    [1, 2, 3, 4, 5, 0]
-)  # the arrangement: a motif is followed by this one, on the same strand,
-SPACING = (2, 6)  # after this many bases (half-open range)
+# The arrangement: a motif's partner follows on the same strand after SPACING bases (half-open range).
+PARTNER = np.array([1, 2, 3, 4, 5, 0])
+SPACING = (2, 6)
 
 # Weights of the six motifs as the first of a pair, and mean GC of the background (before CpG loss).
 SPECIES = {
@@ -69,9 +69,8 @@ REPEATS = {
 }  # bases, share of genome
 SATELLITES = {"alpha": (23, 0.15), "beta": (17, 0.15)}  # tandem repeats: bases of the unit, share of genome
 ARRAY = (500, 3000)  # bases of an array of units (half-open range)
-UNIT_DIVERGENCE = (
-    0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
-)
+# So much that eight bases in a row rarely match the unit: its period has to be followed.
+UNIT_DIVERGENCE = 0.2
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
@@ -123,7 +122,7 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
-    """Bases (len(gc), width): row i at GC content gc[i], most CpG then made TpG or CpA, as methylation does."""
+    """Bases (len(gc), width): row i at GC content gc[i], then most CpG made TpG or CpA, as by methylation."""
     is_gc = rng.random((len(gc), width)) < gc[:, None]
     second = rng.random((len(gc), width)) < 0.5
     rows = np.where(is_gc, np.where(second, 2, 1), np.where(second, 3, 0)).astype(np.uint8)
@@ -498,27 +497,30 @@ def _readme(seed: int, genome_bases: int, sequences: int, counts: dict[str, int]
     )
     names = list(MOTIFS)
     partners = ", ".join(f"{names[first]} then {names[second]}" for first, second in enumerate(PARTNER))
+    units = " and ".join(str(unit) for unit, _ in SATELLITES.values())
+    satellites = sum(share for _, share in SATELLITES.values())
     command = f"python data/simulate.py --seed {seed} --genome-bases {genome_bases} --sequences {sequences}"
     return f"""# Simulated data
 
 Nothing here is real sequence. Made by `{command}`; the same command gives the same bytes.
 
-- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
-  common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
-  Arrays of {len(SATELLITES)} satellites (units of {" and ".join(str(unit) for unit, _ in SATELLITES.values())} bases) take up about
-  {sum(share for _, share in SATELLITES.values()):.0%} of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words say little about the next base, and a model that keeps track of
-  the period says more.
-- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
-  {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
-  {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
-  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but every
-  motif is shuffled so that its consensus keeps its dinucleotides.
-- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif, strand,
-  word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
-- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral genome
-  {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the genomes.
-- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base for base
-  (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
+- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species
+  with a common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to
+  be held out. Arrays of {len(SATELLITES)} satellites (units of {units} bases) take up about {satellites:.0%}
+  of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words
+  say little about the next base, and a model that keeps track of the period says more.
+- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences
+  of {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and,
+  {SPACING[0]} to {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
+  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but
+  every motif is shuffled so that its consensus keeps its dinucleotides.
+- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif,
+  strand, word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
+- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
+  genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
+  genomes.
+- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
+  for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 
 Weights of the motifs as the first of a pair, and GC of the background:
 

@@ -140,10 +140,11 @@ class KmerEmbedding(nn.Module):
 class AWDLSTM(nn.Module):
     """Stack of LSTM layers with the five dropouts.
 
-    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
-    [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
-    run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
-    `architecture` holds the arguments, to build it again.
+    The last layer has the embedding's size, as in the original.
+    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout,
+    both [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them
+    fast, products run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32);
+    `bf16 = False` turns that off. `architecture` holds the arguments, to build it again.
     """
 
     def __init__(
@@ -218,11 +219,12 @@ class AWDLSTM(nn.Module):
 class LanguageModel(nn.Module):
     """Encoder and decoder: what comes next?
 
-    `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the original).
-    `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of it is known.
-    `forward` carries its state from window to window (`reset()` forgets it) and returns the triple that fastai's
-    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer. `architecture` is the
-    encoder's and what is predicted.
+    `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the
+    original).
+    `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of
+    it is known. `forward` carries its state from window to window (`reset()` forgets it) and returns the
+    triple that fastai's `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last
+    layer. `architecture` is the encoder's and what is predicted.
     """
 
     def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
@@ -279,9 +281,9 @@ class Classifier(nn.Module):
     alone (a sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch,
     2] and the encoder's raw and dropped outputs for fastai's RNN callbacks.
 
-    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what is missing to
-    another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept for prediction.
-    `architecture` is the encoder's and the k-mers of `composition`.
+    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what
+    is missing to another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept
+    for prediction. `architecture` is the encoder's and the k-mers of `composition`.
     """
 
     def __init__(

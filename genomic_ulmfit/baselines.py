@@ -106,9 +106,8 @@ class ClassChains(TransformerMixin, BaseEstimator):
             for label in (0, 1)
         ]
         ratio = chains[1] - chains[0]
-        self.ratio_ = (
-            ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]
-        ) / 2  # the mean of both strands
+        # The mean of both strands.
+        self.ratio_ = (ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]) / 2
         return self
 
     def transform(self, sequences: Sequence[str]) -> np.ndarray:

@@ -28,11 +28,11 @@ _RECORDED = ("lrs", "iters", "losses", "values")
 class Checkpoints(Callback):
     """Saves a `fit` after every epoch and every `every` seconds; run again, the fit resumes from there.
 
-    What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data, the language
-    model's state, random states, recorded losses. On a CPU the numbers are those of a run that was never interrupted, bit
-    for bit. A finished fit is kept too, and loaded instead of run, until `delete` is called: a recipe of several fits goes on
-    in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
-    `earlier` that of the earlier ones.
+    What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data,
+    the language model's state, random states, recorded losses. On a CPU the numbers are those of a run that
+    was never interrupted, bit for bit. A finished fit is kept too, and loaded instead of run, until `delete`
+    is called: a recipe of several fits goes on in the one that was interrupted. `seconds` is the time that
+    all runs of the fit took together, but for what was lost, `earlier` that of the earlier ones.
 
     `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one
     that an older version began.

@@ -84,9 +84,8 @@ _FASTA_TEXT = _code_table(_ILLEGAL, _NUCLEOTIDES + _BLANKS)
 def encode_bases(text: str | bytes) -> np.ndarray:
     """Codes (uint8, one per character) of a DNA text in either case: U is read as T, anything else is 4."""
     ascii_text = text.encode("ascii", "replace") if isinstance(text, str) else text
-    return np.frombuffer(
-        bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8
-    )  # a bytearray stays writable
+    # A bytearray stays writable.
+    return np.frombuffer(bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8)
 
 
 def decode_bases(codes: np.ndarray) -> str:
@@ -558,9 +557,8 @@ def _candidates(
         starts = np.flatnonzero(marked[_slots(keys[:step])])
         first = np.searchsorted(sorted_heads, keys[starts], side="left")
         shared = np.searchsorted(sorted_heads, keys[starts], side="right") - first
-        for rank in range(
-            shared.max(initial=0)
-        ):  # patterns with the same head one by one, so that memory stays flat
+        # Patterns with the same head one by one, so that memory stays flat.
+        for rank in range(shared.max(initial=0)):
             place = np.flatnonzero(shared > rank)
             pattern = order[first[place] + rank]
             tail = starts[place] + lengths[pattern] - width

@@ -46,9 +46,8 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = Tru
     """
     kmer_index(np.zeros(0, dtype=np.uint8), k)  # refuse a bad k before asking for the memory
     counts = np.zeros(4**k, dtype=np.int64 if k <= 11 else np.uint32)
-    one = counts.dtype.type(
-        1
-    )  # of the table's own dtype: else np.add.at takes its path that is 20 times slower
+    # Of the table's own dtype: else np.add.at takes its path that is 20 times slower.
+    one = counts.dtype.type(1)
     total = 0
     for chunk in _chunks(segments, k):
         index = kmer_index(chunk, k)

@@ -75,8 +75,8 @@ def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float
     """Mean and variance of `placements(rows)` over strata, each weighted by its positive-negative pairs.
 
     A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none
-    is left. Also returned: how many disjoint pairs the strata hold, the size of the rarer class of each
-    all_reduce_sum.
+    is left. Also returned: how many disjoint pairs the strata hold, the sum of the sizes of
+    each one's rarer class.
     """
     strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
     if strata.shape != positive.shape:
@@ -233,9 +233,8 @@ def _weighted_auc(
     """
     order = np.lexsort((scores, strata))
     value, stratum, sorted_weights = scores[order], strata[order], weights[:, order]
-    starts = np.flatnonzero(
-        np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])]
-    )  # of equal scores
+    # Where a run of equal scores begins.
+    starts = np.flatnonzero(np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])])
     above, below = (
         np.add.reduceat(sorted_weights * (positive[order] == side), starts, axis=1, dtype=np.float64)
         for side in (True, False)

@@ -17,8 +17,8 @@ __all__ = [
     "settings_hash",
 ]
 
-# Settings of each family of models that change its numbers and have no column in results/, with the notebooks'
-# defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
+# Settings that change a model's numbers and have no column in results/, with the notebooks' defaults.
+# A result row, a model's folder and a predictions file carry a hash of what differs from these.
 LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": 0.1, "ROWS": 32, "BPTT": 256}
 # KMERS and GAPPED_SPANS belong to a start from k-mer log-odds; plain ULMFiT (both []) has its own `model`.
 CLASSIFIER = {

@@ -54,7 +54,7 @@ def _device() -> torch.device:
 
 
 def all_reduce_sum(*values: float) -> list[float]:
-    """Each value all_reduce_sum over all processes."""
+    """Each value summed over all processes."""
     if ranks() == 1:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64, device=_device())

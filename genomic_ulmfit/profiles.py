@@ -293,10 +293,8 @@ def checked_trial(trial: str) -> str:
 def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, split: str) -> Path:
     """Folder of the classifiers of a recipe and a trial, whatever their settings and encoder.
 
-    It is called as `classifier_name` says.
-
-    Of several the one that was trained last is taken, and a line says which. Raises FileNotFoundError when
-    there is none.
+    It is called as `classifier_name` says. Of several the one that was trained last is taken, and a line says
+    which. Raises FileNotFoundError when there is none.
     """
     name = classifier_name(recipe, trial, setting, split)
     return _newest(

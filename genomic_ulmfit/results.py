@@ -89,8 +89,8 @@ ENHANCER_COLUMNS = (
     "version",
     "command",
 )
-# First digits of the SHA-256 of the model's weights.
-# `encoder_hash` names them in the rows of its classifiers.
+# `weights_hash`: first digits of the SHA-256 of the model's weights, `encoder_hash` in the rows of its
+# classifiers.
 LANGUAGE_MODEL_COLUMNS = (
     *LANGUAGE_MODEL_KEY,
     "weights_hash",
@@ -262,12 +262,13 @@ def _sort_key(identity: tuple[str, ...]) -> list[tuple[int, str]]:
 def save_result(path: str | Path, row: Mapping) -> None:
     """Add a run to results/enhancers.csv or results/language_models.csv, or replace the row of the same run.
 
-    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or "" where a
-    column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by them and is
-    replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each other's rows. A Markov
-    reference stands among the language models with predicts `markov` and its order in `contexts`. ValueError, with the
-    file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file. Where several
-    processes train together, have one of them save (`processes.on_rank_zero`).
+    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or ""
+    where a column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by
+    them and is replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each
+    other's rows. A Markov reference stands among the language models with predicts `markov` and its order in
+    `contexts`. ValueError, with the file untouched, for unknown or missing columns, values of the wrong type
+    (NaN too) and a damaged file. Where several processes train together, have one of them save
+    (`processes.on_rank_zero`).
     """
     path = Path(path)
     columns, key = _schema(path)
@@ -293,8 +294,8 @@ def save_result(path: str | Path, row: Mapping) -> None:
 def read_results(path: str | Path, missing_ok: bool = False) -> pd.DataFrame:
     """A result file as a table: Int64 (blank: NA), float64 (blank: NaN), text str (blank: "").
 
-    ValueError names the file and line of a row that is not as `save_result` writes them; `missing_ok` makes a file that no
-    run has written yet an empty table instead of FileNotFoundError.
+    ValueError names the file and line of a row that is not as `save_result` writes them; `missing_ok` makes a
+    file that no run has written yet an empty table instead of FileNotFoundError.
     """
     path = Path(path)
     columns, _ = _schema(path)
@@ -363,8 +364,8 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 def predictions_path(root: str | Path, row: Mapping) -> Path:
     """File of the predictions behind an enhancer row (a mapping or a table's row).
 
-    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and says that it is one: no name
-    makes the file of a trial look like that of another model.
+    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and
+    says that it is one: no name makes the file of a trial look like that of another model.
     """
 
     def word(column: str) -> str:

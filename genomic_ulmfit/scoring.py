@@ -59,9 +59,8 @@ __all__ = [
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
-MAKER = (
-    "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
-)
+# Stands in everything that is written, and tells it from a user's own files.
+MAKER = "Mammalian Genome Notebooks"
 SCORE_COLUMNS = {
     "name": pa.string(),
     "chrom": pa.string(),

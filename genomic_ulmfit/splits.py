@@ -269,9 +269,8 @@ def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
         )
     if split == "grouped":
         return table.assign(fold=table["grouped_fold"])
-    table = table.drop(
-        columns="group", errors="ignore"
-    )  # only this split keeps groups together, also when log-odds are cross-fitted
+    # Only this split keeps groups together, also when log-odds are cross-fitted.
+    table = table.drop(columns="group", errors="ignore")
     return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
 
 
@@ -279,9 +278,8 @@ def _gc_matched(table: pd.DataFrame, seed: int) -> np.ndarray:
     """Rows to keep, bool, so that both classes have as many sequences in each percent of GC."""
     gc, labels = table["sequence"].str.count("[GC]"), table["label"]
     percent = (100 * gc // table["sequence"].str.len()).to_numpy()
-    shuffled = table.assign(
-        percent=percent, rank=_random_rank(table, [seed, 1])
-    )  # a draw of its own, apart from `split`
+    # Drawn apart from `split`.
+    shuffled = table.assign(percent=percent, rank=_random_rank(table, [seed, 1]))
     place = shuffled.groupby(["percent", "label"])["rank"].rank().to_numpy()
     sizes = pd.crosstab(percent, labels).min(axis=1)
     return place <= sizes.loc[percent].to_numpy()

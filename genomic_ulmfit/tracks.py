@@ -57,9 +57,7 @@ def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
 
 
 def regions_of(region: str | int | None, genome: ReferenceGenome) -> list[tuple[str, int, int]]:
-    """What is scanned, as (contig, start, end): one region, or every contig by name.
-
-    See `parse_region`.
+    """What is scanned, as (contig, start, end): one region (see `parse_region`), or every contig.
 
     Names are compared byte by byte, as bigWig and UCSC's programs have it. Contigs without room for a window
     are left out. Raises ValueError when nothing is left, and as `parse_region`.

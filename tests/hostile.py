@@ -133,9 +133,8 @@ def targets(folder: Path) -> dict[str, Target]:
 
 
 def _bcf(folder: Path) -> bytes:
-    (folder / "v.vcf").write_bytes(
-        b"\n".join(VCF.splitlines()[:-1]) + b"\n"
-    )  # htslib does not read the <DEL> that it writes
+    # htslib does not read the <DEL> that it writes.
+    (folder / "v.vcf").write_bytes(b"\n".join(VCF.splitlines()[:-1]) + b"\n")
     with (
         pysam.VariantFile(str(folder / "v.vcf")) as text,
         pysam.VariantFile(str(folder / "v.bcf"), "wb", header=text.header) as packed,

@@ -35,9 +35,8 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
     assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
-    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [
-        0.15
-    ] * 5  # after each layer but the last
+    # After each layer but the last.
+    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [0.15] * 5
 
 
 def test_dropout_is_for_training_only(small):

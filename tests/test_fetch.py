@@ -39,9 +39,8 @@ class Site:
     ranges: bool = True
     shift: int = 0  # how far from the byte that was asked for a range begins
     lengths: bool = True  # whether it says how long a body is
-    drops: list[int] = field(
-        default_factory=list
-    )  # for the next responses: body bytes before the line goes dead
+    # For the next responses: body bytes before the line goes dead.
+    drops: list[int] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)  # for the next responses: an HTTP status
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None, int]] = field(default_factory=list)

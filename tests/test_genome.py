@@ -39,9 +39,8 @@ settings.register_profile(
 settings.load_profile("genome")
 
 dna = st.text("ACGT", min_size=1, max_size=120)
-gapped = st.text(
-    "AACCGGTTNacgtnRy", min_size=1, max_size=120
-)  # mostly bases, some ambiguous, some lower case
+# Mostly bases, some ambiguous, some lower case.
+gapped = st.text("AACCGGTTNacgtnRy", min_size=1, max_size=120)
 contig_lists = st.lists(gapped, min_size=1, max_size=6)
 
 
@@ -225,9 +224,8 @@ def bgzip(text: bytes) -> bytes:
 
 def test_bgzip_and_its_end_mark(folder):
     whole = bgzip(b">a\nAC") + bgzip(b"GT\n") + bgzip(b"")
-    assert whole.endswith(
-        textfiles._BGZIP_END[18:]
-    )  # the empty member differs from the standard's only in its header
+    # The empty member differs from the standard's only in its header.
+    assert whole.endswith(textfiles._BGZIP_END[18:])
     whole = whole[: -len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
     import_fasta(write(folder / "x.fa", whole), folder / "x.bases")
     assert decode_bases(open_genome(folder, "x").bases) == "ACGT"

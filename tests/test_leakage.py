@@ -325,9 +325,8 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
     stacked = stacked_log_odds(pd.concat(odds, axis=1), first.label, first.fold)
     scored["ensemble_stacked"] = first.assign(probability=stacked)
     aucs = {name: auc(p) for name, p in scored.items()}
-    sizes = grouped.groupby(
-        "label"
-    ).group.value_counts()  # a group has one label and nearly one score: one draw
+    # A group has one label and nearly one score: one draw.
+    sizes = grouped.groupby("label").group.value_counts()
     independent = [sizes[label].sum() ** 2 / (sizes[label] ** 2).sum() for label in (0, 1)]
     allowed = bound(*independent, len(aucs))
     assert all(abs(value - 0.5) < allowed for value in aucs.values()), (allowed, aucs)
@@ -337,6 +336,5 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
         auc(out_of_fold(lambda: kmer_logistic(6, 100.0), rows, folds).loc[with_copy])
         for rows in (table, grouped)
     )
-    assert (
-        apart > 0.5 + allowed > together
-    )  # what a regression that remembers its sequences makes of the copies
+    # What a regression that remembers its sequences makes of the copies.
+    assert apart > 0.5 + allowed > together

@@ -29,7 +29,7 @@ def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
     """p_n(base | context) by recursion on a dictionary.
 
-    Counts of longer k-mers are all_reduce_sum over their first bases.
+    Counts of longer k-mers are summed over their first bases.
     """
     n = len(context)
     seen = Counter()

@@ -226,9 +226,8 @@ def test_metrics_refuse_bad_input(labels, probabilities, message):
 
 def test_bits_per_base():
     assert metrics.bits_per_base(math.log(4), 1) == pytest.approx(2)  # uniform guess of each base
-    assert metrics.bits_per_base(2.1067, 2) == pytest.approx(
-        1.520, abs=5e-4
-    )  # as published for 4-mers of stride 2
+    # As published for 4-mers of stride 2.
+    assert metrics.bits_per_base(2.1067, 2) == pytest.approx(1.520, abs=5e-4)
     for loss, stride in [(1.0, 0), (math.nan, 1), (-1.0, 1)]:
         with pytest.raises(ValueError):
             metrics.bits_per_base(loss, stride)
@@ -490,9 +489,8 @@ def test_groups_widen_an_interval_and_groups_of_one_leave_it_as_delong_has_it():
     tenfold = metrics.bootstrap_over_groups(
         np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500
     )
-    assert tenfold["high"] - tenfold["low"] == pytest.approx(
-        high - low, rel=0.15
-    )  # ten copies of everything say no more
+    # Ten copies of everything say no more.
+    assert tenfold["high"] - tenfold["low"] == pytest.approx(high - low, rel=0.15)
     assert alone == metrics.bootstrap_over_groups(labels, scores, np.arange(700))
     assert metrics.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))[
         "auroc_low"

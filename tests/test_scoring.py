@@ -119,7 +119,8 @@ def test_intervals_are_cut_out_of_the_genome(tmp_path, compressed):
         ("chr1\t9\t9", "line 2: chr1:9-9 is no interval"),
         (
             "chr1\t0\t2001",
-            r"line 2: chr1 ends at 2,000, but this interval ends at 2,001. Is the genome \(g.fa\) the assembly",
+            r"line 2: chr1 ends at 2,000, but this interval ends at 2,001. "
+            r"Is the genome \(g.fa\) the assembly",
         ),
         ("1\t0\t9", 'line 2: no contig "1" in the genome: it is called "chr1" there'),
         ("chrX\t0\t9", 'line 2: no contig "chrX" in the genome: there are chr1'),

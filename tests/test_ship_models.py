@@ -67,8 +67,7 @@ def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
         assert found[name] == pytest.approx(value, abs=1e-4), name
     others = table[table.fold != ship_models.FOLDS - 1]
     scored = Scorer.load(folder).probabilities([encode_bases(s) for s in others.sequence])
-    assert (
-        classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
-    )  # or the test could not tell
+    # Otherwise the test could not tell.
+    assert classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
     card = (folder / "README.md").read_text()
     assert f"{expected['auroc']:.3f} ({expected['auroc_low']:.3f}-{expected['auroc_high']:.3f})" in card

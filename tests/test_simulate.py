@@ -122,7 +122,7 @@ def test_composition_decides_nothing(profile, species):
 
 @pytest.mark.parametrize("species", simulate.SPECIES)
 def test_grammar_decides(profile, species):
-    """A scan with the true motifs, all_reduce_sum over positions and strands, tells the classes apart."""
+    """A scan with the true motifs, summed over positions and strands, tells the classes apart."""
     out, _ = profile
     table, _ = read_species(out / "enhancers" / species, min_length=500)
     bases = base_numbers(table["sequence"])

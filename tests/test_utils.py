@@ -232,9 +232,8 @@ def test_batches_have_the_promised_form(segments, tokenizer, sizes, shuffle):
             assert torch.equal(batches[i + 1][0][:, 0], y[:, -1])
 
 
-UNIQUE = KmerTokenizer(
-    12, 1
-)  # every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read
+# Every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read.
+UNIQUE = KmerTokenizer(12, 1)
 
 
 def places() -> dict[str, tuple[str, int, int]]:
@@ -274,9 +273,8 @@ def test_shuffled_passes_read_every_base_once_and_cross_no_border(segments, size
     loader = LanguageModelLoader(BASES, segments, UNIQUE, shuffle=True, seed=seed, **sizes)
     first, second = (len(loader.blocks(number)[0]) for number in (0, 1))
     rows = []
-    while (
-        len(rows) < first + second
-    ):  # epochs are of a fixed number of blocks: read on until two whole passes are through
+    # Epochs are of a fixed number of blocks: read on until two whole passes are through.
+    while len(rows) < first + second:
         rows += zip(*rows_of(loader))
     borders = {(s.species, i) for s in segments.itertuples() for i in (s.start, s.end)}
     for rows_of_pass in (rows[:first], rows[first : first + second]):
@@ -726,9 +724,8 @@ def test_one_seed_trains_one_language_model_bit_for_bit(predicts):
 def test_a_language_model_learns_what_can_be_known():
     learn, valid = train_language_model(epochs=12, text="ACCGTGA" * 300)
     found = evaluate_language_model(learn.model, valid)
-    assert (
-        found["bits_per_base"] < 0.6 and found["accuracy"] > 0.85
-    )  # all but the first bases of a block follow from those before
+    # All but the first bases of a block follow from those before.
+    assert found["bits_per_base"] < 0.6 and found["accuracy"] > 0.85
 
 
 def test_the_learner_reports_what_evaluation_finds():

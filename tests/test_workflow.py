@@ -302,7 +302,8 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
     files = {
         "g.fa": f">chr1\n{sequence}\n",
         "x.bed": "chr1\t100\t600\tmine\nchr1\t1000\t2400\n",
-        "x.vcf": f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n",
+        "x.vcf": "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"chr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n",
     }
     for name, content in files.items():
         (tmp_path / name).write_text(content)

@@ -74,8 +74,8 @@ READS = {
     SCAN: ["genomes"],
     VARIANTS: ["genomes"],
 }
-# Notebooks that use a trained model, and the parameter that names the user's file. With it and CLASSIFIER they
-# need nothing else.
+# Notebooks that use a trained model, and the parameter that names the user's file. With it and CLASSIFIER
+# they need nothing else.
 USES = {SCORE: "INPUT", SCAN: "GENOME", ATTRIBUTION: None, VARIANTS: "VARIANTS"}
 
 # Further runs of a notebook beside the one with its own parameters: ULMFiT taken apart, started from k-mer

@@ -30,9 +30,8 @@ def notebook_parameters(path: str | Path) -> dict:
     Raises ValueError, naming the notebook, for a damaged one and for a default that is no plain value.
     """
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))[
-            "cells"
-        ]  # nbformat would check outputs of megabytes
+        # Nbformat would check outputs of megabytes.
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a notebook, or damaged ({error.__class__.__name__})") from error
     known = {}

@@ -105,9 +105,8 @@ def _numbers(profile: str, table: str, root: Path) -> dict[str, dict]:
     key, _ = TABLES[table]
     rows = read_results(results_folder(root) / f"{table}.csv", missing_ok=True)
     rows = rows[rows.profile == profile].drop(columns=["profile", "command", "seconds"])
-    names = [
-        column for column in key if column not in ("profile", "encoder_hash")
-    ]  # a hash of weights, which elsewhere differ in the last bit
+    # A hash of weights, which elsewhere differ in the last bit.
+    names = [column for column in key if column not in ("profile", "encoder_hash")]
     numbers = {}
     for row in json.loads(rows.to_json(orient="records")):
         identity = " ".join(f"{name}={row[name]}" for name in names if row[name] not in (None, ""))

@@ -45,9 +45,10 @@ def publish(profile: str, only: str = "", root: Path = ROOT) -> list[Path]:
     """
     name, _, artifacts = profile_paths(profile, root)
     copies = sorted((artifacts / "notebooks").rglob("*.ipynb"))
+    # No unfinished ones, no variations.
     copies = [
         c for c in copies if only in c.name and (root / c.relative_to(artifacts / "notebooks")).exists()
-    ]  # no unfinished ones, no variations
+    ]
     if not copies:
         raise FileNotFoundError(
             f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them"

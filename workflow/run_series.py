@@ -75,9 +75,8 @@ def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapp
         "processes": series.processes,
         "jobs": jobs,
     }
-    told = (
-        folder / ".snakemake" / f"{series.artifacts.name}.config.json"
-    )  # in a file, every text arrives as it was typed
+    # In a file, every text arrives as it was typed.
+    told = folder / ".snakemake" / f"{series.artifacts.name}.config.json"
     with replacing(told) as temporary:
         temporary.write_text(json.dumps(config))
     command = [

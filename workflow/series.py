@@ -114,9 +114,8 @@ class Series:
         if not self.fan_out or self.given.get("SPECIES"):
             return self.given.get("SPECIES") or []
         found = sorted({path.parent.name for path in self._sequences["enhancers"]})
-        return (
-            [*found, "All"] if found and self.given.get("TOGETHER") else found
-        )  # enhancers.ALL, whose import takes seconds
+        # enhancers.ALL, whose import takes seconds.
+        return [*found, "All"] if found and self.given.get("TOGETHER") else found
 
     @cached_property
     def runs(self) -> list[tuple[str, str]]:

@@ -66,7 +66,8 @@ def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd
     origin = (
         "simulated sequences, which say nothing about real ones."
         if profile == "simulated"
-        else "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors."
+        else "published rows from `results/published.csv`, not rerun: "
+        "the figures and the test sets are those of their authors."
     )
     caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
     return make(frames[file], frames["published.csv"], profile), caption
