@@ -41,13 +41,13 @@ def gc_fractions(sequences: Sequence[str]) -> np.ndarray:
 
 
 def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
-    """Share of each canonical k-mer among a sequence's k-mers, shape (len(sequences), c), float64; rows sum to 1.
+    """Share of each canonical k-mer among a sequence's k-mers, shape (len(sequences), c), float64.
 
-    Columns are the c k-mers that are no later in the alphabet than their reverse complement: 2 bases, 10 dinucleotides,
-    512 5-mers. Errors are those of `kmer_matrix`.
+    Rows sum to 1. Columns are the c k-mers that are no later in the alphabet than their reverse complement: 2
+    bases, 10 dinucleotides, 512 5-mers. Errors are those of `kmer_matrix`.
     """
     every = np.arange(4**k)
-    # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
+    # Reversing the order of axes reverses a k-mer, reading the table backwards complements it.
     other_strand = every.reshape((4,) * k).transpose().reshape(-1)[::-1]
     counts = kmer_matrix(sequences, k)[:, every <= other_strand].toarray()
     return counts / counts.sum(axis=1, keepdims=True)
@@ -65,9 +65,10 @@ def gc_baseline() -> Pipeline:
 
 
 def composition_baseline() -> Pipeline:
-    """Logistic regression on the frequencies of the 2 canonical bases (GC content) and the 10 canonical dinucleotides.
+    """Logistic regression on frequencies of 2 canonical bases (GC content) and 10 dinucleotides.
 
-    What it reaches needs no motif, only composition, CpG depletion included. Errors are those of `kmer_matrix`.
+    What it reaches needs no motif, only composition, CpG depletion included. Errors are those of
+    `kmer_matrix`.
     """
     features = FeatureUnion(
         [(f"{k}-mers", FunctionTransformer(kmer_frequencies, kw_args={"k": k})) for k in (1, 2)]
@@ -80,10 +81,11 @@ def composition_baseline() -> Pipeline:
 def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:
     """Logistic regression on TF-IDF of canonical k-mers of sequences of any lengths from k up.
 
-    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from each other and
-    stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding sites do: Ghandi et al. 2014,
-    PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern, symmetric or not. `C`: inverse strength of the
-    penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
+    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from
+    each other and stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding
+    sites do: Ghandi et al. 2014, PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern,
+    symmetric or not. `C`: inverse strength of the penalty, as in scikit-learn. Errors are those of
+    `kmer_matrix`.
     """
 
     def weighted_counts(k: int | str) -> Pipeline:
@@ -103,8 +105,9 @@ def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pip
 def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, seed: int = 0) -> Pipeline:
     """Gradient-boosted trees on frequencies of canonical k-mers, which see what k-mers do together.
 
-    All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The defaults and the
-    constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of `kmer_matrix`.
+    All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The
+    defaults and the constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of
+    `kmer_matrix`.
     """
     boosting = HistGradientBoostingClassifier(
         max_iter=trees,
@@ -127,7 +130,9 @@ def choose_k(
     valid_labels: Sequence[int],
     ks: Sequence[int] = (4, 5, 6, 7),
 ) -> tuple[int, dict[int, float]]:
-    """The k of `ks` with which `kmer_logistic`, trained on one set, has the highest ROC-AUC on the other; and all AUCs.
+    """The k of `ks` with which `kmer_logistic` has the highest ROC-AUC; and all AUCs.
+
+    It is trained on one set and scored on the other.
 
     Of equals the first in `ks` wins. Raises ValueError for no `ks`, and the errors of `kmer_matrix`.
     """

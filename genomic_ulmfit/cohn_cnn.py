@@ -1,8 +1,11 @@
-"""The convolutional network of Cohn, Zuk & Kaplan (2018), "Enhancer identification using transfer and adversarial deep learning
-of DNA sequences" (bioRxiv 264200): the published classifier of these enhancers, trained here on the same sequences as ours.
+"""The convolutional network of Cohn, Zuk & Kaplan (2018), trained here on the same sequences as ours.
 
-One-hot bases 4 x 500; three convolutions of 20, 30 and 40 filters, 9, 5 and 3 bases wide, each with ReLU and max-pooling by 3, 4
-and 4; dense layers of 90 and 45; dropout 0.15; batches of 50. The authors trained 20 epochs, 50 times, and kept the best run.
+"Enhancer identification using transfer and adversarial deep learning of DNA sequences" (bioRxiv 264200): the
+published classifier of these enhancers.
+
+One-hot bases 4 x 500; three convolutions of 20, 30 and 40 filters, 9, 5 and 3 bases wide, each with ReLU and
+max-pooling by 3, 4 and 4; dense layers of 90 and 45; dropout 0.15; batches of 50. The authors trained 20
+epochs, 50 times, and kept the best run.
 """
 
 from collections.abc import Sequence
@@ -62,8 +65,11 @@ class CohnCNN:
         valid_sequences: Sequence[str],
         valid_labels: Sequence[int],
     ) -> "CohnCNN":
-        """Train from scratch; returns self. Labels are 0 and 1. Raises ValueError where either set lacks one of the two, where
-        labels and sequences differ in number, and for anything but texts."""
+        """Train from scratch; returns self.
+
+        Labels are 0 and 1. Raises ValueError where either set lacks one of the two, where labels and
+        sequences differ in number, and for anything but texts.
+        """
         codes, labels = _codes(train_sequences), _checked(train_labels, train_sequences, "training")
         valid_labels = _checked(valid_labels, valid_sequences, "validation")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -99,7 +105,10 @@ class CohnCNN:
 
     @torch.inference_mode()
     def predict_proba(self, sequences: Sequence[str]) -> np.ndarray:
-        """Probabilities of label 0 and 1, float64, shape (len(sequences), 2). Raises RuntimeError before `fit`."""
+        """Probabilities of label 0 and 1, float64, shape (len(sequences), 2).
+
+        Raises RuntimeError before `fit`.
+        """
         if not hasattr(self, "network_"):
             raise RuntimeError("this network is not trained: call fit first")
         self.network_.eval()

@@ -68,9 +68,10 @@ def open_fasta(paths: str | Path | Sequence[str | Path], cache: str | Path | Non
     """A genome to look bases up in: one FASTA file, or several that hold its parts; plain, gzip or bgzip.
 
     A contig is called by the first word of its header, or by the whole header if contigs like
-    `human|ENm001|...` share that word. The first call reads the files through (a human genome: about 10 seconds, or 20 from gzip) and
-    writes one byte a base to `cache`, by default `lookup` in the folder of artifacts; later ones map what is
-    there. A file that was changed is known by its size and times, and read again.
+    `human|ENm001|...` share that word. The first call reads the files through (a human genome: about 10
+    seconds, or 20 from gzip) and writes one byte a base to `cache`, by default `lookup` in the folder of
+    artifacts; later ones map what is there. A file that was changed is known by its size and times, and read
+    again.
 
     Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see
     `genome.read_fasta`) or has two contigs of one name, OSError when the cache cannot be written.
@@ -96,7 +97,7 @@ def _default_cache() -> Path:
 
 
 def _cache_name(paths: Sequence[Path]) -> str:
-    """Folder in the cache: the first file's name, hashes of the files' places and of their sizes and times."""
+    """Folder in the cache: the first file's name, hashes of the files' places, sizes and times."""
     states = [(path.resolve(), path.stat()) for path in paths]
     places = [str(path) for path, _ in states]
     times = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for _, state in states]

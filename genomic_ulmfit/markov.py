@@ -1,11 +1,12 @@
 """Interpolated Markov models of a genome, in bits per base: the reference that a language model has to beat.
 
-`markov_bits` counts the training segments and scores others, at every order up to 24. Base codes are those of `genome`:
-A0 C1 G2 T3, anything else 4; a k-mer with a code above 3 is skipped.
+`markov_bits` counts the training segments and scores others, at every order up to 24. Base codes are those of
+`genome`: A0 C1 G2 T3, anything else 4; a k-mer with a code above 3 is skipped.
 
-Up to order 12 every k-mer has a place of its own in a table (`kmer_counts`). Tables of longer ones would not fit into any
-memory, but most of those k-mers do not occur: above order 12 only contexts are counted that stand in the scored segments.
-So no two contexts ever share a count, as they would in a table that is addressed by a hash.
+Up to order 12 every k-mer has a place of its own in a table (`kmer_counts`). Tables of longer ones would not
+fit into any memory, but most of those k-mers do not occur: above order 12 only contexts are counted that
+stand in the scored segments. So no two contexts ever share a count, as they would in a table that is
+addressed by a hash.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,9 +42,8 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int) -> np.ndarray:
     """
     kmer_index(np.zeros(0, dtype=np.uint8), k)  # refuse a bad k before asking for the memory
     counts = np.zeros(4**k, dtype=np.int64 if k <= 11 else np.uint32)
-    one = counts.dtype.type(
-        1
-    )  # of the table's own dtype: else np.add.at takes its path that is 20 times slower
+    # Of the table's own dtype: else np.add.at takes its path that is 20 times slower.
+    one = counts.dtype.type(1)
     total = 0
     for chunk in _chunks(segments, k):
         index = kmer_index(chunk, k)
@@ -69,26 +69,29 @@ def markov_bits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits that interpolated Markov models of every order 0 .. `order` spend on each segment of `valid`.
 
-    Returns (bits, n_scored): float64 (len(valid), order + 1) and int64 (len(valid),). Bits per base of order n over all
-    of them are `bits.sum(axis=0)[n] / n_scored.sum()`, of one species the same over its rows. Training counts both
-    strands, scoring reads one, as given. The prediction of order n - 1 is the mean of the Dirichlet prior of order n,
-    with a fixed weight m (MacKay and Bauman Peto 1995), down to order -1, where the four bases are equal:
+    Returns (bits, n_scored): float64 (len(valid), order + 1) and int64 (len(valid),). Bits per base of order
+    n over all of them are `bits.sum(axis=0)[n] / n_scored.sum()`, of one species the same over its rows.
+    Training counts both strands, scoring reads one, as given. The prediction of order n - 1 is the mean of
+    the Dirichlet prior of order n, with a fixed weight m (MacKay and Bauman Peto 1995), down to order -1,
+    where the four bases are equal:
 
         p_n(b | x_1..x_n) = (count(x_1..x_n b) + m p_{n-1}(b | x_2..x_n)) / (count(x_1..x_n .) + m)
 
-    All orders are scored on the same bases, those with at least `order` unambiguous bases before them. Orders up to 12
-    count the 13-mers of the training segments, those above it their (`order` + 1)-mers; lower orders read their ends.
+    All orders are scored on the same bases, those with at least `order` unambiguous bases before them. Orders
+    up to 12 count the 13-mers of the training segments, those above it their (`order` + 1)-mers; lower orders
+    read their ends.
 
-    `prior_weight` is m > 0 up to order 12, in bases, `long_prior_weight` above. PRIOR_WEIGHT lies in the flat optimum
-    (100 to 200, orders 10 to 12) of predicting the pilot data's three human regions from the other species' ENm001.
-    LONG_PRIOR_WEIGHT is the best of 2, 5, 10, 20, 50, 100 and 300 on a sixteenth of the pilot's held-out segments: 1.792
-    bits per base at order 24, 1.798 with 100, 1.804 with 20 (order 12 has 1.831 there). With less the relatives of a
-    locus, which are not independent observations, are believed too much.
-    `train` and `valid` are gone through several times: give lists, of slices of mapped files for large genomes. Memory:
-    about 1 GB and 200 bytes for each base of `valid`, however large `train` is. Time on one core: 42 seconds for 37 million
-    bases of `train`, both strands, and 1.3 million of `valid`.
-    Raises ValueError for an order outside 0 .. MAX_ORDER, iterators, a weight that is not positive, anything but arrays
-    of base codes, or no base to score.
+    `prior_weight` is m > 0 up to order 12, in bases, `long_prior_weight` above. PRIOR_WEIGHT lies in the flat
+    optimum (100 to 200, orders 10 to 12) of predicting the pilot data's three human regions from the other
+    species' ENm001. LONG_PRIOR_WEIGHT is the best of 2, 5, 10, 20, 50, 100 and 300 on a sixteenth of the
+    pilot's held-out segments: 1.792 bits per base at order 24, 1.798 with 100, 1.804 with 20 (order 12 has
+    1.831 there). With less the relatives of a locus, which are not independent observations, are believed too
+    much.
+    `train` and `valid` are gone through several times: give lists, of slices of mapped files for large
+    genomes. Memory: about 1 GB and 200 bytes for each base of `valid`, however large `train` is. Time on one
+    core: 42 seconds for 37 million bases of `train`, both strands, and 1.3 million of `valid`.
+    Raises ValueError for an order outside 0 .. MAX_ORDER, iterators, a weight that is not positive, anything
+    but arrays of base codes, or no base to score.
     """
     for name, segments in (("train", train), ("valid", valid)):
         if isinstance(segments, Iterator):
@@ -135,7 +138,10 @@ def _check_weight(prior_weight: float) -> None:
 
 
 def _chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarray]:
-    """Stretches of the segments with at most CHUNK k-mers each; every k-mer of a segment lies in exactly one of them."""
+    """Stretches of the segments with at most CHUNK k-mers each.
+
+    Every k-mer of a segment lies in exactly one of them.
+    """
     for number, segment in enumerate(segments):
         if not isinstance(segment, np.ndarray) or segment.ndim != 1 or segment.dtype != np.uint8:
             raise ValueError(
@@ -157,7 +163,7 @@ def _levels(counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 def _interpolate(
     p: np.ndarray, level: np.ndarray, total: np.ndarray, kmers: np.ndarray, weight: float
 ) -> None:
-    """Turn `p`, predictions of order n - 1 for the last base of each of `kmers`, into those of order n, in place."""
+    """Turn `p`, predictions of order n - 1 for the last base of each k-mer, into order n's, in place."""
     for start in range(0, len(p), CHUNK):
         part = slice(start, start + CHUNK)
         p[part] = (level[kmers[part]] + weight * p[part]) / (total[kmers[part] >> 2] + weight)
@@ -200,11 +206,13 @@ def _long_counts(
     k: int,
     orders: range,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each of `orders`: how often the contexts of `kmers` are followed by each base, uint32 (contexts, 4), and the
-    row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is counted.
+    """For each of `orders`: how often each base follows the contexts of `kmers`, uint32 (contexts, 4).
 
-    A context of n + 1 bases can only be wanted if its last n are. So a table sorts most of `train` out, and from order to
-    order fewer k-mers have to be looked up.
+    With it the row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is
+    counted.
+
+    A context of n + 1 bases can only be wanted if its last n are. So a table sorts most of `train` out, and
+    from order to order fewer k-mers have to be looked up.
     """
     wanted, places = zip(*(np.unique(_context(kmers, n), return_inverse=True) for n in orders), strict=True)
     counts = [np.zeros((len(contexts), 4), dtype=np.uint32) for contexts in wanted]

@@ -144,7 +144,10 @@ def test_the_other_strand_is_as_predictable():
 
 
 def naive_bits(train, test, order, short, weight, long_weight):
-    """Bits per segment and order by dictionaries: counts up to order `short` from (short + 1)-mers, above from the longest."""
+    """Bits per segment and order by dictionaries.
+
+    Counts come from (short + 1)-mers up to order `short`, above that from the longest.
+    """
     strands = [strand for text in train for strand in (text, naive.reverse_complement(text))]
     seen = {
         k: Counter(kmer[-n:] for text in strands for kmer in naive.kmers(text, k) for n in range(1, k + 1))
@@ -173,7 +176,10 @@ def naive_bits(train, test, order, short, weight, long_weight):
     st.sampled_from([(100.0, 50.0), (0.5, 7.0)]),
 )
 def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, weights):
-    """Copies with substitutions on either strand, segments too short, ambiguous bases; short orders end at 3 to be quick."""
+    """Copies with substitutions on either strand, segments too short, ambiguous bases.
+
+    Short orders end at 3 to be quick.
+    """
     rng = np.random.default_rng(seed)
     locus = rng.integers(0, 4, 120, dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""The committed tree: pins in step, notebooks executed in order on real data and alike where they must be, tables made from results/."""
+"""The committed tree: pins in step, notebooks executed in order on real data, tables from results/."""
 
 import re
 import subprocess
@@ -33,7 +33,6 @@ REWRITTEN = {
     "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 7 Across Species",
-    "Mammals Enhancers 0 Data Processing",
     "1 Score Your Own Sequences",
     "2 Scan a Genome Region",
     "4 What the Model Looks At",

@@ -1,4 +1,4 @@
-"""Result tables in the terminal and in the READMEs: `python -m workflow.show_tables update` or `show PROFILE`."""
+"""Result tables in the terminal and in the READMEs: `update`, or `show PROFILE`."""
 
 import argparse
 import re
@@ -22,8 +22,10 @@ _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classifi
 
 
 _AUC_MEANING = (
-    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: every sequence scored once, by a model not trained on it; "
-    "test: one fixed test set. Minutes: training and scoring of all folds and species, pretraining not included."
+    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: "
+    "every sequence scored once, by a model not trained on it; "
+    "test: one fixed test set. Minutes: training and scoring of all folds and species, "
+    "pretraining not included."
 )
 
 
@@ -64,7 +66,8 @@ def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd
     origin = (
         "simulated sequences, which say nothing about real ones."
         if profile == "simulated"
-        else "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors."
+        else "published rows from `results/published.csv`, not rerun: "
+        "the figures and the test sets are those of their authors."
     )
     caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
     return make(frames[file], frames["published.csv"], profile), caption
@@ -105,10 +108,11 @@ def _with_tables(path: Path, frames: dict[str, pd.DataFrame]) -> str:
 
 
 def update_tables(root: str | Path, check: bool = False) -> list[Path]:
-    """Rewrite the tables of the READMEs from results/ and return the files that were out of step; `check` only returns.
+    """Rewrite the tables of the READMEs from results/ and return the files that were out of step.
 
-    A table stands between the lines `<!-- table: NAME PROFILE -->` and `<!-- /table -->`; NAME is `headline`,
-    `auc`, `threshold` or `language_models`. ValueError, before any file is written, for an unknown name or a marker without its partner.
+    `check` only returns. A table stands between the lines `<!-- table: NAME PROFILE -->` and `<!-- /table
+    -->`; NAME is `headline`, `auc`, `threshold` or `language_models`. ValueError, before any file is written,
+    for an unknown name or a marker without its partner.
     """
     frames = _load(Path(root))
     texts = {path: _with_tables(path, frames) for path in (Path(root) / name for name in _READMES)}
