@@ -54,7 +54,8 @@ _MODELS = {
     "ensemble": "ensemble of all these and baselines",
     "ensemble_stacked": "stacked ensemble of all these and baselines",
 }
-# The models of `summary_rows`. Published: source and model in published.csv, name; ours: family, name, what its row holds.
+# The models of `summary_rows`. Published: source and model in published.csv, and the name to show.
+# Ours: family, name, and what its row holds.
 _SUMMARY_PUBLISHED = (
     ("Cohn et al.", "CNN", "Cohn et al. CNN"),
     ("Genomic-ULMFiT", "3-mer stride 1", "Genomic-ULMFiT 3-mer stride 1"),
@@ -339,11 +340,12 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 
 def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """The eight models that tell on one screen whether ULMFiT works, on human enhancers: published ones first.
+    """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
 
-    Columns: model, family (published, baseline, ulmfit or ensemble), n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
-    `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Our rows are pooled out of fold; of
-    plain ULMFiT the setting with the highest AUC is taken. A model that has no row in `profile` is left out.
+    Columns: model, family (published, baseline, ulmfit or ensemble), n_train, n_test, auroc, auroc_low,
+    auroc_high, accuracy, and `auc`, the AUC as text. What is not known is NaN: published figures come without
+    interval. Our rows are pooled out of fold; of plain ULMFiT the setting with the highest AUC is taken. A
+    model that has no row in `profile` is left out.
     """
     ours = _headline_rows(results, profile)
     ours = ours[(ours["species"] == "Human") & ours["split"].isin(["original", "folds"])]

@@ -1,4 +1,4 @@
-"""The picture of the README, figures/results.svg: the ROC-AUC of a few models, with intervals. `make tables` draws it."""
+"""The README's forest plot, figures/results.svg: ROC-AUC of a few models. `make tables` draws it."""
 
 import html
 from pathlib import Path
@@ -15,7 +15,7 @@ _STYLE |= {"axes.spines.right": False, "axes.spines.left": False}
 
 
 def description(rows: pd.DataFrame) -> str:
-    """What the picture of `rows` (see `tables.summary_rows`) shows, in words: its alternative text, and how it is known again."""
+    """What the picture of `rows` (see `tables.summary_rows`) shows, in words; the SVG holds this text."""
     words = [f"{row.model} {row.auc}" for row in rows.itertuples()]
     return "ROC-AUC on human enhancers, with 95 % intervals: " + "; ".join(words) + "."
 
@@ -26,7 +26,7 @@ def is_of(path: str | Path, rows: pd.DataFrame) -> bool:
 
 
 def draw_results(path: str | Path, rows: pd.DataFrame) -> None:
-    """Draw a forest plot of `rows` as SVG: a line a model, coloured by family; the dashed line is the regression, the simple rival."""
+    """Draw `rows` as SVG, a line a model, coloured by family; the dashed line is the best simple model."""
     import matplotlib.pyplot as plt
 
     with plt.rc_context(_STYLE):

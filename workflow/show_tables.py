@@ -38,7 +38,8 @@ _TABLES = {  # name: function, result file, what its numbers mean
     "summary": (
         summary_table,
         "enhancers.csv",
-        "Human enhancers; ROC-AUC with its 95 % interval (DeLong), accuracy at probability 0.5. labels: training sequences. "
+        "Human enhancers; ROC-AUC with its 95 % interval (DeLong), accuracy at probability 0.5. "
+        "labels: training sequences. "
         "Our rows are out of fold: each sequence is scored once, by a model not trained on it.",
     ),
     "auc": (auc_table, "enhancers.csv", _AUC_MEANING),
@@ -117,11 +118,12 @@ def _with_tables(path: Path, frames: dict[str, pd.DataFrame]) -> str:
 
 
 def update_tables(root: str | Path, check: bool = False) -> list[Path]:
-    """Make the tables of the READMEs, and the picture beside `summary`, anew from results/; `check` only looks.
+    """Make the tables of the READMEs, and the picture beside `summary`, anew from results/.
 
-    Returns the files that were out of step. A table stands between the lines `<!-- table: NAME PROFILE -->` and `<!-- /table -->`;
-    NAME is `summary`, `auc`, `threshold` or `language_models`. Raises ValueError, before any file is written, for an unknown name or a
-    marker without its partner.
+    Returns the files that were out of step; with `check` nothing is written. A table stands between the lines
+    `<!-- table: NAME PROFILE -->` and `<!-- /table -->`; NAME is `summary`, `auc`, `threshold` or
+    `language_models`. Raises ValueError, before any file is written, for an unknown name or a marker without
+    its partner.
     """
     root = Path(root)
     frames = _load(root)
@@ -134,7 +136,7 @@ def update_tables(root: str | Path, check: bool = False) -> list[Path]:
 
 
 def _update_picture(root: Path, readme: str, frames: dict[str, pd.DataFrame], check: bool) -> list[Path]:
-    """Draw the picture of the profile whose `summary` the README shows, unless it is in step; [] if it was."""
+    """Draw the picture of the profile whose `summary` the README shows; [] if it was in step."""
     shown = re.search(r"<!-- table: summary (\S+) -->", readme)
     path = root / "figures/results.svg"
     rows = shown and summary_rows(frames["enhancers.csv"], frames["published.csv"], shown[1])
