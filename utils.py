@@ -1,4 +1,4 @@
-"""Shared by all notebooks: k-mer tokenizer, language-model and classifier data loaders, AWD-LSTM learners.
+"""Shared by all notebooks: the k-mer tokenizer and the AWD-LSTM's data loaders, of genomes and of labelled sequences.
 
 Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
 Models on disk are the business of `saved_models.py`.

@@ -141,12 +141,16 @@ class AWDLSTM(nn.Module):
     `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
     [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
     run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
+    `architecture` holds the arguments, to build it again.
     """
 
     def __init__(
         self, k: int, stride: int, embedding: int, hidden: int, layers: int, contexts: tuple[int, ...] = ()
     ):
         super().__init__()
+        self.architecture = dict(
+            k=k, stride=stride, contexts=list(contexts), embedding=embedding, hidden=hidden, layers=layers
+        )
         self.bf16 = True
         sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
         self.embedding = KmerEmbedding(k, stride, embedding, contexts)
@@ -212,7 +216,8 @@ class LanguageModel(nn.Module):
     `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the original).
     `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of it is known.
     `forward` carries its state from window to window (`reset()` forgets it) and returns the triple that fastai's
-    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer.
+    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer. `architecture` is the
+    encoder's and what is predicted.
     """
 
     def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
@@ -220,6 +225,7 @@ class LanguageModel(nn.Module):
         if predicts not in ("bases", "kmer"):
             raise ValueError(f'PREDICTS must be "bases" or "kmer", not {predicts!r}')
         kmers = encoder.embedding.kmers
+        self.architecture = encoder.architecture | {"predicts": predicts}
         self.encoder, self.state = encoder, None
         self.decoder = nn.Linear(
             kmers.embedding_dim, kmers.num_embeddings if predicts == "kmer" else 4**encoder.embedding.stride
@@ -268,7 +274,8 @@ class Classifier(nn.Module):
     raw and dropped outputs for fastai's RNN callbacks.
 
     `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what is missing to
-    another model. `composition`, a module that gives the log-odds of sequences, is kept for prediction.
+    another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept for prediction.
+    `architecture` is the encoder's and the k-mers of `composition`.
     """
 
     def __init__(
@@ -281,6 +288,8 @@ class Classifier(nn.Module):
     ):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
+        ks = list(composition.ks) if composition else []
+        self.architecture = encoder.architecture | {"composition": ks}
         self.encoder, self.composition = encoder, composition
         # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
         self.head = nn.Sequential(

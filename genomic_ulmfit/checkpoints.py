@@ -30,7 +30,7 @@ class Checkpoints(Callback):
 
     What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data, the language
     model's state, random states, recorded losses. On a CPU the numbers are those of a run that was never interrupted, bit
-    for bit. A finished fit is kept too, and loaded instead of run, until `forget` is called: a recipe of several fits goes on
+    for bit. A finished fit is kept too, and loaded instead of run, until `delete` is called: a recipe of several fits goes on
     in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
     `earlier` that of the earlier ones.
 

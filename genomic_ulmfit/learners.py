@@ -43,7 +43,6 @@ __all__ = [
     "default_scale",
     "evaluate_language_model",
     "language_model_learner",
-    "new_classifier",
     "new_language_model",
     "predict_probabilities",
     "run_facts",
@@ -141,7 +140,7 @@ def new_language_model(
     predicts: str = "bases",
     contexts: tuple[int, ...] = (),
 ) -> LanguageModel:
-    """An untrained language model; everything needed to build it again stays on it as `.architecture`.
+    """An untrained language model.
 
     Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
     """
@@ -151,19 +150,8 @@ def new_language_model(
         f"K={tokenizer.k} with contexts {list(contexts)}: embeddings and their optimizer state",
         "a smaller K, shorter contexts or a smaller scale",
     )
-    architecture = dict(
-        k=tokenizer.k,
-        stride=tokenizer.stride,
-        predicts=predicts,
-        contexts=list(contexts),
-        embedding=embedding,
-        hidden=hidden,
-        layers=layers,
-    )
     encoder = AWDLSTM(tokenizer.k, tokenizer.stride, embedding, hidden, layers, tuple(contexts))
-    model = LanguageModel(encoder, predicts)
-    model.architecture = encoder.architecture = architecture
-    return model
+    return LanguageModel(encoder, predicts)
 
 
 def _check_memory(needed: int, what: str, way_out: str) -> None:
@@ -308,19 +296,11 @@ def classifier_learner(
     """
     only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult, dropouts)
-    model = new_classifier(
-        encoder, composition, dropout=dropouts_of("classifier", drop_mult, dropouts)["output"]
-    )
+    dropout = dropouts_of("classifier", drop_mult, dropouts)["output"]
+    model = Classifier(encoder, dropout, composition=composition)
     return _learner(
         model, train, valid, nn.CrossEntropyLoss(), [accuracy, RocAucBinary()], rnn_cbs(alpha, beta)
     )
-
-
-def new_classifier(encoder: AWDLSTM, composition: KmerLogOdds | None = None, **dropout: float) -> Classifier:
-    """An untrained classifier on an encoder; everything needed to build it again stays on it as `.architecture`."""
-    model = Classifier(encoder, composition=composition, **dropout)
-    model.architecture = encoder.architecture | {"composition": list(composition.ks) if composition else []}
-    return model
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Result rows, predictions and the code version on disk: what a run leaves behind for tables.py."""
+"""Result rows, predictions and the code version on disk: what a run leaves behind for `tables.py`."""
 
 import csv
 import json
@@ -266,7 +266,7 @@ def save_result(path: str | Path, row: Mapping) -> None:
     replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each other's rows. A Markov
     reference stands among the language models with predicts `markov` and its order in `contexts`. ValueError, with the
     file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file. Where several
-    processes train together, have one of them record (`distributed.on_rank_zero`).
+    processes train together, have one of them save (`processes.on_rank_zero`).
     """
     path = Path(path)
     columns, key = _schema(path)
@@ -292,7 +292,7 @@ def save_result(path: str | Path, row: Mapping) -> None:
 def read_results(path: str | Path, missing_ok: bool = False) -> pd.DataFrame:
     """A result file as a table: whole numbers Int64 (blank: NA), others float64 (blank: NaN), text str (blank: "").
 
-    ValueError names the file and line of a row that is not as `record` writes them; `missing_ok` makes a file that no
+    ValueError names the file and line of a row that is not as `save_result` writes them; `missing_ok` makes a file that no
     run has written yet an empty table instead of FileNotFoundError.
     """
     path = Path(path)
@@ -356,7 +356,7 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 def predictions_path(root: str | Path, row: Mapping) -> Path:
     """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it.
 
-    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and says that it is one: no label
+    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and says that it is one: no name
     makes the file of a trial look like that of another model.
     """
 

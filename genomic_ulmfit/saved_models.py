@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genomic_ulmfit.awd_lstm import Classifier, LanguageModel
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.kmer_start import KmerLogOdds
-from genomic_ulmfit.learners import new_classifier, new_language_model
+from genomic_ulmfit.learners import new_language_model
 from genomic_ulmfit.processes import on_rank_zero
 from genomic_ulmfit.profiles import recipe_name
 from utils import KmerTokenizer
@@ -66,7 +66,7 @@ def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tup
     """As `load_language_model`, for a classifier; without a tokenizer, of any k and stride (the config tells which)."""
     config, architecture = _read_config(folder, "Classifier", tokenizer)
     ks = architecture.get("composition")
-    model = new_classifier(_rebuild(architecture, folder).encoder, KmerLogOdds(ks) if ks else None)
+    model = Classifier(_rebuild(architecture, folder).encoder, composition=KmerLogOdds(ks) if ks else None)
     return _with_weights(model, folder, config)
 
 

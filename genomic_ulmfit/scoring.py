@@ -88,7 +88,7 @@ class Scorer:
     def load(cls, folder: str | Path) -> "Scorer":
         """The classifier that a notebook saved in `folder`, or one of `models/`; a relative path starts at the project's folder.
 
-        Raises FileNotFoundError and ValueError as `models.load_classifier`.
+        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`.
         """
         folder = project_path(folder)
         model, config = load_classifier(folder)

@@ -521,7 +521,7 @@ def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
 @pytest.mark.parametrize("build", [Classifier, lambda encoder: LanguageModel(encoder, "bases")])
 def test_half_precision_ends_with_the_encoder_and_can_be_switched_off(build, monkeypatch):
     """Log-odds that are added to the classifier's, and the head's own, are float32 whatever the LSTM computes in."""
-    monkeypatch.setattr("awd_lstm.has_fast_bf16", lambda device: True)
+    monkeypatch.setattr("genomic_ulmfit.awd_lstm.has_fast_bf16", lambda device: True)
     model, ids = build(make_encoder()).eval(), make_ids(3, 12)
     exact = model(ids)
     assert all(values.dtype == torch.float32 for values in exact)

@@ -13,8 +13,7 @@ import torch
 from fastai.callback.core import Callback
 from tiny import tiny_scorer
 
-import utils
-from genomic_ulmfit import saved_models as models
+from genomic_ulmfit import learners, saved_models
 from genomic_ulmfit.enhancers import read_species
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import acgt_runs, encode_bases, import_fasta, open_genome
@@ -299,7 +298,7 @@ def test_ctrl_c_in_training_leaves_a_model_that_scores_and_trains_on(
 @pytest.mark.filterwarnings("ignore:.*CUDA is not available")
 def test_loss_scaling_leaves_no_autocast_behind_when_interrupted(autocasts):
     learn, score = trainer(language_model_trainer)
-    learn.add_cb(utils.LossScaling())
+    learn.add_cb(learners.LossScaling())
     with pytest.raises(KeyboardInterrupt):
         quiet_fit(learn, cbs=CtrlCWithin("forward"))
     assert autocasts == [0] and np.isfinite(score(learn))
@@ -307,7 +306,7 @@ def test_loss_scaling_leaves_no_autocast_behind_when_interrupted(autocasts):
 
 def test_ctrl_c_while_looking_for_a_learning_rate_brings_the_weights_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(utils, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(learners, "ROOT", tmp_path / "project")
     learn, _ = trainer(language_model_trainer)
     before = {name: value.clone() for name, value in learn.model.state_dict().items()}
     learn.add_cb(PressCtrlC("after_step", 8))
@@ -320,14 +319,14 @@ def test_ctrl_c_while_looking_for_a_learning_rate_brings_the_weights_back(tmp_pa
 def test_ctrl_c_while_saving_leaves_the_earlier_model(tmp_path, monkeypatch):
     write_model(tmp_path, 0)
     before = contents(tmp_path)
-    write_weights = models.save_weights
+    write_weights = saved_models.save_weights
 
     def interrupted(model, path):
         write_weights(model, path)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(models, "save_weights", interrupted)
+        patch.setattr(saved_models, "save_weights", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_model(tmp_path, 1)
     assert contents(tmp_path) == before

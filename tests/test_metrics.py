@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn import metrics
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from genomic_ulmfit import metrics as ev
-from genomic_ulmfit import results as records
+from genomic_ulmfit import metrics, results
 
 
 def sample(n_positive=60, n_negative=90, seed=0, shift=1.0, decimals=1):
@@ -53,8 +52,8 @@ def bootstrap(labels, *scores, statistic, repeats=1000):
 def test_auc_equals_scikit_learn_with_ties(pairs):
     pairs += [(True, 0), (True, 2), (False, 0), (False, 1)]
     labels, scores = map(np.array, zip(*pairs, strict=True))
-    auc, low, high = ev.delong_interval(labels, scores)
-    assert auc == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    auc, low, high = metrics.delong_interval(labels, scores)
+    assert auc == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
     assert 0 <= low <= auc + 1e-12 and auc - 1e-12 <= high <= 1
 
 
@@ -65,30 +64,30 @@ def test_interval_equals_the_definition(seed):
     auc, error = above.mean(), math.sqrt(naive_variance(above, below))
     logit, width = math.log(auc / (1 - auc)), norm.ppf(0.95) * error / (auc * (1 - auc))
     expected = [auc, *(1 / (1 + math.exp(-x)) for x in (logit - width, logit + width))]
-    assert ev.delong_interval(labels, scores, level=0.90) == pytest.approx(expected, abs=1e-12)
+    assert metrics.delong_interval(labels, scores, level=0.90) == pytest.approx(expected, abs=1e-12)
 
 
 def test_interval_agrees_with_bootstrap():
     labels, scores = sample(150, 250, decimals=3)
-    interval = ev.delong_interval(labels, scores)[1:]
+    interval = metrics.delong_interval(labels, scores)[1:]
     assert interval == pytest.approx(bootstrap(labels, scores, statistic=naive_auc), abs=0.01)
 
 
 def test_interval_of_perfect_and_constant_scores():
     labels = np.repeat([0, 1], [40, 30])
-    auc, low, high = ev.delong_interval(labels, labels)
+    auc, low, high = metrics.delong_interval(labels, labels)
     assert (auc, high) == (1, 1) and low == pytest.approx(0.025 ** (1 / 30))
-    assert ev.delong_interval(labels, -labels) == pytest.approx((0, 0, 1 - low))
-    assert ev.delong_interval(labels, np.zeros(70)) == (0.5, 0.5, 0.5)
+    assert metrics.delong_interval(labels, -labels) == pytest.approx((0, 0, 1 - low))
+    assert metrics.delong_interval(labels, np.zeros(70)) == (0.5, 0.5, 0.5)
 
 
 def test_paired_difference_equals_the_definition_and_agrees_with_bootstrap():
     labels, a = sample(100, 150, seed=3, shift=1.2)
     b = np.round(0.6 * a + np.random.default_rng(4).normal(size=250), 1)
-    result = ev.paired_auc_difference(labels, a, b)
+    result = metrics.paired_auc_difference(labels, a, b)
     (above_a, below_a), (above_b, below_b) = naive_placements(labels, a), naive_placements(labels, b)
     error = math.sqrt(naive_variance(above_a - above_b, below_a - below_b))
-    difference = metrics.roc_auc_score(labels, a) - metrics.roc_auc_score(labels, b)
+    difference = roc_auc_score(labels, a) - roc_auc_score(labels, b)
     assert result["difference"] == pytest.approx(difference, abs=1e-12)
     assert result["p_value"] == pytest.approx(math.erfc(abs(difference) / error / math.sqrt(2)), rel=1e-9)
     assert result["high"] - result["low"] == pytest.approx(2 * norm.ppf(0.975) * error)
@@ -102,9 +101,9 @@ def test_paired_difference_equals_the_definition_and_agrees_with_bootstrap():
 
 def test_paired_difference_without_spread():
     labels, scores = sample()
-    same = ev.paired_auc_difference(labels, scores, np.exp(scores))
+    same = metrics.paired_auc_difference(labels, scores, np.exp(scores))
     assert same == {"difference": 0, "low": 0, "high": 0, "p_value": 1}
-    result = ev.paired_auc_difference(labels, labels, np.zeros(len(labels)))
+    result = metrics.paired_auc_difference(labels, labels, np.zeros(len(labels)))
     assert result["difference"] == 0.5 and math.isnan(result["p_value"]) and math.isnan(result["low"])
 
 
@@ -127,12 +126,12 @@ def test_within_strata_only_pairs_of_one_stratum_count(rows):
         (label, score, s) for s in "abc" for label, score in [(True, 1), (True, 2), (False, 0), (False, 3)]
     ]
     labels, scores, strata = map(np.array, zip(*rows, strict=True))
-    auc, low, high = ev.delong_interval(labels, scores, strata=strata)
+    auc, low, high = metrics.delong_interval(labels, scores, strata=strata)
     assert auc == pytest.approx(naive_within(labels, scores, strata)) and 0 <= low <= auc <= high <= 1
     moved = scores + 10 * (strata == "a") - 5 * (strata == "b")  # a stratum's level does not matter
-    assert ev.delong_interval(labels, moved, strata=strata) == (auc, low, high)
-    one = ev.delong_interval(labels, scores, strata=np.zeros(len(labels)))
-    assert one == ev.delong_interval(labels, scores)
+    assert metrics.delong_interval(labels, moved, strata=strata) == (auc, low, high)
+    one = metrics.delong_interval(labels, scores, strata=np.zeros(len(labels)))
+    assert one == metrics.delong_interval(labels, scores)
 
 
 def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are_left_out():
@@ -146,21 +145,21 @@ def test_within_strata_intervals_agree_with_the_bootstrap_and_lone_sequences_are
             for t in range(4)
         )
 
-    result = ev.paired_auc_difference(labels, a, b, strata=strata)
+    result = metrics.paired_auc_difference(labels, a, b, strata=strata)
     assert [result["low"], result["high"]] == pytest.approx(
         bootstrap(labels, a, b, strata, statistic=difference, repeats=400), abs=0.015
     )
     alone = np.r_[strata, 9, 9, 9]
     more = [np.r_[values, extra] for values, extra in ((labels, [1, 0, 0]), (a, [0, 5, 5]), (b, [5, 0, 0]))]
-    assert ev.paired_auc_difference(*more, strata=alone) == result
+    assert metrics.paired_auc_difference(*more, strata=alone) == result
     with pytest.raises(ValueError, match="no stratum has two"):
-        ev.delong_interval([1, 1, 0, 0], [1, 2, 3, 4], strata=[0, 1, 2, 3])
+        metrics.delong_interval([1, 1, 0, 0], [1, 2, 3, 4], strata=[0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("n", [7, 9, 10])
 def test_scores_that_are_perfect_in_every_stratum_have_an_auc_of_one(n):
     labels, strata = np.tile([0, 0, 0, 1, 1], n), np.repeat(np.arange(n), 5)
-    auc, low, high = ev.delong_interval(labels, labels + strata, strata=strata)
+    auc, low, high = metrics.delong_interval(labels, labels + strata, strata=strata)
     assert (auc, high) == (1, 1) and low == pytest.approx(0.025 ** (1 / (2 * n)))
 
 
@@ -168,7 +167,7 @@ def test_the_mean_of_several_models_is_compared_as_one():
     labels, a = sample(100, 120, seed=7)
     rng = np.random.default_rng(8)
     b, c, d = (np.round(w * a + rng.normal(size=220), 1) for w in (0.9, 0.6, 0.3))
-    result = ev.paired_auc_difference(labels, [a, b], [c, d])
+    result = metrics.paired_auc_difference(labels, [a, b], [c, d])
     assert result["difference"] == pytest.approx(
         (naive_auc(labels, a) + naive_auc(labels, b) - naive_auc(labels, c) - naive_auc(labels, d)) / 2
     )
@@ -176,23 +175,23 @@ def test_the_mean_of_several_models_is_compared_as_one():
     above, below = ((p[0] + p[1] - p[2] - p[3]) / 2 for p in zip(*parts))
     error = math.sqrt(naive_variance(above, below))
     assert result["high"] - result["low"] == pytest.approx(2 * norm.ppf(0.975) * error)
-    assert ev.paired_auc_difference(labels, [a, a], b) == pytest.approx(
-        ev.paired_auc_difference(labels, a, b)
+    assert metrics.paired_auc_difference(labels, [a, a], b) == pytest.approx(
+        metrics.paired_auc_difference(labels, a, b)
     )
 
 
 def test_metrics_equal_scikit_learn():
     labels, scores = sample(decimals=2)
     probabilities = 1 / (1 + np.exp(-scores))
-    result = ev.classification_metrics(labels, probabilities, threshold=0.6)
+    result = metrics.classification_metrics(labels, probabilities, threshold=0.6)
     called = (probabilities >= 0.6).astype(int)
-    (true_negative, false_positive), _ = metrics.confusion_matrix(labels, called)
+    (true_negative, false_positive), _ = confusion_matrix(labels, called)
     assert result == pytest.approx(
         {
-            "auroc": metrics.roc_auc_score(labels, probabilities),
-            "auroc_low": ev.delong_interval(labels, probabilities)[1],
-            "auroc_high": ev.delong_interval(labels, probabilities)[2],
-            "average_precision": metrics.average_precision_score(labels, probabilities),
+            "auroc": roc_auc_score(labels, probabilities),
+            "auroc_low": metrics.delong_interval(labels, probabilities)[1],
+            "auroc_high": metrics.delong_interval(labels, probabilities)[2],
+            "average_precision": average_precision_score(labels, probabilities),
             "accuracy": np.mean(labels == called),
             "precision": np.mean(labels[called == 1]),
             "recall": np.mean(called[labels == 1]),
@@ -216,17 +215,17 @@ def test_metrics_equal_scikit_learn():
 )
 def test_metrics_refuse_bad_input(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
-        ev.classification_metrics(labels, probabilities)
+        metrics.classification_metrics(labels, probabilities)
 
 
 def test_bits_per_base():
-    assert ev.bits_per_base(math.log(4), 1) == pytest.approx(2)  # uniform guess of each base
-    assert ev.bits_per_base(2.1067, 2) == pytest.approx(
+    assert metrics.bits_per_base(math.log(4), 1) == pytest.approx(2)  # uniform guess of each base
+    assert metrics.bits_per_base(2.1067, 2) == pytest.approx(
         1.520, abs=5e-4
     )  # as published for 4-mers of stride 2
     for loss, stride in [(1.0, 0), (math.nan, 1), (-1.0, 1)]:
         with pytest.raises(ValueError):
-            ev.bits_per_base(loss, stride)
+            metrics.bits_per_base(loss, stride)
 
 
 # ---- runs ----
@@ -246,19 +245,19 @@ def test_predictions_are_compared_over_the_sequences_that_both_have():
     matched = other.set_index("id").loc[one.id[10:]]
     expected = {
         "n": 50,
-        **ev.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability),
+        **metrics.paired_auc_difference(one.label[10:], one.probability[10:], matched.probability),
     }
-    assert ev.compare(one, other) == expected
-    within = ev.compare(one.assign(fold=np.arange(60) % 3), other, within_folds=True)
-    assert {k: within[k] for k in within if k != "n"} == ev.paired_auc_difference(
+    assert metrics.compare(one, other) == expected
+    within = metrics.compare(one.assign(fold=np.arange(60) % 3), other, within_folds=True)
+    assert {k: within[k] for k in within if k != "n"} == metrics.paired_auc_difference(
         one.label[10:], one.probability[10:], matched.probability, strata=np.arange(10, 60) % 3
     )
-    assert ev.compare([one, other], other)["difference"] == pytest.approx(expected["difference"] / 2)
+    assert metrics.compare([one, other], other)["difference"] == pytest.approx(expected["difference"] / 2)
     assert (
-        ev.difference_text({"difference": 0.0097, "low": -0.002, "high": 0.0174})
+        metrics.difference_text({"difference": 0.0097, "low": -0.002, "high": 0.0174})
         == "+0.0097 (-0.0020 to +0.0174)"
     )
-    shown = ev.comparison_table([dict(model="a", **expected)], "AUC", "the other's").to_html()
+    shown = metrics.comparison_table([dict(model="a", **expected)], "AUC", "the other's").to_html()
     assert "AUC minus the other's" in shown and f"{expected['difference']:+.4f}" in shown
 
 
@@ -275,16 +274,16 @@ def test_predictions_of_other_sequences_or_labels_are_refused_not_paired():
     """A sample file lost its first line between two runs."""
     sequences, labels = [f"{i}" for i in range(40)], np.arange(40) % 2
     one = predictions_of(sequences, labels, 0)
-    assert ev.compare(one, predictions_of(sequences, labels, 1))["n"] == 40
-    assert ev.compare(one, predictions_of(sequences, labels, 1).iloc[20:])["n"] == 20
+    assert metrics.compare(one, predictions_of(sequences, labels, 1))["n"] == 40
+    assert metrics.compare(one, predictions_of(sequences, labels, 1).iloc[20:])["n"] == 20
     with pytest.raises(ValueError, match="39 differ, Cat_positive_000000_.*sample files edited"):
-        ev.compare(one, predictions_of(sequences[1:], labels[:-1], 1))
+        metrics.compare(one, predictions_of(sequences[1:], labels[:-1], 1))
     with pytest.raises(ValueError, match="other labels: 40 differ"):
-        ev.compare(one, predictions_of(sequences, 1 - labels, 1))
+        metrics.compare(one, predictions_of(sequences, 1 - labels, 1))
     with pytest.raises(ValueError, match="40 differ"):  # ids from before they carried their content
-        ev.compare(one, one.assign(id=one.id.str[:-9]))
+        metrics.compare(one, one.assign(id=one.id.str[:-9]))
     with pytest.raises(ValueError, match="no sequence in common"):
-        ev.compare(one, one.assign(id="Dog" + one.id))
+        metrics.compare(one, one.assign(id="Dog" + one.id))
 
 
 def scored(fold, n, seed):
@@ -312,20 +311,18 @@ def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
         version="v",
         command="c",
     )
-    rows = ev.record_run(tmp_path, identity, predictions, effort)
+    rows = results.record_run(tmp_path, identity, predictions, effort)
     assert rows[["fold", "n_train", "n_test", "seconds"]].to_numpy().tolist() == [
         [0, 90, 30, 2.0],
         [1, 80, 40, 3.0],
         ["oof", 80, 70, 5.0],
     ]
-    kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold")
+    kept = results.read_results(tmp_path / "results/enhancers.csv").set_index("fold")
     assert len(kept) == 3 and kept.loc["1", "k"] is pd.NA and kept.loc["1", "label"] == ""
     for fold, part in [("0", predictions[:30]), ("oof", predictions)]:
-        assert kept.loc[fold, "auroc"] == pytest.approx(
-            metrics.roc_auc_score(part.label, part.probability), abs=1e-5
-        )
+        assert kept.loc[fold, "auroc"] == pytest.approx(roc_auc_score(part.label, part.probability), abs=1e-5)
     pd.testing.assert_frame_equal(
-        records.read_predictions(records.predictions_path(tmp_path, rows.iloc[0])),
+        results.read_predictions(results.predictions_path(tmp_path, rows.iloc[0])),
         predictions,
         check_dtype=False,
     )
@@ -343,13 +340,13 @@ def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
         version="v",
         command="c",
     )
-    ev.record_run(
+    results.record_run(
         tmp_path,
         identity,
         scored("test", 30, 1),
         pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=["test"]),
     )
-    assert records.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
+    assert results.read_results(tmp_path / "results/enhancers.csv").fold.tolist() == ["test"]
 
 
 def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path, capsys):
@@ -361,12 +358,12 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
         {"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, 0.5], "valid_auc": 0.5}
     )
     one, apart = tmp_path / "one", tmp_path / "apart"
-    whole = ev.record_run(
+    whole = results.record_run(
         one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort
     )
 
     def run(fold, rate=0.1, **changed):
-        return ev.record_run(
+        return results.record_run(
             apart,
             identity | {"split": f"grouped {fold}"} | changed,
             folds[fold],
@@ -386,7 +383,7 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
     assert not (apart / "results/enhancers.csv").exists()
     last = run(3)
     assert last.to_dict("records") == whole[whole.fold.isin([3, "oof"])].to_dict("records")
-    for path in (Path("results/enhancers.csv"), records.predictions_path(Path(), whole.iloc[0])):
+    for path in (Path("results/enhancers.csv"), results.predictions_path(Path(), whole.iloc[0])):
         assert (apart / path).read_bytes() == (one / path).read_bytes()
     assert not list(apart.glob("results/predictions/**/*.folds"))
 
@@ -403,8 +400,8 @@ def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
         command="c",
     )
     effort = pd.DataFrame({"n_train": 9, "seconds": 1.0, "version": ["a", "a..b", "b"]}, index=[0, 1, 2])
-    ev.record_run(tmp_path, identity, pd.concat([scored(fold, 30, fold) for fold in range(3)]), effort)
-    kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").version
+    results.record_run(tmp_path, identity, pd.concat([scored(fold, 30, fold) for fold in range(3)]), effort)
+    kept = results.read_results(tmp_path / "results/enhancers.csv").set_index("fold").version
     assert kept.to_dict() == {"0": "a", "1": "a..b", "2": "b", "oof": "a..b"}
 
 
@@ -413,13 +410,13 @@ def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
         profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c"
     )
     for fold in range(5):
-        ev.record_run(
+        results.record_run(
             tmp_path,
             identity | dict(split=f"folds {fold}", device=f"machine {fold}"),
             scored(fold, 30, fold),
             pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]),
         )
-    kept = records.read_results(tmp_path / "results/enhancers.csv").set_index("fold").device
+    kept = results.read_results(tmp_path / "results/enhancers.csv").set_index("fold").device
     assert [kept[str(fold)] for fold in range(5)] == [f"machine {fold}" for fold in range(5)] and kept[
         "oof"
     ] == "machine 4"
@@ -460,14 +457,14 @@ def test_bootstrap_over_groups_is_drawing_whole_groups_again_and_again(stratifie
         differences.append(aucs[-1] - naive_auc_in_strata(labels[rows], b[rows], strata[rows]))
     given_strata = {"strata": fold} if stratified else {}
     names = np.array([f"g{g}" for g in group])
-    found = ev.bootstrap_over_groups(labels, a, names, repeats=60, seed=5, **given_strata)
+    found = metrics.bootstrap_over_groups(labels, a, names, repeats=60, seed=5, **given_strata)
     assert found == pytest.approx(
         {
             "auc": naive_auc_in_strata(labels, a, strata),
             **dict(zip(("low", "high"), np.nanpercentile(aucs, [2.5, 97.5]))),
         }
     )
-    found = ev.bootstrap_over_groups(labels, a, names, b, repeats=60, seed=5, **given_strata)
+    found = metrics.bootstrap_over_groups(labels, a, names, b, repeats=60, seed=5, **given_strata)
     assert found["difference"] == pytest.approx(
         naive_auc_in_strata(labels, a, strata) - naive_auc_in_strata(labels, b, strata)
     )
@@ -478,17 +475,17 @@ def test_bootstrap_over_groups_is_drawing_whole_groups_again_and_again(stratifie
 
 def test_groups_widen_an_interval_and_groups_of_one_leave_it_as_delong_has_it():
     labels, scores = sample(300, 400)
-    _, low, high = ev.delong_interval(labels, scores)
-    alone = ev.bootstrap_over_groups(labels, scores, np.arange(700))
+    _, low, high = metrics.delong_interval(labels, scores)
+    alone = metrics.bootstrap_over_groups(labels, scores, np.arange(700))
     assert [alone["low"], alone["high"]] == pytest.approx([low, high], abs=0.005)
-    tenfold = ev.bootstrap_over_groups(
+    tenfold = metrics.bootstrap_over_groups(
         np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500
     )
     assert tenfold["high"] - tenfold["low"] == pytest.approx(
         high - low, rel=0.15
     )  # ten copies of everything say no more
-    assert alone == ev.bootstrap_over_groups(labels, scores, np.arange(700))
-    assert ev.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))[
+    assert alone == metrics.bootstrap_over_groups(labels, scores, np.arange(700))
+    assert metrics.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))[
         "auroc_low"
     ] == pytest.approx(low, abs=0.005)
 
@@ -501,12 +498,12 @@ def test_comparisons_over_groups_and_in_each_fold():
         for s in (a, b)
     )
     groups = dict(zip(ids, group))
-    whole = ev.compare(one, two.sample(frac=1, random_state=0), groups=groups)
-    assert whole == {"n": len(labels), **ev.bootstrap_over_groups(labels, a, group, b)}
-    within = ev.compare(one, two, within_folds=True, groups=groups)
-    assert within["difference"] == pytest.approx(ev.compare(one, two, within_folds=True)["difference"])
+    whole = metrics.compare(one, two.sample(frac=1, random_state=0), groups=groups)
+    assert whole == {"n": len(labels), **metrics.bootstrap_over_groups(labels, a, group, b)}
+    within = metrics.compare(one, two, within_folds=True, groups=groups)
+    assert within["difference"] == pytest.approx(metrics.compare(one, two, within_folds=True)["difference"])
     for options in ({}, {"groups": groups}):
-        table = ev.differences_by_fold([one], two, **options)
+        table = metrics.differences_by_fold([one], two, **options)
         assert (
             table.index.tolist() == [0, 1, 2]
             and table["n"].sum() == len(labels)
@@ -518,9 +515,9 @@ def test_comparisons_over_groups_and_in_each_fold():
                 naive_auc(labels[here], a[here]) - naive_auc(labels[here], b[here])
             )
     few = one[(one.fold != 1) | (one.label == 1)]  # fold 1 without negatives
-    assert ev.differences_by_fold(few, two).difference.isna().tolist() == [False, True, False]
+    assert metrics.differences_by_fold(few, two).difference.isna().tolist() == [False, True, False]
     with pytest.raises(KeyError, match="s3"):
-        ev.compare(one, two, groups={key: value for key, value in groups.items() if key != "s3"})
+        metrics.compare(one, two, groups={key: value for key, value in groups.items() if key != "s3"})
 
 
 @pytest.mark.parametrize(
@@ -535,4 +532,4 @@ def test_comparisons_over_groups_and_in_each_fold():
 def test_bootstrap_refuses_groups_that_cannot_be_drawn(groups, said):
     labels, scores = sample()
     with pytest.raises(ValueError, match=said):
-        ev.bootstrap_over_groups(labels, scores, groups, repeats=41)
+        metrics.bootstrap_over_groups(labels, scores, groups, repeats=41)

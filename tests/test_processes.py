@@ -21,13 +21,15 @@ TRAINING = """
     import os, sys
     sys.path[:0] = [{root!r}, {tests!r}]
     import torch
-    from checkpoints import Checkpoints
-    from distributed import all_gather, rank
-    from genome import encode_bases
     from naive import random_sequences
     from test_checkpoints import Stop, fit
-    from utils import (KmerTokenizer, LanguageModelLoader, SequenceLoader, classifier_learner, evaluate_language_model, language_model_learner,
-                       new_language_model, seed_everything, sequence_corpus)
+    from genomic_ulmfit.checkpoints import Checkpoints
+    from genomic_ulmfit.genome import encode_bases
+    from genomic_ulmfit.learners import (
+        classifier_learner, evaluate_language_model, language_model_learner, new_language_model, seed_everything
+    )
+    from genomic_ulmfit.processes import all_gather, rank
+    from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
     def learner(dropout=0., seed=0):
         seed_everything(seed)

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import enhancer_row, gc_row, language_model_row
 
-from genomic_ulmfit import results as records
+from genomic_ulmfit import results
+from genomic_ulmfit.files import write_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
+def test_saved_results_keep_one_row_a_run_sorted_and_typed(tmp_path):
     path = tmp_path / "results" / "enhancers.csv"
     rows = [
         enhancer_row(fold=10),
@@ -28,10 +29,10 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
         enhancer_row(seed=2),
     ]
     for row in rows:
-        records.save_result(path, row)
-    records.save_result(path, enhancer_row(seed=2, auroc=0.9))
-    frame = records.read_results(path)
-    assert list(frame.columns) == list(records.ENHANCER_COLUMNS)
+        results.save_result(path, row)
+    results.save_result(path, enhancer_row(seed=2, auroc=0.9))
+    frame = results.read_results(path)
+    assert list(frame.columns) == list(results.ENHANCER_COLUMNS)
     assert list(zip(frame["model"], frame["fold"], frame["seed"], strict=True)) == [
         ("gc", "oof", 0),
         ("ulmfit", "oof", 2),
@@ -44,7 +45,7 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
     assert frame["scale"][0] == "" and frame["command"][0] == "make run, PROFILE=pilot"
     before = path.read_bytes()
     for row in reversed(rows[:3]):
-        records.save_result(path, row)
+        results.save_result(path, row)
     assert path.read_bytes() == before
     assert b",gc,,,,,,,,,,,,folds,oof,0,5558,6948,0.812346,0.8,0.82," in before
 
@@ -52,8 +53,8 @@ def test_record_keeps_one_row_a_run_sorted_and_typed(tmp_path):
 def test_language_models_differ_by_output_and_contexts(tmp_path):
     path = tmp_path / "language_models.csv"
     for changes in [{}, {"predicts": "kmer", "contexts": None}, {"contexts": "6"}]:
-        records.save_result(path, language_model_row(**changes))
-    assert records.read_results(path)["contexts"].tolist() == ["3 6 9", "6", ""]
+        results.save_result(path, language_model_row(**changes))
+    assert results.read_results(path)["contexts"].tolist() == ["3 6 9", "6", ""]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_language_models_differ_by_output_and_contexts(tmp_path):
 )
 def test_record_refuses_bad_rows(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        records.save_result(tmp_path / "enhancers.csv", enhancer_row(**changes))
+        results.save_result(tmp_path / "enhancers.csv", enhancer_row(**changes))
     assert not (tmp_path / "enhancers.csv").exists()
 
 
@@ -81,9 +82,9 @@ def test_record_refuses_missing_columns_and_other_files(tmp_path):
     row = enhancer_row()
     del row["brier"]
     with pytest.raises(ValueError, match=r"missing columns \['brier'\]"):
-        records.save_result(tmp_path / "enhancers.csv", row)
+        results.save_result(tmp_path / "enhancers.csv", row)
     with pytest.raises(ValueError, match="enhancers.csv or language_models.csv"):
-        records.save_result(tmp_path / "mine.csv", enhancer_row())
+        results.save_result(tmp_path / "mine.csv", enhancer_row())
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,13 @@ def test_record_refuses_missing_columns_and_other_files(tmp_path):
 )
 def test_damaged_file_is_named_and_left_alone(tmp_path, damage, line):
     path = tmp_path / "enhancers.csv"
-    records.save_result(path, gc_row())
-    records.save_result(path, enhancer_row())
+    results.save_result(path, gc_row())
+    results.save_result(path, enhancer_row())
     path.write_bytes(damage(path.read_text(encoding="utf-8")).encode("utf-8", errors="surrogateescape"))
     before = path.read_bytes()
     for attempt in (
-        lambda: records.save_result(path, enhancer_row(seed=1)),
-        lambda: records.read_results(path),
+        lambda: results.save_result(path, enhancer_row(seed=1)),
+        lambda: results.read_results(path),
     ):
         with pytest.raises(ValueError, match=rf"enhancers\.csv, line {line}: "):
             attempt()
@@ -123,14 +124,14 @@ def test_parallel_writers_lose_nothing(tmp_path):
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(i)], cwd=ROOT) for i in range(3)]
     assert [writer.wait() for writer in writers] == [0] * 3
-    assert records.read_results(path)["seed"].tolist() == list(range(24))
+    assert results.read_results(path)["seed"].tolist() == list(range(24))
 
 
 def test_crash_while_writing_leaves_the_old_files(tmp_path, monkeypatch):
     path, predictions = tmp_path / "enhancers.csv", tmp_path / "predictions.parquet"
     frame = pd.DataFrame({"id": ["a"], "label": [1], "fold": [0], "probability": [0.5]})
-    records.save_result(path, enhancer_row())
-    records.write_predictions(predictions, frame)
+    results.save_result(path, enhancer_row())
+    results.write_predictions(predictions, frame)
     before = path.read_bytes(), predictions.read_bytes()
 
     def fail(*_):
@@ -138,9 +139,9 @@ def test_crash_while_writing_leaves_the_old_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        records.save_result(path, enhancer_row(seed=1))
+        results.save_result(path, enhancer_row(seed=1))
     with pytest.raises(OSError, match="disk full"):
-        records.write_predictions(predictions, frame.assign(probability=0.7))
+        results.write_predictions(predictions, frame.assign(probability=0.7))
     assert (path.read_bytes(), predictions.read_bytes()) == before
     assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob(".*.tmp"))
 
@@ -151,8 +152,8 @@ def test_predictions_round_trip_and_refusals(tmp_path):
     frame = pd.DataFrame(
         {"id": ["a", "b"], "label": [True, False], "fold": [0, 4], "probability": probability}
     )
-    records.write_predictions(path, frame)
-    result = records.read_predictions(path)
+    results.write_predictions(path, frame)
+    result = results.read_predictions(path)
     assert result.to_dict("list") == {
         "id": ["a", "b"],
         "label": [1, 0],
@@ -166,7 +167,7 @@ def test_predictions_round_trip_and_refusals(tmp_path):
         frame.drop(columns="fold"),
     ]:
         with pytest.raises(ValueError, match="gc.parquet"):
-            records.write_predictions(path, bad)
+            results.write_predictions(path, bad)
 
 
 @settings(max_examples=60, deadline=None)
@@ -194,16 +195,16 @@ def test_predictions_round_trip_and_refusals(tmp_path):
 def test_two_runs_never_share_a_predictions_file(rows):
     """Nor does a label make one model look like another."""
     paths = {
-        tuple(row[name] for name in sorted(row)): records.predictions_path("", enhancer_row(**row))
+        tuple(row[name] for name in sorted(row)): results.predictions_path("", enhancer_row(**row))
         for row in rows
     }
     assert len(set(paths.values())) == len(paths)
 
 
 def test_a_result_of_several_versions_names_the_first_and_the_last():
-    assert records.version_range("a") == records.version_range("a", "a") == "a"
-    assert records.version_range("a", "b") == records.version_range("a..b", "b") == "a..b"
-    assert records.version_range("a", "b-dirty", "c") == records.version_range("a..b-dirty", "c") == "a..c"
+    assert results.version_range("a") == results.version_range("a", "a") == "a"
+    assert results.version_range("a", "b") == results.version_range("a..b", "b") == "a..b"
+    assert results.version_range("a", "b-dirty", "c") == results.version_range("a..b-dirty", "c") == "a..c"
 
 
 def test_code_version_is_dirty_for_code_only(tmp_path):
@@ -211,7 +212,7 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
         command = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    assert records.code_version(tmp_path / "absent") == "unknown"
+    assert results.code_version(tmp_path / "absent") == "unknown"
     git("init", "-q")
     (tmp_path / "results").mkdir()
     (tmp_path / "utils.py").write_text("A = 1\n")
@@ -220,9 +221,9 @@ def test_code_version_is_dirty_for_code_only(tmp_path):
     git("commit", "-qm", "first")
     commit = git("rev-parse", "--short", "HEAD").strip()
     (tmp_path / "results" / "enhancers.csv").write_text("b\n")
-    assert records.code_version(tmp_path) == commit
+    assert results.code_version(tmp_path) == commit
     (tmp_path / "utils.py").write_text("A = 2\n")
-    assert records.code_version(tmp_path) == f"{commit}-dirty"
+    assert results.code_version(tmp_path) == f"{commit}-dirty"
 
 
 def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another_user_owns(
@@ -239,16 +240,16 @@ def test_the_version_tells_of_a_changed_snakefile_and_of_a_checkout_that_another
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
-    committed = records.code_version(tmp_path)
+    committed = results.code_version(tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    assert records.code_version(tmp_path) == committed != "unknown"
+    assert results.code_version(tmp_path) == committed != "unknown"
     (tmp_path / "Snakefile").write_text("rule other:\n")
-    assert records.code_version(tmp_path) == f"{committed}-dirty"
+    assert results.code_version(tmp_path) == f"{committed}-dirty"
 
 
 def test_rows_and_predictions_may_lie_outside_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("GENOMIC_RESULTS", str(tmp_path / "elsewhere"))
-    assert records.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(
+    assert results.predictions_path(tmp_path / "project", enhancer_row()).is_relative_to(
         tmp_path / "elsewhere/predictions"
     )
 
@@ -256,8 +257,8 @@ def test_rows_and_predictions_may_lie_outside_a_checkout_that_cannot_be_written(
 @pytest.mark.parametrize(
     "write",
     [
-        lambda folder: records.save_result(folder / "enhancers.csv", enhancer_row()),
-        lambda folder: records.write_table(folder / "t.parquet", pd.DataFrame({"a": [1]})),
+        lambda folder: results.save_result(folder / "enhancers.csv", enhancer_row()),
+        lambda folder: write_table(folder / "t.parquet", pd.DataFrame({"a": [1]})),
     ],
 )
 def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_call_returns(

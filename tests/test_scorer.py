@@ -16,7 +16,7 @@ def scorer():
 
 def test_log_odds_are_computed_in_float32_where_probabilities_need_not_be(scorer, monkeypatch):
     """A single base changes less than what bfloat16 rounds away."""
-    monkeypatch.setattr("awd_lstm.has_fast_bf16", lambda device: True)
+    monkeypatch.setattr("genomic_ulmfit.awd_lstm.has_fast_bf16", lambda device: True)
     sequences = [encode_bases(s) for s in random_sequences(6, 90, 5)]
     scorer.model.encoder.bf16 = False
     exact = [

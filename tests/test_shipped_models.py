@@ -37,7 +37,7 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert (folder / "model.safetensors").stat().st_size < 10e6
     config, card = json.loads((folder / "config.json").read_text()), (folder / "README.md").read_text()
-    assert card == card_of(folder), "run `python ship_models.py cards`"
+    assert card == card_of(folder), "run `python -m workflow.ship_models cards`"
     architecture = config["architecture"]
     assert (
         config["version"] in card

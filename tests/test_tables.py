@@ -9,8 +9,8 @@ from rows import enhancer_row, gc_row, language_model_row
 from scipy.stats import norm
 
 from genomic_ulmfit import tables
-from workflow import show_tables
 from genomic_ulmfit.results import read_published, read_results, save_result
+from workflow import show_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,9 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-import utils
-from genomic_ulmfit import saved_models as models
-from genomic_ulmfit.awd_lstm import DROPOUTS, layer_groups
+from genomic_ulmfit import learners, saved_models
+from genomic_ulmfit.awd_lstm import DROPOUTS, Classifier, layer_groups
 from genomic_ulmfit.baselines import kmer_logistic
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 from genomic_ulmfit.kmer_start import KmerLogOdds
@@ -30,7 +29,6 @@ from genomic_ulmfit.learners import (
     default_scale,
     evaluate_language_model,
     language_model_learner,
-    new_classifier,
     new_language_model,
     predict_probabilities,
     run_facts,
@@ -627,7 +625,7 @@ def test_an_untrained_model_needs_two_bits_per_base(k, stride):
 
 
 def test_models_that_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    monkeypatch.setattr(learners.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     new_language_model(KmerTokenizer(3, 1), **TINY)
     with pytest.raises(MemoryError, match=r"K=10 .* smaller K"):
         new_language_model(KmerTokenizer(10, 1), **TINY)
@@ -636,7 +634,7 @@ def test_models_that_outgrow_memory_are_refused(monkeypatch):
 
 
 def test_batches_whose_scores_outgrow_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(utils.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
+    monkeypatch.setattr(learners.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
     tokenizer = KmerTokenizer(6, 1)
     bases, segments = sequence_corpus([encode_bases(random_text(100, 0))])
     loader = LanguageModelLoader(bases, segments, tokenizer, rows=32, bptt=256)
@@ -912,7 +910,7 @@ def crash_half_way(model, path):
 @pytest.mark.parametrize("older", [True, False])
 @pytest.mark.parametrize(
     "module, name, stand_in",
-    [(models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)],
+    [(saved_models, "save_weights", crash_half_way), (json, "dumps", crash), (os, "replace", crash)],
 )
 def test_a_crash_while_saving_leaves_the_older_model(tmp_path, monkeypatch, module, name, stand_in, older):
     tokenizer = KmerTokenizer(3, 1)
@@ -982,7 +980,7 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
 def classifier_with_composition(tokenizer, ks=(1, 3)):
     texts = [random_text(30, i, "ACGT" if i % 2 else "ACGGT") for i in range(40)]
     composition = KmerLogOdds.from_pipeline(kmer_logistic(ks).fit(texts, [i % 2 for i in range(40)]))
-    model = new_classifier(tiny_model(tokenizer).encoder, composition)
+    model = Classifier(tiny_model(tokenizer).encoder, composition=composition)
     return model.eval()
 
 
@@ -1010,7 +1008,7 @@ def test_log_odds_are_added_to_those_of_the_network():
         classifier_with_composition(tokenizer),
         [encode_bases(random_text(n, n)) for n in (25, 40, 31)],
     )
-    plain = new_classifier(model.encoder).eval()
+    plain = Classifier(model.encoder).eval()
     plain.head = model.head
     p, q = (predict_probabilities(m, sequences, tokenizer, both_strands=False) for m in (model, plain))
     np.testing.assert_allclose(

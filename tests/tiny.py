@@ -3,9 +3,10 @@
 import torch
 from naive import random_sequences
 
+from genomic_ulmfit.awd_lstm import Classifier
 from genomic_ulmfit.baselines import kmer_logistic
 from genomic_ulmfit.kmer_start import KmerLogOdds
-from genomic_ulmfit.learners import new_classifier, new_language_model
+from genomic_ulmfit.learners import new_language_model
 from genomic_ulmfit.scoring import Scorer
 from utils import KmerTokenizer
 
@@ -23,7 +24,7 @@ def tiny_scorer(k=3, stride=1, direction="forward") -> Scorer:
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.mul_(3)  # large enough for single bases to matter
-    model = new_classifier(encoder, start).eval()
+    model = Classifier(encoder, composition=start).eval()
     return Scorer(
         "tiny",
         model,

@@ -1,7 +1,7 @@
 """Copy the outputs of executed notebooks (`artifacts/<profile>/notebooks/`) into the notebooks of the tree.
 
-    python publish.py pilot
-    python publish.py path/to/folder "Across Species"     only notebooks with this in their name
+    python -m workflow.publish pilot
+    python -m workflow.publish path/to/folder "Across Species"     only notebooks with this in their name
 
 For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
 in the tree is refused, so outputs always belong to the code above them.

@@ -1,7 +1,7 @@
 """Make `models/` from what the notebooks have trained: small copies of a profile's encoders and of one classifier for each, with cards.
 
-    python ship_models.py pilot     # models and cards
-    python ship_models.py cards     # the cards alone, from what each config.json says
+    python -m workflow.ship_models pilot     # models and cards
+    python -m workflow.ship_models cards     # the cards alone, from what each config.json says
 
 For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last fold; its figures are
 those of the copy itself, on that fold's test sequences. They trained no weight of it, but were not left out of every choice: see
@@ -153,7 +153,7 @@ def card_of(folder: Path) -> str:
             "regression on k-mers."
         )
         use = (
-            "from scoring import Scorer\nfrom genome import encode_bases\n\n"
+            "from genomic_ulmfit.genome import encode_bases\nfrom genomic_ulmfit.scoring import Scorer\n\n"
             f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])'
         )
         facts = _classifier_facts(config)
