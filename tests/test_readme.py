@@ -1,8 +1,9 @@
-"""Numbers in the prose of the README and of the folders' READMEs are those of results/ and of the shipped models."""
+"""READMEs: numbers in prose are those of results/ and of the shipped models, links lead somewhere."""
 
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -67,11 +68,39 @@ def sentences() -> dict[str, list[str]]:
     return {"README.md": readme, "Genomic Language Models/README.md": language_models}
 
 
-@pytest.mark.parametrize("name", ["README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md"])
+READMES = ["README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md"]
+
+
+@pytest.mark.parametrize("name", READMES)
 def test_numbers_in_prose_are_those_of_the_rows(name, sentences):
     text = (ROOT / name).read_text(encoding="utf-8")
     prose = " ".join(re.sub(r"<!-- table:.*?<!-- /table -->", "", text, flags=re.S).split())
     expected = sentences.get(name, [])
     assert [sentence for sentence in expected if sentence not in prose] == []
     checked = {number for sentence in expected for number in re.findall(r"\d\.\d{3}", sentence)}
-    assert set(re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", prose)) <= checked, "a number that no test compares with the rows"
+    assert set(re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", prose)) <= checked, (
+        "a number that no test compares with the rows"
+    )
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as code-hosting sites make them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("[!.]*/README.md")), ids=str)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]*(?:#[^)\s]*)?)\)", path.read_text(encoding="utf-8")):
+        file, _, anchor = unquote(target).partition("#")
+        if "://" in file:
+            continue
+        there = path.parent / file if file else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there.read_text(encoding="utf-8")), target
+
+
+def test_the_readmes_picture_and_table_are_of_one_profile():
+    assert re.findall(r"<!-- table: summary (\w+) -->", (ROOT / "README.md").read_text()) == [
+        PROFILE["profile"]
+    ]
