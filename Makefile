@@ -16,10 +16,13 @@ override PARAMS := $(value PARAMS)
 export PROFILE ONLY PARAMS JOBS PROCESSES FAN_OUT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lab bench tables verify newer clean
+.PHONY: run tour test lab bench tables verify newer clean
 
 run: .venv/installed
 	@$(BIN)/python -m workflow.run_series
+
+tour: .venv/installed
+	@PROFILE=simulated ONLY="Start Here" PARAMS= FAN_OUT= $(BIN)/python -m workflow.run_series
 
 test: .venv/installed
 	@$(BIN)/python -m pytest

@@ -6,6 +6,7 @@ Every number comes from results/enhancers.csv, results/language_models.csv or re
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -15,7 +16,6 @@ from genomic_ulmfit.results import ENHANCER_KEY, select
 
 __all__ = [
     "auc_table",
-    "headline_table",
     "language_model_table",
     "learning_curve_rows",
     "lever_pairs",
@@ -26,6 +26,8 @@ __all__ = [
     "pretraining_seconds",
     "setting_name",
     "setting_names",
+    "summary_rows",
+    "summary_table",
     "threshold_table",
     "token_names",
 ]
@@ -52,6 +54,31 @@ _MODELS = {
     "ensemble": "ensemble of all these and baselines",
     "ensemble_stacked": "stacked ensemble of all these and baselines",
 }
+# The models of `summary_rows`. Published: source and model in published.csv, and the name to show.
+# Ours: family, name, and what its row holds.
+_SUMMARY_PUBLISHED = (
+    ("Cohn et al.", "CNN", "Cohn et al. CNN"),
+    ("Genomic-ULMFiT", "3-mer stride 1", "Genomic-ULMFiT 3-mer stride 1"),
+    ("DNABERT-2", "frozen", "DNABERT-2, frozen"),
+)
+_SUMMARY_OURS = (
+    ("baseline", "GC content", {"model": "gc"}),
+    ("baseline", "regression on gapped k-mers", {"model": "gapped_kmer_logistic"}),
+    ("ulmfit", "plain ULMFiT", {"model": "ulmfit"}),
+    ("ulmfit", "ULMFiT from k-mer log-odds (shipped)", {"model": "ulmfit_kmers", "k": 4, "stride": 2}),
+    ("ensemble", "stacked ensemble", {"model": "ensemble_stacked"}),
+)
+_SUMMARY_COLUMNS = [
+    "model",
+    "family",
+    "n_train",
+    "n_test",
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "accuracy",
+    "auc",
+]
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 
@@ -329,12 +356,62 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype=object).fillna(_ABSENT)
 
 
-def headline_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """`auc_table` without trials, ULMFiT's ablations and the splits that ask other questions."""
-    apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (
-        results["trial"] != ""
+def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
+
+    Columns: model, family (published, baseline, ulmfit or ensemble), n_train, n_test, auroc, auroc_low,
+    auroc_high, accuracy, and `auc`, the AUC as text. What is not known is NaN: published figures come without
+    interval. Our rows are pooled out of fold; of plain ULMFiT the setting with the highest AUC is taken. A
+    model that has no row in `profile` is left out.
+    """
+    ours = _headline_rows(results, profile)
+    ours = ours[(ours["species"] == "Human") & ours["split"].isin(["original", "folds"])]
+    ours = ours[(ours["trial"] == "") & (ours["seed"] == 0)].sort_values(
+        "auroc", ascending=False, kind="stable"
     )
-    return auc_table(results[~apart & results["split"].isin(["original", "folds"])], published, profile)
+    rows = [_published_summary(_comparable(published, profile), *which) for which in _SUMMARY_PUBLISHED]
+    for family, name, which in _SUMMARY_OURS:
+        found = select(ours, **which)
+        if len(found):
+            row = found.iloc[0]
+            tokens = f", {row['k']}-mers" if family == "ulmfit" else ""
+            auc = _interval(*row[["auroc", "auroc_low", "auroc_high"]])
+            rows.append({**row, "model": name + tokens, "family": family, "auc": auc})
+    return pd.DataFrame([row for row in rows if row], columns=_SUMMARY_COLUMNS)
+
+
+def _published_summary(published: pd.DataFrame, source: str, model: str, name: str) -> dict:
+    """A published model's figures for human enhancers; {} where there are none."""
+    rows = published[(published["source"] == source) & (published["model"] == model)]
+    rows = rows[(rows["species"] == "Human") & rows["metric"].isin(["auroc", "accuracy"])]
+    if not len(rows):
+        return {}
+    trained = re.search(r"([\d,]+) training sequences", rows["note"].iloc[0])
+    return {
+        "model": f"{name} (published, not rerun)",
+        "family": "published",
+        "n_train": int(trained[1].replace(",", "")) if trained else math.nan,
+        "n_test": float(rows["n"].iloc[0] or "nan"),
+        "auc": rows.loc[rows["metric"] == "auroc", "value"].iloc[0],
+        **dict(zip(rows["metric"], rows["value"].astype(float))),
+    }
+
+
+def summary_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """`summary_rows` as text."""
+    rows = summary_rows(results, published, profile)
+
+    def text(value: float, form: str) -> str:
+        return _ABSENT if pd.isna(value) else format(value, form)
+
+    table = {
+        "model": rows["model"],
+        "labels": [text(n, ",.0f") for n in rows["n_train"]],
+        "scored on": [text(n, ",.0f") for n in rows["n_test"]],
+        "ROC-AUC": rows["auc"],
+        "accuracy": [text(value, ".3f") for value in rows["accuracy"]],
+    }
+    return pd.DataFrame(table, dtype=object)
 
 
 def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:

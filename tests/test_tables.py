@@ -67,8 +67,8 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
         "commit",
     ]
     published = table[table["model"].str.endswith("(published, not rerun)")]
-    assert published.index.tolist() == list(range(5))
-    assert [model.removesuffix(" (published, not rerun)") for model in published["model"]] == [
+    assert published.index.tolist() == list(range(len(published)))
+    assert [model.removesuffix(" (published, not rerun)") for model in published["model"]][:5] == [
         "Cohn et al. CNN",
         "Genomic-ULMFiT 5-mer stride 2",
         "Genomic-ULMFiT 4-mer stride 2",
@@ -77,7 +77,7 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     ]
     five_mer = published.iloc[1][["Human", "Mouse", "Dog", "Opossum", "n"]]
     assert five_mer.tolist() == ["0.812", "0.871", "0.773", "0.787", "2,800"]
-    ours = table.iloc[5:].reset_index(drop=True)
+    ours = table.iloc[len(published) :].reset_index(drop=True)
     assert ours["model"].tolist() == [
         "GC content",
         "ULMFiT from scratch 3-mer stride 1, predicts k-mers, contexts 3 6 9",
@@ -90,19 +90,55 @@ def test_auc_table_prefers_pooled_rows_and_never_shows_folds(project):
     assert ours.loc[0, ["Dog", "scale"]].tolist() == ["–", "–"]
 
 
-def test_the_headline_leaves_out_what_takes_ulmfit_apart_and_other_splits(project):
-    for trial in ("", "trial"):
-        save_result(
-            project / "results/enhancers.csv", enhancer_row(model="ulmfit_kmers", trial=trial, seconds=90.0)
-        )
-    headline, whole = (make(*frames(project), "pilot") for make in (tables.headline_table, tables.auc_table))
-    ours = headline[~headline["model"].str.endswith("rerun)")]
-    assert ours["model"].str.split(",").str[0].tolist() == [
+SUMMARY = [
+    enhancer_row(model="ulmfit", k=3, stride=1, auroc=0.799),
+    enhancer_row(model="ulmfit_kmers", k=4, stride=2, auroc=0.821, accuracy=0.741, n_train=5002),
+    enhancer_row(model="ulmfit_kmers", k=4, stride=2, auroc=0.999, seed=1),
+    enhancer_row(model="ulmfit_kmers", k=4, stride=2, auroc=0.999, trial="trial"),
+    gc_row(model="gapped_kmer_logistic", auroc=0.82),
+]
+
+
+def test_the_summary_holds_eight_models_at_most_and_no_trial(project):
+    for row in SUMMARY:
+        save_result(project / "results/enhancers.csv", row)
+    table = tables.summary_table(*frames(project), "pilot").set_index("model")
+    assert table.index.tolist() == [
+        "Cohn et al. CNN (published, not rerun)",
+        "Genomic-ULMFiT 3-mer stride 1 (published, not rerun)",
+        "DNABERT-2, frozen (published, not rerun)",
         "GC content",
-        "ULMFiT 5-mer stride 2",
-        "ULMFiT from k-mer log-odds 5-mer stride 2",
+        "regression on gapped k-mers",
+        "plain ULMFiT, 5-mers",
+        "ULMFiT from k-mer log-odds (shipped), 4-mers",
     ]
-    assert ours["minutes"].tolist()[-1] == "1.5" and len(headline) == len(whole) - 3
+    assert table["ROC-AUC"].tolist()[:4] == ["0.80", "0.819", "0.833", "0.734 (0.800–0.820)"]
+    assert table.loc["DNABERT-2, frozen (published, not rerun)"].tolist() == [
+        "20,843",
+        "6,948",
+        "0.833",
+        "0.757",
+    ]
+    assert table.iloc[-1].tolist() == ["5,002", "6,948", "0.821 (0.800–0.820)", "0.741"]
+    assert tables.summary_table(*frames(project), "simulated").empty
+
+
+def test_the_picture_is_drawn_when_the_rows_of_the_summary_change(project):
+    for row in SUMMARY:
+        save_result(project / "results/enhancers.csv", row)
+    (project / "README.md").write_text("<!-- table: summary pilot -->\n<!-- /table -->\n")
+    picture = project / "figures/results.svg"
+    assert show_tables.update_tables(project, check=True) == [project / "README.md", picture]
+    assert not picture.exists()
+    show_tables.update_tables(project)
+    assert show_tables.update_tables(project, check=True) == []
+    text = picture.read_text()
+    assert (
+        text.startswith("<?xml")
+        and "DNABERT-2, frozen (published, not rerun) 0.833; GC content 0.734" in text
+    )
+    save_result(project / "results/enhancers.csv", gc_row(auroc=0.735))
+    assert show_tables.update_tables(project, check=True) == [project / "README.md", picture]
 
 
 def test_rows_of_fewer_sequences_stand_in_no_table(project):
@@ -137,7 +173,7 @@ def test_a_setting_is_named_by_what_is_not_the_default(changes, name):
 def test_new_models_stand_among_baselines_or_ulmfit(project):
     for model in ("ulmfit_tta", "svm_gapped"):
         save_result(project / "results" / "enhancers.csv", gc_row(model=model))
-    models = tables.auc_table(*frames(project), "pilot")["model"].tolist()[5:]
+    models = tables.auc_table(*frames(project), "pilot")["model"].tolist()
     assert (
         models.index("GC content") < models.index("svm gapped") < len(models) - 2
         and models[-1] == "ulmfit tta"
@@ -146,8 +182,11 @@ def test_new_models_stand_among_baselines_or_ulmfit(project):
 
 def test_tables_of_a_profile_without_results_show_the_published_rows(project):
     results, published = frames(project)
-    assert len(tables.auc_table(results, published, "mine")) == 5
-    assert len(tables.threshold_table(results.iloc[:0], published, "pilot")) == 14
+    for table in (
+        tables.auc_table(results, published, "mine"),
+        tables.threshold_table(results, published, "mine"),
+    ):
+        assert len(table) >= 12 and table["model"].str.endswith("(published, not rerun)").all()
 
 
 def test_threshold_table(project):
@@ -156,7 +195,7 @@ def test_threshold_table(project):
     human = table[table["species"] == "Human"].set_index("model")
     five_mer = human.loc["Genomic-ULMFiT 5-mer stride 2 (published, not rerun)"]
     assert five_mer[["accuracy", "precision", "recall", "MCC"]].tolist() == ["0.726", "0.717", "0.745", "–"]
-    assert human.loc["GENERator 1.2B (published, not rerun)", ["accuracy", "n"]].tolist() == [
+    assert human.loc["GENERator fine-tuned (published, not rerun)", ["accuracy", "n"]].tolist() == [
         "0.763",
         "6,948",
     ]
@@ -440,7 +479,7 @@ def test_published_figures_agree_with_their_unrounded_values():
     unrounded = published[published["value_unrounded"] != ""].astype(
         {"value": float, "value_unrounded": float}
     )
-    assert len(unrounded) == 12 and ((unrounded["value"] - unrounded["value_unrounded"]).abs() < 1e-3).all()
+    assert len(unrounded) == 18 and ((unrounded["value"] - unrounded["value_unrounded"]).abs() < 1e-3).all()
     assert not published.duplicated(["source", "model", "species", "metric"]).any()
     assert (published["citation"] != "").all()
 

@@ -13,12 +13,14 @@ __all__ = [
     "READS",
     "SETTINGS",
     "SIZES",
+    "START",
     "USES",
     "VARIATIONS",
     "VARIED",
 ]
 
-_FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
+START = "Start Here"  # the whole method in short, on simulated data only; it records no results
+_FOLDERS = {  # each other notebook is `<folder>/<name>.ipynb`
     "Genomic Language Models": [
         "Mammals LM 0 Genomic Data Processing",
         "Mammals LM 1 5-mer Stride 2",
@@ -47,7 +49,12 @@ _FOLDERS = {  # each notebook is `<folder>/<name>.ipynb`
 }
 # Paths from the project's folder, which itself would be the folder "", in the order of running.
 NOTEBOOKS = {
-    name: str(PurePosixPath(folder, f"{name}.ipynb")) for folder, names in _FOLDERS.items() for name in names
+    START: f"{START}.ipynb",
+    **{
+        name: str(PurePosixPath(folder, f"{name}.ipynb"))
+        for folder, names in _FOLDERS.items()
+        for name in names
+    },
 }
 
 GENOMIC_DATA, *LANGUAGE_MODELS = _FOLDERS["Genomic Language Models"]
@@ -58,6 +65,7 @@ _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 # Notebook: the notebooks whose results it reads. A classifier starts from the language model of its own k and
 # stride.
 NEEDS = {
+    START: [],
     GENOMIC_DATA: [],
     **dict.fromkeys(LANGUAGE_MODELS, [GENOMIC_DATA]),
     ENHANCER_DATA: [],
@@ -69,6 +77,7 @@ NEEDS = {
 }
 # Data that a notebook opens itself. Labelled sequences are masked in the language models' corpus.
 READS = {
+    START: ["genomes", "enhancers"],
     GENOMIC_DATA: ["genomes", "enhancers"],
     ENHANCER_DATA: ["enhancers"],
     SCAN: ["genomes"],

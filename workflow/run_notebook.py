@@ -1,7 +1,7 @@
-"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK PREDICTS PARAMETERS`.
+"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK COPY PARAMETERS`.
 
-PREDICTS is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
-`torchrun` several processes train one model; the README's "Long runs and clusters" shows the commands.
+COPY is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under `torchrun` several
+processes train one model; workflow/README.md shows the commands.
 """
 
 import argparse

@@ -18,7 +18,7 @@ import nbformat
 
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.profiles import ROOT, results_folder
-from workflow.experiments import USES
+from workflow.experiments import START, USES
 from workflow.series import Series
 
 __all__ = ["home_of_its_own", "written_by"]
@@ -132,7 +132,7 @@ def main() -> int:
         made.mkdir(parents=True, exist_ok=True)
     if status := _snakemake(series, jobs, folder, environment):
         return status
-    if not all(notebook in USES for notebook, _ in series.wanted):
+    if not all(notebook in (START, *USES) for notebook, _ in series.wanted):
         for module, task in (("show_tables", "show"), ("manifest", "write")):
             command = [sys.executable, "-m", f"workflow.{module}", task, series.profile]
             done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})

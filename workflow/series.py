@@ -20,6 +20,7 @@ from workflow.experiments import (
     PRESETS,
     READS,
     SETTINGS,
+    START,
     USES,
     VARIED,
 )
@@ -237,6 +238,8 @@ class Series:
 
     def present(self, notebook: str) -> bool:
         """Whether it has data to run on: a user's folder may hold genomes or enhancers only."""
+        if notebook == START:
+            return self.profile == "simulated"
         if self.profile in MAKERS or self.stands_alone(notebook):
             return True
         parts = {"genomes" if " LM " in notebook else "enhancers"} | (

@@ -65,7 +65,7 @@ can be uploaded to and downloaded from a model hub as it is.
 
 ## Terms
 
-No licence is stated for this project. The model was trained on public data whose terms, as far as they are
+The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they are
 stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
 """
 ENCODER_LIMITS = """\

@@ -10,7 +10,14 @@ import pandas as pd
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.profiles import profile_paths, results_folder
 from genomic_ulmfit.results import read_published, read_results
-from genomic_ulmfit.tables import auc_table, headline_table, language_model_table, threshold_table
+from genomic_ulmfit.tables import (
+    auc_table,
+    language_model_table,
+    summary_rows,
+    summary_table,
+    threshold_table,
+)
+from workflow.plot_results import draw_results, is_of
 
 __all__ = ["update_tables"]
 
@@ -30,7 +37,13 @@ _AUC_MEANING = (
 
 
 _TABLES = {  # name: function, result file, what its numbers mean
-    "headline": (headline_table, "enhancers.csv", _AUC_MEANING),
+    "summary": (
+        summary_table,
+        "enhancers.csv",
+        "Human enhancers; ROC-AUC with its 95 % interval (DeLong), accuracy at probability 0.5. "
+        "labels: training sequences. "
+        "Our rows are out of fold: each sequence is scored once, by a model not trained on it.",
+    ),
     "auc": (auc_table, "enhancers.csv", _AUC_MEANING),
     "threshold": (
         threshold_table,
@@ -108,19 +121,33 @@ def _with_tables(path: Path, frames: dict[str, pd.DataFrame]) -> str:
 
 
 def update_tables(root: str | Path, check: bool = False) -> list[Path]:
-    """Rewrite the tables of the READMEs from results/ and return the files that were out of step.
+    """Make the tables of the READMEs, and the picture beside `summary`, anew from results/.
 
-    `check` only returns. A table stands between the lines `<!-- table: NAME PROFILE -->` and `<!-- /table
-    -->`; NAME is `headline`, `auc`, `threshold` or `language_models`. ValueError, before any file is written,
-    for an unknown name or a marker without its partner.
+    Returns the files that were out of step; with `check` nothing is written. A table stands between the lines
+    `<!-- table: NAME PROFILE -->` and `<!-- /table -->`; NAME is `summary`, `auc`, `threshold` or
+    `language_models`. Raises ValueError, before any file is written, for an unknown name or a marker without
+    its partner.
     """
-    frames = _load(Path(root))
-    texts = {path: _with_tables(path, frames) for path in (Path(root) / name for name in _READMES)}
+    root = Path(root)
+    frames = _load(root)
+    texts = {path: _with_tables(path, frames) for path in (root / name for name in _READMES)}
     stale = [path for path, text in texts.items() if text != path.read_text(encoding="utf-8")]
     for path in [] if check else stale:
         with replacing(path) as temporary:
             temporary.write_text(texts[path], encoding="utf-8")
-    return stale
+    return stale + _update_picture(root, texts[root / "README.md"], frames, check)
+
+
+def _update_picture(root: Path, readme: str, frames: dict[str, pd.DataFrame], check: bool) -> list[Path]:
+    """Draw the picture of the profile whose `summary` the README shows; [] if it was in step."""
+    shown = re.search(r"<!-- table: summary (\S+) -->", readme)
+    path = root / "figures/results.svg"
+    rows = shown and summary_rows(frames["enhancers.csv"], frames["published.csv"], shown[1])
+    if not shown or is_of(path, rows):
+        return []
+    if not check:
+        draw_results(path, rows)
+    return [path]
 
 
 def _show(root: Path, profile: str) -> None:
@@ -130,7 +157,7 @@ def _show(root: Path, profile: str) -> None:
     if profile not in _profiles(frames):
         print(f"no results of profile {profile} yet")  # a trained model may have been used, or data been read
         return
-    for name in [name for name in _TABLES if name != "headline"]:  # whose rows are among those of `auc`
+    for name in [name for name in _TABLES if name != "summary"]:  # whose rows are among those of `auc`
         table, caption = _table(name, profile, frames)
         print(f"{caption}\n\n{table.to_string(index=False)}\n")
 
@@ -157,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.exit(f"show_tables: {error}")
     for path in stale:
-        print(f"{path}: {'out of step; run make tables' if options.check else 'tables updated'}")
+        print(f"{path}: {'out of step; run make tables' if options.check else 'updated'}")
     return 1 if options.check and stale else 0
 
 
