@@ -317,7 +317,7 @@ def headline_table(results: pd.DataFrame, published: pd.DataFrame, profile: str)
     apart = results["model"].str.startswith("ulmfit_") & (results["model"] != "ulmfit_kmers") | (
         results["trial"] != ""
     )
-    return auc_table(results[~apart & results["split"].isin(["original", "folds"])], published, profile)
+    return auc_table(results[~apart & results["split"].isin(["original", "folds", "official"])], published, profile)
 
 
 def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
