@@ -47,19 +47,23 @@ SPECIES = {
     "Opossum": ((0.5, 1.0, 1.0, 1.0, 0.5, 2.0), 0.41),
 }
 
-# Species: parent, substitutions per base on the branch from it. Pairwise distances come to 0.4 to 1.8 %.
+# Species: parent, substitutions per base on the branch from it, outside motifs. Pairwise distances come to
+# 4 to 14 %, far more than between real primates: four near copies of so few bases would be learned by heart.
 TREE = {
     "african apes": (None, 0.0),
-    "gorilla": ("african apes", 0.009),
-    "human and chimpanzees": ("african apes", 0.002),
-    "human": ("human and chimpanzees", 0.006),
-    "chimpanzees": ("human and chimpanzees", 0.004),
-    "chimpanzee": ("chimpanzees", 0.002),
-    "bonobo": ("chimpanzees", 0.002),
+    "gorilla": ("african apes", 0.072),
+    "human and chimpanzees": ("african apes", 0.016),
+    "human": ("human and chimpanzees", 0.048),
+    "chimpanzees": ("human and chimpanzees", 0.032),
+    "chimpanzee": ("chimpanzees", 0.02),
+    "bonobo": ("chimpanzees", 0.02),
 }
 GENOMES = ("human", "chimpanzee", "bonobo", "gorilla")
 LOCI = {"locus1": 0.8, "locus2": 0.2}  # share of a genome; locus2 is meant to be held out
 INDELS_PER_SUBSTITUTION = 0.1
+STRETCH = (2, 7)  # windows of a stretch that has a composition of its own (half-open range)
+GC = (0.3, 0.6)  # range of a stretch's GC content, before CpG loss
+SKEW = 0.6  # its strand skews lie between -SKEW and SKEW
 CLUSTER_SHARE = 0.8  # of a genome's windows that hold motif clusters
 REPEATS = {
     "SINE": (300, 0.12),
@@ -73,8 +77,9 @@ ARRAY = (500, 3000)  # bases of an array of units (half-open range)
 UNIT_DIVERGENCE = 0.2
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
-# A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
-LOWER, GAP = 4, 8
+# A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N, SITE
+# for a motif while genomes evolve.
+LOWER, GAP, SITE = 4, 8, 16
 ASCII = np.frombuffer(b"ACGTacgtN", dtype=np.uint8)
 
 
@@ -121,10 +126,17 @@ def _refuse_to_overwrite(out: Path) -> None:
 # Background: base composition, CpG loss, repeats, satellites, microsatellites
 
 
-def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
-    """Bases (len(gc), width): row i at GC content gc[i], then most CpG made TpG or CpA, as by methylation."""
+def _background(
+    rng: np.random.Generator, gc: np.ndarray, width: int, skews: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Bases (len(gc), width): row i drawn at GC content gc[i], then most CpG made TpG or CpA by methylation.
+
+    `skews`: one number, or (len(gc), 2): (G - C) / (G + C) and (T - A) / (T + A) of each row, as
+    transcription leaves them; with 0 both strands are alike.
+    """
+    gc_skew, at_skew = np.broadcast_to(skews, (len(gc), 2)).T[..., None]
     is_gc = rng.random((len(gc), width)) < gc[:, None]
-    second = rng.random((len(gc), width)) < 0.5
+    second = rng.random((len(gc), width)) < (1 + np.where(is_gc, gc_skew, at_skew)) / 2
     rows = np.where(is_gc, np.where(second, 2, 1), np.where(second, 3, 0)).astype(np.uint8)
     row, at = np.nonzero((rows[:, :-1] == 1) & (rows[:, 1:] == 2))
     fate = rng.random(len(row))
@@ -328,30 +340,44 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
 # Genomes
 
 
+def _stretches(rng: np.random.Generator, windows: int) -> np.ndarray:
+    """Bases (windows, WINDOW) in stretches of 1 to 3 kb, each with a GC content and strand skews of its own.
+
+    They too favour a long memory: a stretch's composition is known well after some hundred bases, and poorly
+    from the last ten.
+    """
+    stretch = np.repeat(np.arange(windows), rng.integers(*STRETCH, size=windows))[:windows]
+    gc, skews = rng.uniform(*GC, size=windows), rng.uniform(-SKEW, SKEW, size=(windows, 2))
+    return _background(rng, gc[stretch], WINDOW, skews[stretch])
+
+
 def _ancestor(rng: np.random.Generator, bases: int, families: dict[str, np.ndarray]) -> np.ndarray:
-    """One locus of the common ancestor: isochores of 5 to 20 kb, repeats, satellites, motif clusters."""
+    """One locus of the common ancestor: stretches of a composition, repeats, satellites, motif clusters."""
     windows = bases // WINDOW
-    gc = np.repeat(rng.uniform(0.36, 0.54, size=windows), rng.integers(10, 40, size=windows))[:windows]
-    genome = _background(rng, gc, WINDOW).reshape(-1)
+    genome = _stretches(rng, windows).reshape(-1)
     _add_repeats(rng, genome, families)
     _add_satellites(rng, genome, families)
     clusters = rng.permutation(windows)[: round(CLUSTER_SHARE * windows)]
     rows = genome.reshape(windows, WINDOW)
     sites = _draw_sites(rng, len(clusters), CLUSTER_PAIRS, SPECIES["Human"][0])
-    rows[clusters] = _plant(rows[clusters], sites, _draw_words(rng, sites))
+    rows[clusters] = _plant(rows[clusters], sites, _draw_words(rng, sites) | SITE)
     return genome
 
 
 def _descend(rng: np.random.Generator, genome: np.ndarray, rate: float) -> np.ndarray:
-    """`genome` after `rate` substitutions a base and a tenth as many short insertions and deletions."""
-    genome = _substitute(rng, genome, rate)
+    """`genome` after `rate` substitutions a base and a tenth as many short insertions and deletions.
+
+    The bases of motifs stay, as under selection.
+    """
+    genome = np.where(genome & SITE, genome, _substitute(rng, genome, rate))
     events = rng.binomial(len(genome), rate * INDELS_PER_SUBSTITUTION)
     at = np.sort(rng.integers(len(genome) - 40, size=events))
-    sizes = np.minimum(rng.geometric(0.3, size=events), 40)
-    deletions = rng.random(events) < 0.5
+    at = at[genome[at] & SITE == 0]
+    sizes = np.minimum(rng.geometric(0.3, size=len(at)), 40)
+    deletions = rng.random(len(at)) < 0.5
     kept = np.ones(len(genome), dtype=bool)
     for start, size in zip(at[deletions], sizes[deletions]):
-        kept[start : start + size] = False
+        kept[start : start + size] = genome[start : start + size] & SITE > 0
     origin = np.repeat(at[~deletions], sizes[~deletions])
     inserted = rng.integers(4, size=len(origin), dtype=np.uint8) | (genome[origin] & LOWER)
     kept = np.insert(kept, origin, True)
@@ -369,7 +395,7 @@ def _family_of_genomes(
         for name, (parent, rate) in TREE.items():
             if parent:
                 nodes[name] = _descend(rng, nodes[parent], rate)
-        loci[locus] = {species: nodes[species] for species in GENOMES}
+        loci[locus] = {species: nodes[species] & (3 | LOWER) for species in GENOMES}
     return loci
 
 
@@ -497,30 +523,33 @@ def _readme(seed: int, genome_bases: int, sequences: int, counts: dict[str, int]
     )
     names = list(MOTIFS)
     partners = ", ".join(f"{names[first]} then {names[second]}" for first, second in enumerate(PARTNER))
-    units = " and ".join(str(unit) for unit, _ in SATELLITES.values())
-    satellites = sum(share for _, share in SATELLITES.values())
+    units = " and ".join(str(bases) for bases, _ in SATELLITES.values())
+    share = sum(share for _, share in SATELLITES.values())
     command = f"python data/simulate.py --seed {seed} --genome-bases {genome_bases} --sequences {sequences}"
     return f"""# Simulated data
 
 Nothing here is real sequence. Made by `{command}`; the same command gives the same bytes.
 
-- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species
-  with a common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to
-  be held out. Arrays of {len(SATELLITES)} satellites (units of {units} bases) take up about {satellites:.0%}
-  of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words
-  say little about the next base, and a model that keeps track of the period says more.
-- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences
-  of {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and,
-  {SPACING[0]} to {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
-  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but
-  every motif is shuffled so that its consensus keeps its dinucleotides.
-- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif,
-  strand, word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
-- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
-  genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
-  genomes.
-- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
-  for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
+- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
+  common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
+  Species differ from each other in 4 to 14 % of the bases outside motifs, and hardly in motifs.
+- Two things in the genomes favour a model with a long memory over counts of short words. Stretches of 1 to
+  3 kb have a GC content ({GC[0]:.0%} to {GC[1]:.0%} before CpG loss) and strand skews of their own,
+  (G - C) / (G + C) and (T - A) / (T + A), up to {SKEW} either way. Arrays of {len(SATELLITES)} satellites
+  (units of {units} bases) take up about {share:.0%} of each genome; in the common ancestor a unit differs
+  from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so that the period says more about the next base
+  than the last few bases do.
+- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
+  {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
+  {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
+  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but every
+  motif is shuffled so that its consensus keeps its dinucleotides.
+- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif, strand,
+  word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
+- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral genome
+  {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the genomes.
+- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base for base
+  (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 
 Weights of the motifs as the first of a pair, and GC of the background:
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from genomic_ulmfit.files import read_table, replacing, write_table
 from genomic_ulmfit.metrics import _OWN, classification_metrics
 from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
-from genomic_ulmfit.splits import FOLDS, split_and_fold
+from genomic_ulmfit.splits import FOLDS, SPLITS, split_and_fold
 
 __all__ = [
     "ENHANCER_COLUMNS",
@@ -161,7 +161,7 @@ _FORMS = {
     "trial": TRIAL_FORM,
     **dict.fromkeys(["settings", "encoder_hash", "corpus_hash", "weights_hash"], _HASH),
     "fold": r"\d+|oof|test",
-    "split": "original|folds|grouped|composition_matched",
+    "split": "|".join(SPLITS),
     "predicts": "bases|kmer|markov",
 }
 # How a column is written in a predictions file's name, if its value alone is ambiguous.

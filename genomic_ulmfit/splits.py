@@ -1,4 +1,5 @@
-"""Splits of labelled sequences: at random, by similarity, by region, matched in GC.
+"""Splits of labelled sequences into training, validation and test: at random, by similarity, by region, matched in
+GC, or as a benchmark has it.
 
 Each makes training, validation and test parts.
 
@@ -26,6 +27,7 @@ __all__ = [
     "fold_parts",
     "folds_of",
     "grouped_folds",
+    "official_split",
     "parts",
     "read_tables",
     "region_folds",
@@ -37,7 +39,8 @@ __all__ = [
 
 ALL = "All"  # name of the table of all species together
 FOLDS = 5
-SPLITS = ("original", "folds", "grouped", "composition_matched")
+SPLITS = ("original", "folds", "grouped", "composition_matched", "official")
+ONE_TEST_SET = ("original", "official")  # of SPLITS: those without folds
 
 
 def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -189,11 +192,11 @@ def read_tables(
 ) -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species.
 
-    All there are if `species` is None. They are ready for `parts`: with split "grouped" `fold` is
-    `grouped_fold`; with the others there is no column `group`, and with "composition_matched" only the
-    matched rows are left.
-    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError
-    for another word, or a table made without the column it needs.
+    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no column `group`,
+    with "composition_matched" only the matched rows are left, and with "official" `split` is that of a benchmark, see
+    `official_split`.
+    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
+    word, or a table made without the column it needs.
     """
     word, _ = split_and_fold(split)
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
@@ -220,6 +223,20 @@ def parts(
     return fold_parts(table, fold, group_column="group" if split_and_fold(split)[0] == "grouped" else None)
 
 
+def official_split(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """train, valid or test for each row of `table` (columns id, label, official): a benchmark's own split.
+
+    `official` says train or test; validation is a random tenth of each class of train. Raises ValueError for a row
+    that says neither, and for fewer than ten training sequences in a class.
+    """
+    official = table["official"].to_numpy(dtype=object, na_value="")
+    if other := set(official) - {"train", "test"}:
+        raise ValueError(f"official is {min(other)!r} in some rows, but must say train or test in every one")
+    training = official == "train"
+    official[np.flatnonzero(training)[_random_rank(table[training], seed) < 0.1]] = "valid"
+    return official
+
+
 def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
     """`n` rows of `table` (columns id, label), half of each class, drawn by the ids and the seed.
 
@@ -236,13 +253,12 @@ def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.Da
 
 
 def folds_of(split: str) -> list[int | str]:
-    """What has to be scored for a split.
+    """What has to be scored: the one test set for "original" and "official", every fold for the others, fold 3 for "folds 3".
 
-    The one test set for "original", every fold for the others, fold 3 for "folds 3". ValueError for other
-    words.
+    ValueError for other words.
     """
     word, fold = split_and_fold(split)
-    return ["test"] if word == "original" else list(range(FOLDS)) if fold is None else [fold]
+    return ["test"] if word in ONE_TEST_SET else list(range(FOLDS)) if fold is None else [fold]
 
 
 def split_and_fold(split: str) -> tuple[str, int | None]:
@@ -251,7 +267,7 @@ def split_and_fold(split: str) -> tuple[str, int | None]:
     ValueError for others.
     """
     word, _, fold = split.partition(" ")
-    if word not in SPLITS or fold and (word == "original" or fold not in map(str, range(FOLDS))):
+    if word not in SPLITS or fold and (word in ONE_TEST_SET or fold not in map(str, range(FOLDS))):
         raise ValueError(
             f"SPLIT={split!r}: use "
             + ", ".join(f'"{word}"' for word in SPLITS)
@@ -261,7 +277,11 @@ def split_and_fold(split: str) -> tuple[str, int | None]:
 
 
 def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
-    needed = {"grouped": {"group", "grouped_fold"}, "composition_matched": {"matched"}}.get(split, set())
+    needed = {
+        "grouped": {"group", "grouped_fold"},
+        "composition_matched": {"matched"},
+        "official": {"official"},
+    }.get(split, set())
     if missing := needed - set(table):
         raise ValueError(
             f"{path} has no column {', '.join(sorted(missing))}: make it again with "
@@ -269,8 +289,11 @@ def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
         )
     if split == "grouped":
         return table.assign(fold=table["grouped_fold"])
-    # Only this split keeps groups together, also when log-odds are cross-fitted.
-    table = table.drop(columns="group", errors="ignore")
+    table = table.drop(
+        columns="group", errors="ignore"
+    )  # only this split keeps groups together, also when log-odds are cross-fitted
+    if split == "official":
+        return table.assign(split=official_split(table))
     return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
 
 

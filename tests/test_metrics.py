@@ -323,7 +323,7 @@ def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
         ["oof", 80, 70, 5.0],
     ]
     kept = results.read_results(tmp_path / "results/enhancers.csv").set_index("fold")
-    assert len(kept) == 3 and kept.loc["1", "k"] is pd.NA and kept.loc["1", "label"] == ""
+    assert len(kept) == 3 and kept.loc["1", "k"] is pd.NA and kept.loc["1", "trial"] == ""
     for fold, part in [("0", predictions[:30]), ("oof", predictions)]:
         assert kept.loc[fold, "auroc"] == pytest.approx(roc_auc_score(part.label, part.probability), abs=1e-5)
     pd.testing.assert_frame_equal(
@@ -338,7 +338,7 @@ def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
         profile="pilot",
         species="Human",
         model="gc",
-        label="trial",
+        trial="a",
         split="original",
         seed=0,
         device="cpu",

@@ -1,8 +1,10 @@
 """The committed tree: pins in step, notebooks executed in order on real data, tables from results/."""
 
+import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -122,3 +124,29 @@ def test_the_plan_for_large_runs_is_what_its_script_prints():
 def test_the_slurm_profile_names_rules_of_the_workflow():
     profile = yaml.safe_load((ROOT / "workflow/slurm/config.yaml").read_text())
     assert set(profile["set-resources"]) <= {re.sub(r"\W+", "_", n.stem) for n in NOTEBOOKS}
+
+
+def imported(path: Path) -> set[str]:
+    """The project's own modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files = {name: ROOT / f"{name.replace('.', '/')}.py" for name in names}
+    return {name for name, file in files.items() if file.exists()}
+
+
+def test_the_package_imports_nothing_above_it_and_in_no_circle():
+    files = [*(ROOT / "genomic_ulmfit").glob("*.py"), ROOT / "utils.py"]
+    imports = {".".join(f.relative_to(ROOT).with_suffix("").parts): imported(f) for f in files}
+    assert len(imports) > 25 and "genomic_ulmfit.genome" in imports["utils"]
+    assert set.union(*imports.values()) <= set(imports)
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_root_is_short_enough_to_take_in():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    visible = {name.split("/")[0] for name in listed.stdout.split("\0") if name and not name.startswith(".")}
+    assert 10 < len(visible) <= 22, sorted(visible)

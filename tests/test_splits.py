@@ -237,16 +237,45 @@ def test_a_matched_table_holds_the_matched_rows_only(made):
     ) == len(matched)
 
 
+def test_the_official_split_tests_what_the_benchmark_tests_and_validates_on_a_tenth_of_the_rest(
+    made, tmp_path
+):
+    table = made[1].assign(official=np.where(np.arange(350) % 4 == 1, "test", "train"))
+    table.to_parquet(tmp_path / "Dog.parquet")
+    assert folds_of("official") == ["test"]
+    train, valid, test = parts(read_tables(tmp_path, split="official")["Dog"], "test", "official")
+    assert set(test["id"]) == set(table.loc[table["official"] == "test", "id"])
+    assert set(train["id"]) | set(valid["id"]) == set(table.loc[table["official"] == "train", "id"])
+    assert not set(train["id"]) & set(valid["id"])
+    training = table[table["official"] == "train"]
+    for label in (0, 1):
+        assert (valid["label"] == label).sum() == np.ceil((training["label"] == label).sum() / 10)
+    table.iloc[::-1].to_parquet(tmp_path / "Dog.parquet")
+    again = parts(read_tables(tmp_path, split="official")["Dog"], "test", "official")[1]
+    assert set(again["id"]) == set(valid["id"])
+
+
+@pytest.mark.parametrize("word", ["valid", None])
+def test_a_row_that_no_benchmark_has_placed_is_refused(made, tmp_path, word):
+    official = ["train", "test"] * 174 + ["train", word]
+    made[1].assign(official=pd.Series(official, dtype="string")).to_parquet(tmp_path / "Dog.parquet")
+    with pytest.raises(ValueError, match="must say train or test in every one"):
+        read_tables(tmp_path, split="official")
+    with pytest.raises(ValueError, match="SPLIT='official 2'"):
+        folds_of("official 2")
+
+
 def test_unknown_words_and_older_tables_are_refused(made, tmp_path):
     folder, table = made
     for call in (folds_of, lambda word: read_tables(folder, split=word)):
         with pytest.raises(
-            ValueError, match='SPLIT=\'by_chance\': use "original", "folds", "grouped", "composition_matched"'
+            ValueError,
+            match='SPLIT=\'by_chance\': use "original", "folds", "grouped", "composition_matched", "official"',
         ):
             call("by_chance")
     table.drop(columns=["group", "matched"]).to_parquet(tmp_path / "Dog.parquet")
     assert len(read_tables(tmp_path)["Dog"]) == len(table)
-    for split, column in (("grouped", "group"), ("composition_matched", "matched")):
+    for split, column in (("grouped", "group"), ("composition_matched", "matched"), ("official", "official")):
         with pytest.raises(
             ValueError, match=f"Dog.parquet has no column {column}: make it again with `Mammals Enhancers 0"
         ):

@@ -146,7 +146,7 @@ class Series:
     def _fanned_out(self, notebook: str, variation: str, changed: dict) -> Iterator[tuple[str, dict]]:
         """The runs, one a species or one a species and fold, that together are one run of a notebook."""
         split = {**self.settings, **changed}.get("SPLIT", "original")
-        by_fold = self.fan_out == "folds" and notebook in SETTINGS and split != "original"
+        by_fold = self.fan_out == "folds" and notebook in SETTINGS and split not in ("original", "official")
         for species in self.species:
             for fold in range(FOLDS) if by_fold else [None]:
                 name = ", ".join(filter(None, [variation, species, by_fold and f"fold {fold}"]))
