@@ -22,7 +22,7 @@ run: .venv/installed
 	@$(BIN)/python -m workflow.run_series
 
 test: .venv/installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: .venv/installed
 	@$(BIN)/python -m jupyter lab
