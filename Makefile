@@ -25,7 +25,7 @@ tour: .venv/installed
 	@PROFILE=simulated ONLY="Start Here" PARAMS= FAN_OUT= $(BIN)/python -m workflow.run_series
 
 test: .venv/installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: .venv/installed
 	@$(BIN)/python -m jupyter lab

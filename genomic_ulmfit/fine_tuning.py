@@ -48,7 +48,14 @@ from genomic_ulmfit.profiles import (
 )
 from genomic_ulmfit.results import record_run, select
 from genomic_ulmfit.saved_models import load_language_model, save_model
-from genomic_ulmfit.splits import folds_of, parts, read_tables, sample_of_each_class, split_and_fold
+from genomic_ulmfit.splits import (
+    folds_of,
+    parts,
+    read_tables,
+    sample_of_each_class,
+    split_and_fold,
+    with_groups,
+)
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 __all__ = [
@@ -471,7 +478,7 @@ def cross_validate(experiment: Experiment) -> tuple[pd.DataFrame, dict[str, pd.D
     predictions by species).
 
     Rows have `ENHANCER_COLUMNS` and `valid_auc`, those of all folds together `oof` in `fold`; predictions
-    have columns id, label, fold, probability. The models are kept in the experiment's folder. You can
+    have `PREDICTION_COLUMNS`, and `group` where whole groups are held out (`splits.with_groups`). The models are kept in the experiment's folder. You can
     interrupt this at any time: the same call resumes, with identical results. Test sequences are scored by
     the model of the last epoch: no epoch is chosen by them.
     """
@@ -503,6 +510,7 @@ def _all_folds(experiment: Experiment, species: str) -> tuple[pd.DataFrame, pd.D
         )
     )
     scored, effort = pd.concat(scored, ignore_index=True), pd.DataFrame(effort).set_index("fold")
+    scored = with_groups(scored, experiment.tables[species], experiment.parameters["SPLIT"])
     rows = record_run(ROOT, experiment.identity | {"species": species}, scored, effort, made_with)
     return scored, rows.assign(valid_auc=rows.fold.map(effort.valid_auc))
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import tempfile
 from functools import cache, partial
 
 import fastai
@@ -255,8 +256,9 @@ def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
         metrics=metrics,
         cbs=callbacks,
         wd=0.01,
-        path=ROOT / "artifacts",
-    )  # lr_find keeps the weights there meanwhile
+        path=tempfile.gettempdir(),  # lr_find keeps the weights there meanwhile
+        model_dir="",
+    )
 
 
 def language_model_learner(

@@ -27,12 +27,14 @@ __all__ = [
     "delong_interval",
     "difference_text",
     "differences_by_fold",
+    "groups_to_draw",
     "join_predictions",
     "log_odds",
     "paired_auc_difference",
 ]
 
 REPLICATES_AT_A_TIME = 100  # of a bootstrap: bounds its memory
+MIN_GROUPS = 5  # fewer are too few to draw from
 _OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 
 
@@ -291,6 +293,13 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5, groups
     }
 
 
+def groups_to_draw(predictions: pd.DataFrame) -> pd.Series | None:
+    """The column `group` of predictions whose intervals are to come from drawing groups; None without it, or with fewer than
+    five groups, which are too few to draw from."""
+    groups = predictions.get("group")
+    return None if groups is None or groups.nunique() < MIN_GROUPS else groups
+
+
 def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Predictions of several models over the sequences that all have: a column for each model.
 
@@ -331,13 +340,18 @@ def compare(
 ) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over their common sequences, and `n` of these.
 
-    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold
-    are compared with each other, so that folds whose probabilities lie higher or lower as a whole do not
-    matter. `groups` (id -> group) for data whose groups are kept in one fold: interval and p are then those
-    of `bootstrap_over_groups`. ValueError as in `join_predictions`, KeyError for an id without a group.
+    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
+    other, so that folds whose probabilities lie higher or lower as a whole do not matter. `groups` (id -> group) for data whose
+    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. Left out, they are those of the first
+    table that has them (`groups_to_draw`). ValueError as in `join_predictions`, KeyError for an id without a group.
     """
     both, scores = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
+    for table in () if groups is not None else _as_list(predictions) + _as_list(reference):
+        drawn = groups_to_draw(table[table["id"].isin(both["id"])])
+        if drawn is not None:
+            groups = dict(zip(table["id"][drawn.index], drawn))
+            break
     if groups is None:
         return {"n": len(both), **paired_auc_difference(both["label"], *scores, strata=strata)}
     of_rows = [groups[sequence] for sequence in both["id"]]

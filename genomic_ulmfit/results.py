@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 from genomic_ulmfit.files import read_table, replacing, write_table
-from genomic_ulmfit.metrics import _OWN, classification_metrics
+from genomic_ulmfit.metrics import _OWN, classification_metrics, groups_to_draw
 from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
 from genomic_ulmfit.splits import FOLDS, SPLITS, split_and_fold
 
@@ -117,6 +117,7 @@ PUBLISHED_COLUMNS = (
     "note",
     "citation",
 )
+# A column `group` may follow: sequences of one group are not independent, and intervals come from drawing groups.
 PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
 
 _SCHEMAS = {
@@ -322,7 +323,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 
 def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
-    if set(frame.columns) != set(PREDICTION_COLUMNS):
+    if set(frame.columns) - {"group"} != set(PREDICTION_COLUMNS):
         raise ValueError(
             f"{path}: columns must be {', '.join(PREDICTION_COLUMNS)}, not {', '.join(frame.columns)}"
         )
@@ -332,19 +333,20 @@ def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
     if not frame["label"].isin((0, 1)).all() or not frame["probability"].between(0, 1).all():
         raise ValueError(f"{path}: labels must be 0 or 1 and probabilities in [0, 1], none missing")
     types = {"id": "str", "label": "int8", "fold": "str", "probability": "float64"}
-    return frame[list(PREDICTION_COLUMNS)].astype(types).reset_index(drop=True)
+    if "group" in frame:
+        if frame["group"].isna().any():
+            raise ValueError(f"{path}: {frame['id'][frame['group'].isna()].iloc[0]!r} has no group")
+        types["group"] = "str"
+    return frame[list(types)].astype(types).reset_index(drop=True)
 
 
 def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write columns id, label (0, 1), fold, probability as Parquet, one row a sequence.
-
-    ValueError if not so.
-    """
+    """Write columns id, label (0, 1), fold, probability, and `group` if it is there, as Parquet, one row a sequence; ValueError if not so."""
     write_table(path, _check_predictions(path, frame))
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """What `write_predictions` wrote: id str, label int8, fold str, probability float64."""
+    """What `write_predictions` wrote: id str, label int8, fold str, probability float64, and `group` str if it was there."""
     return _check_predictions(path, read_table(path))
 
 
@@ -437,10 +439,10 @@ def record_run(
 ) -> pd.DataFrame:
     """Write a run's rows, one for each fold and `oof` over several, and its predictions.
 
-    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`.
-    `predictions`: `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index), and `version`
-    where folds have their own. Returns the rows. Rows and predictions are written together at the end, so
-    that an interrupted run leaves none of its own among those of an older one.
+    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
+    `PREDICTION_COLUMNS`; with a column `group` the interval of a row with five groups or more is that of `bootstrap_over_groups`,
+    any other DeLong's. `effort`: `n_train` and `seconds` by fold (its index), and `version` where folds have their own. Returns the
+    rows. Rows and predictions are written together at the end, so that an interrupted run leaves none of its own among those of an older one.
 
     A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that
     were made with the same code and the same `made_with` (parameters and data, plain values): the last of
@@ -513,7 +515,7 @@ def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) ->
             "fold": fold,
             "n_train": int(own["n_train"]),
             "seconds": float(own["seconds"]),
-            **classification_metrics(part["label"], part["probability"]),
+            **classification_metrics(part["label"], part["probability"], groups=groups_to_draw(part)),
         }
         for fold, (part, own) in parts.items()
     ]

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
+from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
 from genomic_ulmfit.awd_lstm import Classifier
@@ -281,7 +281,7 @@ def _shown(path: Path) -> Path:
 def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
     """The items, with a progress bar (in a notebook or a terminal) that goes when they end."""
     if IN_NOTEBOOK:
-        return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
+        return NBProgressBar(items, total=total or "noinfer", leave=False, comment=unit)
     return tqdm(items, total=total, unit=f" {unit}", leave=False, disable=None)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "split_and_fold",
     "split_parts",
     "together",
+    "with_groups",
 ]
 
 ALL = "All"  # name of the table of all species together
@@ -166,12 +167,12 @@ def fold_parts(
     seed: int = 0,
     group_column: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows to train, validate and test: test is that fold, validation a tenth of each class of the rest.
+    """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
+    tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column` validation consists
+    of whole groups, so none is on two sides.
 
-    Which tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column`
-    rows that share their group with a training row stay in training, so validation is smaller.
-
-    Raises ValueError for another fold than 0 to 4, or one without both classes.
+    Raises ValueError for another fold than 0 to 4, or one without both classes; and where the groups are so large that
+    training or validation would be left without a class.
     """
     if fold not in range(FOLDS):
         raise ValueError(f"fold must be 0 to {FOLDS - 1}, got {fold}")
@@ -181,10 +182,37 @@ def fold_parts(
             f"fold {fold} has not both classes ({len(test)} sequences): "
             f"too few sequences, or groups, to make {FOLDS}"
         )
-    valid = _random_rank(rest, seed) < 0.1
-    if group_column:
-        valid &= ~rest[group_column].isin(rest[group_column][~valid]).to_numpy()
+    rank = _random_rank(rest, seed)
+    valid = _tenth_of_whole_groups(rest, group_column, rank) if group_column else rank < 0.1
     return tuple(part.reset_index(drop=True) for part in (rest[~valid], rest[valid], test))
+
+
+def _tenth_of_whole_groups(rows: pd.DataFrame, column: str, rank: np.ndarray) -> np.ndarray:
+    """Which rows are in validation, bool: whole groups in a random order, as long as neither class gets more than a tenth.
+
+    Where every group with one of the classes is larger than that, the smallest such group comes in as well.
+    """
+    number, _ = pd.factorize(rows[column])
+    sizes = pd.crosstab(number, rows["label"]).to_numpy()
+    by_id = np.argsort(rows["id"].to_numpy(dtype=str), kind="stable")
+    first = by_id[
+        np.unique(number[by_id], return_index=True)[1]
+    ]  # one row of each group, whatever their order
+    order, room = np.argsort(rank[first], kind="stable"), sizes.sum(axis=0) / 10
+    chosen = np.zeros(len(sizes), dtype=bool)
+    for group in order:
+        if (sizes[group] <= room).all():
+            chosen[group], room = True, room - sizes[group]
+    for label in range(len(CLASSES)):
+        if not sizes[chosen, label].any():
+            there = order[sizes[order, label] > 0]
+            chosen[there[sizes[there].sum(axis=1).argmin()]] = True
+    if not sizes[~chosen].sum(axis=0).all():
+        raise ValueError(
+            f"{len(sizes)} groups of {column} cannot be parted so that training and validation have both classes each: "
+            "too many sequences are related"
+        )
+    return chosen[number]
 
 
 def read_tables(
@@ -221,6 +249,19 @@ def parts(
     if fold == "test":
         return split_parts(table)
     return fold_parts(table, fold, group_column="group" if split_and_fold(split)[0] == "grouped" else None)
+
+
+def with_groups(predictions: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """`predictions` (with a column id) with a column `group` where the folds of `split` hold whole groups out, else as they are.
+
+    Sequences of one group are not independent: intervals have to come from drawing groups. With the split "grouped" these
+    are the groups of similar sequences of `table`, in other folds the regions, if each of its sequences has one.
+    """
+    word, _ = split_and_fold(split)
+    column = "group" if word == "grouped" else "region"
+    if word == "original" or column not in table or table[column].isna().any():
+        return predictions
+    return predictions.assign(group=predictions["id"].map(table.set_index("id")[column]).astype(str))
 
 
 def official_split(table: pd.DataFrame, seed: int = 0) -> np.ndarray:

@@ -241,7 +241,7 @@ def test_the_model_that_is_kept_is_the_one_that_was_scored(project):
         == predictions["Mouse"].probability.tolist()
     )
     stored = read_results(project / "results/enhancers.csv").iloc[0]
-    assert stored.model == config["model"] == "ulmfit" and stored.label == config["label"] == "kmers"
+    assert stored.model == config["model"] == "ulmfit" and stored.trial == config["trial"] == "kmers"
     assert len(stored.settings) == len(stored.encoder_hash) == 8
     assert (
         config["settings"] == stored.settings
@@ -263,7 +263,7 @@ def test_settings_that_differ_share_neither_folder_nor_row(project):
     ]
     experiments = [experiment_of(project, **changed) for changed in others]
     assert len({e.folder for e in experiments}) == len(others)
-    keys = ("model", "label", "settings", "encoder_hash", "seed", "split")
+    keys = ("model", "trial", "settings", "encoder_hash", "seed", "split")
     assert len({tuple(e.identity[key] for key in keys) for e in experiments}) == len(others)
 
 
@@ -306,7 +306,7 @@ def test_random_layers_are_not_frozen(changed, frozen):
         ({"DROPOUTS": "mine"}, "DROPOUTS='mine': use one of fastai, genomic_ulmfit"),
         ({"DROP_MULT": 2.0}, "DROP_MULT=2.0: the weight dropout of a classifier would be 1"),
         ({"TRIAL": "Mine"}, "TRIAL='Mine'"),
-        ({"PREDICTS": "kmer"}, "its model has {'output': 'bases'}"),
+        ({"PREDICTS": "kmer"}, "its model has {'predicts': 'bases'}"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_anything_is_trained(project, changed, message):
@@ -343,7 +343,7 @@ def result_row(**values):
             species="Human",
             model="gc",
             trained_on="",
-            label="",
+            trial="",
             settings="",
             split="folds",
             fold="oof",
@@ -372,7 +372,7 @@ def test_baselines_beside_are_those_on_the_same_sequences():
                 ("seed", 1),
                 ("n_train", 10),
                 ("n_test", 5),
-                ("label", "n10"),
+                ("trial", "n10"),
             ]
         ]
         + [result_row()]
@@ -436,7 +436,7 @@ def test_numbers_in_the_text_are_those_of_the_results(path):
     cells = nbformat.read(path, 4).cells
     rows = read_results(ROOT / "results/enhancers.csv")
     rows = select(
-        rows, profile="pilot", split="folds", fold="oof", seed=0, label=None, settings=None, trained_on=None
+        rows, profile="pilot", split="folds", fold="oof", seed=0, trial=None, settings=None, trained_on=None
     )
     k = int(re.search(r"^K = (\d+)", cells[1].source, re.M)[1])
     of_model = {(row.model, 0 if pd.isna(row.k) else row.k): f"{row.auroc:.3f}" for row in rows.itertuples()}

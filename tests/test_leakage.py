@@ -222,7 +222,7 @@ def what_happens(experiment, monkeypatch, table, changes) -> dict:
     return seen | {
         "pretrained": pretrained,
         "model": rows.model.iloc[0],
-        "labels": set(rows.label),
+        "trials": set(rows.trial),
         "grouped": not {*group[train.id]} & {*group[test.id]},
         "matched": bool((classes[0] == classes[1]).all()),
     }
@@ -238,20 +238,20 @@ PLAIN = {
     "strands": {True},
     "grouped": False,
     "matched": False,
-    "labels": {""},
+    "trials": {""},
 }
 KMERS = {"kmers": True, "gaps": True, "cross_fitted": True}
 WORDS = {  # what a part of a variation's name promises
     "from k-mer log-odds": KMERS,
     "k-mers": KMERS,
-    "no gaps": KMERS | {"gaps": False, "labels": {"no_gaps"}},
+    "no gaps": KMERS | {"gaps": False, "trials": {"no_gaps"}},
     "no fine-tuning": {"fine_tuned": False},
     "no pretraining": {"pretrained": False},
     "from scratch": {"pretrained": False, "fine_tuned": False},
-    "one strand": {"both_strands": False, "strands": {False}, "labels": {"one_strand"}},
+    "one strand": {"both_strands": False, "strands": {False}, "trials": {"one_strand"}},
     "grouped": {"grouped": True},
     "composition matched": {"matched": True},
-    **{f"{n} training sequences": {"n_train": few, "labels": {f"n{n}"}} for n, few in FEW.items()},
+    **{f"{n} training sequences": {"n_train": few, "trials": {f"n{n}"}} for n, few in FEW.items()},
 }
 LEFT_OUT = {
     (True, True): "",

@@ -3,13 +3,17 @@
 import copy
 import hashlib
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from rows import enhancer_row, language_model_row
 
 from genomic_ulmfit.results import save_result
-from workflow.manifest import TOLERANCE, compare_manifests, manifest
+from workflow.manifest import TOLERANCE, compare_manifests, manifest, verify
 from workflow.newer_pins import with_newest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -106,3 +110,19 @@ def test_data_that_were_downloaded_again_are_the_same_data(root):
         record_file.write_text(json.dumps({"genomes/x.fa": entry}))
         seen.append(manifest("pilot", root)["data"])
     assert seen[0] == seen[1] == {"genomes/x.fa": "sha256:ab"}
+
+
+def test_what_is_run_to_verify_is_a_copy_of_the_tree(monkeypatch):
+    asked, run = [], subprocess.run
+
+    def where_it_lies(command, cwd, check):
+        code = f"import {command[2]} as module; print(module.__file__)"
+        found = run([command[0], "-c", code], cwd=cwd, capture_output=True, text=True)
+        asked.append((cwd, found.stdout.strip()))
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(subprocess, "run", where_it_lies)
+    with pytest.raises(subprocess.CalledProcessError):
+        verify()
+    ((folder, module),) = asked
+    assert folder != ROOT and module == str(folder / "workflow/run_series.py")

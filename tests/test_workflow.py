@@ -37,7 +37,6 @@ SMALL = {
     "LM_EPOCHS": 1,
     "STAGE_EPOCHS": [1, 1, 1, 1],
     "SCALE": "laptop",
-    "KMERS": [2, 4],
     "CNN_EPOCHS": 2,
     "CNN_RUNS": 1,
     "N_MARKED": 1,
@@ -45,6 +44,8 @@ SMALL = {
     "N_HOSTS": 4,
     "N_MADE_UP": 20,
 }
+# A notebook in the project's folder itself shows the method on `simulated` alone.
+IN_FOLDERS = {name for name, path in NOTEBOOKS.items() if "/" in path}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,13 +138,13 @@ def results(tree, first_run):
 
 
 def test_every_notebook_runs_with_a_line_each(tree, first_run):
-    for name in NOTEBOOKS:
+    for name in IN_FOLDERS:
         assert f"{name} ..." in first_run.stdout and f"{name}: done in" in first_run.stdout
 
 
 def test_executed_notebooks_are_clean(tree, first_run):
     copies = sorted(tree.glob("artifacts/tiny-*/notebooks/**/*.ipynb"))
-    assert {path.stem for path in copies} == set(NOTEBOOKS)
+    assert {path.stem for path in copies} == IN_FOLDERS
     for path in copies:
         outputs = [o for c in nbformat.read(path, 4).cells if c.cell_type == "code" for o in c.outputs]
         assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"], path.name
@@ -153,13 +154,13 @@ def test_one_row_per_species_and_model(results):
     pooled = results[(results.fold == "test") & (results.trial == "")]
     assert set(pooled.species) == {"Human", "Mouse"}
     human = pooled[pooled.species == "Human"].fillna({"k": 0, "stride": 0})
+    put_together = human.model.str.startswith("ensemble")
+    assert put_together.any()
+    human = human[~put_together]
     assert sorted(zip(human.model, human.k, human.stride)) == [
         ("cohn_cnn", 0, 0),
         ("cohn_cnn_both_strands", 0, 0),
         ("composition", 0, 0),
-        ("ensemble", 0, 0),
-        ("ensemble_ulmfit", 0, 0),
-        ("ensemble_ulmfit_all", 0, 0),
         ("gapped_kmer_logistic", 0, 0),
         ("gc", 0, 0),
         ("kmer_boosting", 0, 0),
@@ -324,13 +325,13 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
     assert pd.read_csv(tmp_path / "vcf.tsv", sep="\t", comment="#").position.tolist() == [500]
 
 
-def test_a_failing_cell_is_named_and_the_exit_code_tells(tree, first_run):
-    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": 9})
+def test_a_failing_cell_is_named_and_the_exit_code_tells_and_snakemake_adds_nothing(tree, first_run):
+    """A parameter alone, which Snakemake would hand on as text, is the number that it looks like."""
+    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": "1e1"}, small={})
     assert done.returncode != 0
-    assert (
-        "FAILED  Mammals LM 2 4-mer Stride 2, code cell [" in done.stdout
-        and "STRIDE=9: choose 1 to K=4" in done.stdout
-    )
+    said = done.stdout.partition("FAILED  Mammals LM 2 4-mer Stride 2, code cell [")[2]
+    assert "STRIDE=10: choose 1 to K=4" in said
+    assert "RuleException" not in said and "CalledProcessError" not in said
 
 
 def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, first_run):
@@ -357,8 +358,7 @@ def test_species_run_on_their_own_and_one_that_failed_is_run_again_alone(tree, f
 def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
     """And the notebook that asks models about other species finds them, those of all species together too."""
     pair = tree.parent / "pair"
-    for species in ("Human", "Mouse"):
-        shutil.copytree(tree.parent / "tiny/enhancers" / species, pair / "enhancers" / species)
+    shutil.copytree(tree.parent / "tiny/enhancers/Human", pair / "enhancers/Human")
     params = {
         "SPECIES": "null",
         "SPLIT": "folds",
@@ -376,7 +376,7 @@ def test_folds_run_on_their_own_and_are_recorded_together(tree, first_run):
     ), done.stdout
     rows = read_results(tree / "results/enhancers.csv")
     rows = rows[rows.profile.str.startswith("pair-") & (rows.k == 4)]
-    for species, trained_on in [("Human", ""), ("All", ""), ("Human", "Mouse"), ("Human", "All")]:
+    for species, trained_on in [("Human", ""), ("All", ""), ("Human", "All")]:
         assert rows[(rows.species == species) & (rows.trained_on == trained_on)].fold.tolist() == [
             "oof",
             "0",
@@ -400,14 +400,6 @@ def test_a_killed_run_goes_on_by_the_same_command_and_two_at_once_are_refused(tr
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert "LM 0 Genomic Data Processing: done in" in snakemake(*run, **settings).stdout
-
-
-def test_a_single_parameter_is_a_number_if_it_looks_like_one(tree, first_run):
-    for value, message in (("9", "STRIDE=9: choose 1 to K=4"), ("1e1", "STRIDE=10: choose 1 to K=4")):
-        done = snakemake(
-            tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": value}, small={}
-        )
-        assert done.returncode != 0 and message in done.stdout, done.stdout
 
 
 def test_an_unknown_parameter_is_refused(tree):

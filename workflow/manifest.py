@@ -1,9 +1,8 @@
 """Same numbers tomorrow: what a run's numbers depend on, and a comparison with another run's.
 
-    python manifest.py write simulated     artifacts/simulated/manifest.json, from the rows in results/ python
-    manifest.py verify              run the simulated series again in a copy of the tree and compare with
-    results/simulated.manifest.json python manifest.py accept              make the last written manifest of
-    simulated the one that `verify` compares with
+    python -m workflow.manifest write simulated     artifacts/simulated/manifest.json, from the rows in results/
+    python -m workflow.manifest verify              run the simulated series again in a copy of the tree and compare with results/simulated.manifest.json
+    python -m workflow.manifest accept              make the last written manifest of simulated the one that `verify` compares with
 
 Between two runs on one type of processor, with the same pins and threads, every number must be the same;
 elsewhere AUC may differ by `TOLERANCE["auroc"]` and bits per base by `TOLERANCE["bits_per_base"]`: sums are
@@ -155,7 +154,7 @@ def verify(root: Path = ROOT) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
         shutil.copytree(root, copy, ignore=LEFT_OUT)
-        subprocess.run([sys.executable, copy / "run_series.py"], check=True)
+        subprocess.run([sys.executable, "-m", "workflow.run_series"], cwd=copy, check=True)
         return compare_manifests(manifest("simulated", copy), expected)
 
 

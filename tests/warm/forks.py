@@ -121,11 +121,14 @@ def be_kernel(descriptors: list[int], arguments: list[str], folder: str, environ
         os.dup2(descriptor, target)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))
+    os.environ.update(environment)
     import torch
 
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", 1)))
-    sys.argv = arguments
+    sys.argv = [
+        *arguments,
+        f"--IPKernelApp.parent_handle={os.getppid()}",
+    ]  # its default was read before the fork
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
     sys.stdout.flush()
     os._exit(0)
