@@ -1,13 +1,15 @@
-"""What simple classifiers of sequences reach: the marks that a neural network has to beat.
+"""What simple classifiers of sequences reach: what a neural network has to beat.
 
-Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`, then
-`predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same probability. From the
-fewest features to the most: GC content, mono- and dinucleotides, k-mers in boosted trees, k-mers in a linear model.
+Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`,
+then `predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same
+probability. From the fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each
+class, k-mers in boosted trees, k-mers in a linear model.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
@@ -17,8 +19,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from genomic_ulmfit.genome import gc_fraction
 from genomic_ulmfit.kmers import encode_sequences, kmer_matrix
+from genomic_ulmfit.markov import kmer_counts, transition_log_probabilities
 
 __all__ = [
+    "ClassChains",
     "choose_k",
     "composition_baseline",
     "gc_baseline",
@@ -26,6 +30,8 @@ __all__ = [
     "kmer_boosting",
     "kmer_frequencies",
     "kmer_logistic",
+    "markov_baseline",
+    "repeat_baseline",
 ]
 
 
@@ -76,6 +82,67 @@ def composition_baseline() -> Pipeline:
     return Pipeline(
         [("frequencies", features), ("scale", StandardScaler()), ("logistic", LogisticRegression())]
     )
+
+
+class ClassChains(TransformerMixin, BaseEstimator):
+    """An interpolated Markov chain for each class: log-likelihood ratio in nats a base, shape (n, 1).
+
+    `fit(sequences, labels)` counts the (order + 1)-mers of either class (labels 0 and 1) on both strands, as
+    in `markov.markov_bits`, which says what `prior_weight` is. `transform(sequences)` is the mean, over both
+    strands and all bases with `order` bases before them, of log p(base | class 1) - log p(base | class 0).
+    Errors are those of `kmer_matrix`, and ValueError for other labels or a class without sequences.
+    """
+
+    def __init__(self, order: int = 5, prior_weight: float = 100.0):
+        self.order, self.prior_weight = order, prior_weight
+
+    def fit(self, sequences: Sequence[str], labels: Sequence[int]) -> "ClassChains":
+        codes, classes, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
+        if set(classes.tolist()) != {0, 1}:
+            raise ValueError(f"labels are {sorted(set(classes.tolist()))}, but must be 0 and 1, both of them")
+        chains = [
+            transition_log_probabilities(
+                kmer_counts([codes[i] for i in np.flatnonzero(classes == label)], k), self.prior_weight
+            )
+            for label in (0, 1)
+        ]
+        ratio = chains[1] - chains[0]
+        # The mean of both strands.
+        self.ratio_ = (ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]) / 2
+        return self
+
+    def transform(self, sequences: Sequence[str]) -> np.ndarray:
+        counts = kmer_matrix(sequences, self.order + 1)
+        return (counts @ self.ratio_ / np.asarray(counts.sum(axis=1)).ravel()).reshape(-1, 1)
+
+
+def markov_baseline(order: int = 5) -> Pipeline:
+    """Two Markov chains, one of enhancers and one of negatives: which explains a sequence better?
+
+    A logistic regression turns the ratio of `ClassChains` into a probability. Errors are those of
+    `ClassChains`.
+    """
+    return Pipeline(
+        [("chains", ClassChains(order)), ("scale", StandardScaler()), ("logistic", LogisticRegression())]
+    )
+
+
+def repeat_baseline() -> Pipeline:
+    """Logistic regression on the share of a sequence that lies in repeats: the one model that reads no bases.
+
+    It takes a list of these shares (0 to 1) in place of the sequences.
+    """
+    return Pipeline(
+        [
+            ("share", FunctionTransformer(_column)),
+            ("scale", StandardScaler()),
+            ("logistic", LogisticRegression()),
+        ]
+    )
+
+
+def _column(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, dtype=float).reshape(-1, 1)
 
 
 def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:

@@ -22,6 +22,7 @@ __all__ = [
     "PRIOR_WEIGHT",
     "kmer_counts",
     "markov_bits",
+    "transition_log_probabilities",
 ]
 
 PRIOR_WEIGHT, LONG_PRIOR_WEIGHT = 100.0, 50.0  # up to order 12 and above it, see `markov_bits`
@@ -128,6 +129,21 @@ def markov_bits(
             p = (counts[place, _last_bases(kmers, 1)] + long_prior_weight * p) / (total + long_prior_weight)
             add(n)
     return bits, np.bincount(number, minlength=len(valid))
+
+
+def transition_log_probabilities(counts: np.ndarray, prior_weight: float = PRIOR_WEIGHT) -> np.ndarray:
+    """Natural logarithm of p_n(b | x_1..x_n) of `markov_bits` for every (n + 1)-mer x_1..x_n b.
+
+    `counts`: of (n + 1)-mers, from `kmer_counts`. Returns float64 of its shape. Raises ValueError for a
+    weight that is not positive.
+    """
+    _check_weight(prior_weight)
+    p = np.full(1, 0.25)
+    for level, total in _levels(counts):
+        kmers = np.arange(len(level))
+        p = p[kmers & (len(p) - 1)]  # of each k-mer's last bases, one fewer
+        _interpolate(p, level, total, kmers, prior_weight)
+    return np.log(p)
 
 
 def _check_weight(prior_weight: float) -> None:

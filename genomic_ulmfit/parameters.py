@@ -19,7 +19,15 @@ __all__ = [
 
 # Settings that change a model's numbers and have no column in results/, with the notebooks' defaults.
 # A result row, a model's folder and a predictions file carry a hash of what differs from these.
-LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": 0.1, "ROWS": 32, "BPTT": 256}
+LANGUAGE_MODEL = {
+    "EPOCHS": 2,
+    "EPOCH_BASES": None,
+    "LR": 1e-2,
+    "DROP_MULT": 0.1,
+    "DROPOUTS": "fastai",
+    "ROWS": 32,
+    "BPTT": 256,
+}
 # KMERS and GAPPED_SPANS belong to a start from k-mer log-odds; plain ULMFiT (both []) has its own `model`.
 CLASSIFIER = {
     "KMERS": [1, 2, 3, 4, 5, 6, 7],
@@ -42,6 +50,8 @@ CLASSIFIER = {
 BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
     "gc": {"N_TRAIN": None},
     "composition": {"N_TRAIN": None},
+    "repeats": {"N_TRAIN": None},
+    "markov_chains": {"N_TRAIN": None},
     "kmer_logistic": {"C": 1.0, "N_TRAIN": None},
     "multi_kmer_logistic": {"KMERS": [1, 2, 3, 4, 5, 6, 7], "KMERS_C": 0.3, "N_TRAIN": None},
     "gapped_kmer_logistic": {

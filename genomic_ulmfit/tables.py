@@ -36,6 +36,8 @@ _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
 _MODELS = {
     "gc": "GC content",
     "composition": "base composition",
+    "repeats": "share of repeats",
+    "markov_chains": "Markov chain of each class",
     "kmer_logistic": "k-mer logistic regression",
     "multi_kmer_logistic": "logistic regression, 1- to 7-mers",
     "gapped_kmer_logistic": "logistic regression, 1- to 7-mers and gapped 6-mers",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive import random_sequences
+from naive import kmers, random_sequences, reverse_complement
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from genomic_ulmfit.baselines import (
+    ClassChains,
     choose_k,
     composition_baseline,
     gc_baseline,
@@ -22,6 +23,8 @@ from genomic_ulmfit.baselines import (
     kmer_boosting,
     kmer_frequencies,
     kmer_logistic,
+    markov_baseline,
+    repeat_baseline,
 )
 
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
@@ -181,3 +184,74 @@ def test_sequences_without_an_answer_are_named(call, message):
 
 
 # Markov chains of the classes
+
+
+def naive_chain(sequences, order, weight):
+    """p(base | context) of an interpolated chain counted on both strands, by recursion on a dictionary."""
+    counts = Counter(
+        kmer[-n:]
+        for s in sequences
+        for strand in (s, reverse_complement(s))
+        for kmer in kmers(strand, order + 1)
+        for n in range(1, order + 2)
+    )
+
+    def probability(window):
+        if not window:
+            return 0.25
+        total = sum(counts[window[:-1] + base] for base in "ACGT")
+        return (counts[window] + weight * probability(window[1:])) / (total + weight)
+
+    return probability
+
+
+@pytest.mark.parametrize("order", [0, 2, 3])
+def test_class_chains_are_the_log_likelihood_ratio_of_two_chains(order):
+    sequences = random_sequences(6, 50, 0, gc=0.4) + random_sequences(7, 40, 1, gc=0.6)
+    labels = [0] * 6 + [1] * 7
+    chains = [
+        naive_chain([s for s, y in zip(sequences, labels) if y == label], order, 9.0) for label in (0, 1)
+    ]
+    asked = [*sequences, "ACGTNACGTTACNNNGGTA", random_sequences(1, 30, 2)[0]]
+    expected = []
+    for sequence in asked:
+        windows = [w for strand in (sequence, reverse_complement(sequence)) for w in kmers(strand, order + 1)]
+        expected.append(np.mean([np.log(chains[1](w)) - np.log(chains[0](w)) for w in windows]))
+    got = ClassChains(order, 9.0).fit(sequences, labels).transform(asked)
+    assert got.shape == (len(asked), 1)
+    np.testing.assert_allclose(got[:, 0], expected, atol=1e-12)
+    np.testing.assert_allclose(
+        ClassChains(order, 9.0).fit(sequences, labels).transform([reverse_complement(s) for s in asked]),
+        got,
+        atol=1e-12,
+    )
+
+
+def test_the_share_of_repeats_ranks_sequences_whichever_class_has_more():
+    shares, labels = [0.0, 0.1, 0.3, 0.6, 0.8, 1.0], [1, 1, 1, 0, 0, 0]
+    p = repeat_baseline().fit(shares, labels).predict_proba(shares)[:, 1]
+    assert (np.diff(p) < 0).all() and p[2] > 0.5 > p[3]
+    p = repeat_baseline().fit(shares, [1 - y for y in labels]).predict_proba(shares)[:, 1]
+    assert (np.diff(p) > 0).all()
+
+
+def test_markov_baseline_tells_chains_of_equal_composition_apart():
+    """Both classes have the same bases; what differs is which follows which."""
+    rng = np.random.default_rng(0)
+    classes = [
+        ["".join(rng.choice(words, 60)) for _ in range(80)] for words in (["CAA", "TTC"], ["ACA", "CTT"])
+    ]
+    sequences, labels = classes[0] + classes[1], [0] * 80 + [1] * 80
+    train = [i for i in range(160) if i % 2]
+    model = markov_baseline(2).fit([sequences[i] for i in train], [labels[i] for i in train])
+    test = [i for i in range(160) if not i % 2]
+    assert (
+        roc_auc_score([labels[i] for i in test], model.predict_proba([sequences[i] for i in test])[:, 1])
+        > 0.99
+    )
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [0, 0], [0, 2]])
+def test_class_chains_refuse_labels_of_one_class_or_others(labels):
+    with pytest.raises(ValueError, match="must be 0 and 1, both of them"):
+        ClassChains(1).fit(["ACGT", "GGCA"], labels)

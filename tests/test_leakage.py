@@ -18,7 +18,13 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from genomic_ulmfit import fine_tuning as ulmfit
-from genomic_ulmfit.baselines import composition_baseline, gc_baseline, kmer_boosting, kmer_logistic
+from genomic_ulmfit.baselines import (
+    composition_baseline,
+    gc_baseline,
+    kmer_boosting,
+    kmer_logistic,
+    markov_baseline,
+)
 from genomic_ulmfit.cohn_cnn import CohnCNN
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import decode_bases
@@ -285,6 +291,7 @@ def bound(m: float, n: float, models: int, level: float = 1e-3) -> float:
 BASELINES = {
     "gc": gc_baseline,
     "composition": composition_baseline,
+    "markov_chains": markov_baseline,
     "kmer_logistic": lambda: kmer_logistic([1, 4], 0.3),
     "gapped_kmer_logistic": lambda: kmer_logistic([1, 4, "1101011"], 0.15),
     "kmer_boosting": lambda: kmer_boosting(k=3, trees=40),
