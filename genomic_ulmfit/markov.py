@@ -240,6 +240,7 @@ def _long_counts(
             packed = _packed(strand, k)
             packed = packed[stands[_context(packed, ending)]]
             for n, contexts, table in zip(orders, wanted, counts, strict=True):
+                packed = packed[np.argsort(_context(packed, n))]  # in order, the searches stay in the cache
                 context = _context(packed, n)
                 row = np.searchsorted(contexts, context).clip(max=len(contexts) - 1)
                 found = contexts[row] == context
