@@ -96,12 +96,12 @@ class ClassChains(TransformerMixin, BaseEstimator):
         self.order, self.prior_weight = order, prior_weight
 
     def fit(self, sequences: Sequence[str], labels: Sequence[int]) -> "ClassChains":
-        codes, labels, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
-        if set(labels.tolist()) != {0, 1}:
-            raise ValueError(f"labels are {sorted(set(labels.tolist()))}, but must be 0 and 1, both of them")
+        codes, classes, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
+        if set(classes.tolist()) != {0, 1}:
+            raise ValueError(f"labels are {sorted(set(classes.tolist()))}, but must be 0 and 1, both of them")
         chains = [
             transition_log_probabilities(
-                kmer_counts([codes[i] for i in np.flatnonzero(labels == label)], k), self.prior_weight
+                kmer_counts([codes[i] for i in np.flatnonzero(classes == label)], k), self.prior_weight
             )
             for label in (0, 1)
         ]
@@ -190,4 +190,4 @@ def choose_k(
     for k in ks:
         model = kmer_logistic(k).fit(train_sequences, train_labels)
         aucs[k] = float(roc_auc_score(valid_labels, model.predict_proba(valid_sequences)[:, 1]))
-    return max(aucs, key=aucs.get), aucs
+    return max(aucs, key=lambda k: aucs[k]), aucs

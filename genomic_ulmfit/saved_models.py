@@ -35,9 +35,9 @@ def save_model(folder: Path, model: LanguageModel | Classifier, /, compact: bool
     on_rank_zero(_write_model, Path(folder), model, compact, facts)
 
 
-def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> None:
+def _write_model(folder: Path, model: LanguageModel | Classifier, compact: bool, facts: dict) -> None:
     with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
-        save_weights(model, weights)
+        save_weights(model, str(weights))
         if compact:
             save_file(_packed(load_file(weights), _embeddings(model)), weights)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -93,7 +93,8 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
             f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
             "on this profile, or name a folder in CLASSIFIER"
         )
-    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
+    of_species = (path for path in trained if path.name.rsplit("_", 1)[0] == species)
+    newest = max(of_species, key=lambda path: trained[path])
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
 

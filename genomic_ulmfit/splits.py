@@ -9,6 +9,7 @@ read these.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -217,7 +218,8 @@ def parts(
     """
     if fold == "test":
         return split_parts(table)
-    return fold_parts(table, fold, group_column="group" if split_and_fold(split)[0] == "grouped" else None)
+    grouped = split_and_fold(split)[0] == "grouped"
+    return fold_parts(table, cast(int, fold), group_column="group" if grouped else None)
 
 
 def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:

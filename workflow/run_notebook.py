@@ -1,6 +1,6 @@
-"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK PREDICTS PARAMETERS`.
+"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK OUTPUT PARAMETERS`.
 
-PREDICTS is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
+OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
 `torchrun` several processes train one model; the README's "Long runs and clusters" shows the commands.
 """
 
