@@ -66,7 +66,8 @@ class KmerTokenizer:
             bases = [
                 phases[i % self.stride][..., i // self.stride :][..., : out.shape[-1]] for i in range(self.k)
             ]
-            key, bits = bases[0].astype(narrow), bases[0].copy()
+            key: np.ndarray = bases[0].astype(narrow)
+            bits: np.ndarray = bases[0].copy()
             for base in bases[1:]:
                 key *= 4
                 key += base

@@ -199,8 +199,7 @@ def _ask(
     except requests.exceptions.RequestException as error:
         raise ConnectionError(
             f"cannot reach {host} for {url} ({error}). Check the network, "
-            f"or point {CACHE_VARIABLE} at a folder that "
-            f"holds the files. {WAY_OUT}"
+            f"or point {CACHE_VARIABLE} at a folder that holds the files. {WAY_OUT}"
         ) from error
     if response.status_code in (200, 206, 416):
         return response
@@ -747,10 +746,8 @@ def _download(
             _md5_list(entry, target.parents[1]).unlink(missing_ok=True)  # the list may be the one out of date
         raise ValueError(
             f"{entry.url} is not the published file and was deleted: {error}. Run the same command again; "
-            "if it "
-            "comes out the same, the source has changed, or something on the way alters what it sends: "
-            "get a copy "
-            f"elsewhere and put it in a folder named by {CACHE_VARIABLE}."
+            "if it comes out the same, the source has changed, or something on the way alters what it sends: "
+            f"get a copy elsewhere and put it in a folder named by {CACHE_VARIABLE}."
         ) from error
     bar.write(f"  downloaded {entry.local}")
 

@@ -579,8 +579,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"genomes: {counts['files']} files, {counts['contigs']} contigs, {counts['bases']:,} bases")
     print(
         f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, "
-        f"{counts['negatives']:,} negatives, "
-        f"{counts['motifs']:,} motifs"
+        f"{counts['negatives']:,} negatives, {counts['motifs']:,} motifs"
     )
     print(f"labelled human sequences that also lie in the human genome: {counts['verbatim']}")
 

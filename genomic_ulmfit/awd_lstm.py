@@ -5,8 +5,11 @@ row as "a new sequence begins": the state of that row is zeroed, so rows never s
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
@@ -151,7 +154,7 @@ class AWDLSTM(nn.Module):
         self, k: int, stride: int, embedding: int, hidden: int, layers: int, contexts: tuple[int, ...] = ()
     ):
         super().__init__()
-        self.architecture = dict(
+        self.architecture: dict[str, Any] = dict(
             k=k, stride=stride, contexts=list(contexts), embedding=embedding, hidden=hidden, layers=layers
         )
         self.bf16 = True
@@ -192,7 +195,7 @@ class AWDLSTM(nn.Module):
         with self.autocast(ids.device.type):
             x, carried = self.input_dropout(self.embedding(ids, history)), []
             for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
-                raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
+                raw, after = self._step(cast(nn.LSTM, rnn), x, before and self._fresh(before, ids, x))
                 x = self.hidden_dropout(raw) if i + 1 < len(self.rnns) else self.output_dropout(raw)
                 carried.append(tuple(s.detach() for s in after))
         return raw, x, (self._next_history(history, ids), carried)
@@ -201,7 +204,7 @@ class AWDLSTM(nn.Module):
         """One layer; in training its hidden-to-hidden weights lose a random part (DropConnect)."""
         if not self.training or not self.weight_dropout:
             return rnn(x, state)
-        dropped = {"weight_hh_l0": drop_weights(rnn.weight_hh_l0, self.weight_dropout)}
+        dropped = {"weight_hh_l0": drop_weights(rnn.get_parameter("weight_hh_l0"), self.weight_dropout)}
         return torch.func.functional_call(rnn, dropped, (x, state))
 
     @staticmethod
@@ -274,6 +277,14 @@ class NextKmerLoss(nn.Module):
         return total if reduction == "sum" else total / (classes >= 0).sum().clamp(min=1)
 
 
+class Composition(Protocol):
+    """What a classifier may start from: sequences -> log-odds, by the k-mers (lengths or patterns) `ks`."""
+
+    ks: tuple[int | str, ...]
+
+    def __call__(self, sequences: Sequence[str | np.ndarray]) -> Tensor: ...
+
+
 class Classifier(nn.Module):
     """ULMFiT's classifier: last, maximum and mean of the encoder's outputs, then a two-layer head.
 
@@ -292,7 +303,7 @@ class Classifier(nn.Module):
         dropout: float = 0.4,
         hidden: int = 50,
         head_dropout: float = 0.1,
-        composition: nn.Module | None = None,
+        composition: Composition | None = None,
     ):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
@@ -330,7 +341,7 @@ class Classifier(nn.Module):
         """Nothing to forget: every batch starts afresh. fastai's `ModelResetter` asks for it."""
 
 
-def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
+def layer_groups(model: LanguageModel | Classifier) -> list[list[nn.Parameter]]:
     """Parameter groups: embedding, each LSTM layer, then decoder or head (fastai's `splitter`)."""
     encoder = model.encoder
     top = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]

@@ -209,4 +209,4 @@ def choose_k(
     for k in ks:
         model = kmer_logistic(k).fit(train_sequences, train_labels)
         aucs[k] = float(roc_auc_score(valid_labels, model.predict_proba(valid_sequences)[:, 1]))
-    return max(aucs, key=aucs.get), aucs
+    return max(aucs, key=lambda k: aucs[k]), aucs

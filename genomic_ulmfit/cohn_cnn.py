@@ -71,7 +71,7 @@ class CohnCNN:
         sequences differ in number, and for anything but texts.
         """
         codes, labels = _codes(train_sequences), _checked(train_labels, train_sequences, "training")
-        valid_labels = _checked(valid_labels, valid_sequences, "validation")
+        wanted = _checked(valid_labels, valid_sequences, "validation")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         codes, targets = codes.to(device), torch.tensor(labels, dtype=torch.float32, device=device)
         self.history_, best = [], {}
@@ -81,9 +81,7 @@ class CohnCNN:
             optimizer = torch.optim.Adam(self.network_.parameters(), lr=self.learning_rate)
             for epoch in range(self.max_epochs):
                 self._train_epoch(codes, targets, optimizer)
-                self.history_.append(
-                    float(roc_auc_score(valid_labels, self.predict_proba(valid_sequences)[:, 1]))
-                )
+                self.history_.append(float(roc_auc_score(wanted, self.predict_proba(valid_sequences)[:, 1])))
                 if self.history_[-1] > max(self.history_[:-1], default=-1):
                     best = {name: weights.clone() for name, weights in self.network_.state_dict().items()}
                 if epoch - int(np.argmax(self.history_)) >= self.patience:
@@ -119,8 +117,8 @@ class CohnCNN:
             strands = [bases, _reverse_complement(bases)] if self.both_strands else [bases]
             p = torch.stack([self.network_(strand)[:, 0].sigmoid() for strand in strands]).mean(dim=0)
             probabilities.append(p.double().cpu().numpy())
-        p = np.concatenate(probabilities)
-        return np.stack([1 - p, p], axis=1)
+        of_one = np.concatenate(probabilities)
+        return np.stack([1 - of_one, of_one], axis=1)
 
 
 def _codes(sequences: Sequence[str]) -> Tensor:
@@ -143,10 +141,10 @@ def _reverse_complement(bases: Tensor) -> Tensor:
 
 
 def _checked(labels: Sequence[int], sequences: Sequence[str], which: str) -> np.ndarray:
-    labels = np.asarray(labels)
-    if len(labels) != len(sequences) or set(labels.tolist()) != {0, 1}:
+    found = np.asarray(labels)
+    if len(found) != len(sequences) or set(found.tolist()) != {0, 1}:
         raise ValueError(
-            f"the {which} set has {len(sequences)} sequences and {len(labels)} labels: there must be one "
+            f"the {which} set has {len(sequences)} sequences and {len(found)} labels: there must be one "
             "label, 0 or 1, for each, and both among them"
         )
-    return labels
+    return found

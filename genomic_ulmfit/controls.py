@@ -47,11 +47,11 @@ def _leads_to(end: int, base: int, last: dict[int, int]) -> bool:
 
 def _others_first(after: np.ndarray, last: int | None, rng: np.random.Generator) -> list[int]:
     """All steps in random order, that to `last` at the end."""
-    after = list(map(int, rng.permutation(after)))
+    steps = list(map(int, rng.permutation(after)))
     if last is not None:
-        after.remove(last)
-        after.append(last)
-    return after
+        steps.remove(last)
+        steps.append(last)
+    return steps
 
 
 def control_sequences(sequences: Sequence[np.ndarray], seed: int = 0) -> dict[str, list[np.ndarray]]:

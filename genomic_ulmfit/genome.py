@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -158,8 +158,14 @@ def read_fasta(path: str | Path, refuse: Callable[[str], None] = _raise) -> Iter
     (other letters, no sequence), `refuse` gets the message; if it returns, that record is left out.
     """
     for header, pieces in groupby(_fasta_pieces(path, keep_errors=True), key=itemgetter(0)):
-        codes = [codes for _, _, codes in pieces]
-        if errors := [part for part in codes if isinstance(part, ValueError)]:
+        codes: list[np.ndarray] = []
+        errors: list[ValueError] = []
+        for _, _, part in pieces:
+            if isinstance(part, ValueError):
+                errors.append(part)
+            else:
+                codes.append(part)
+        if errors:
             refuse(str(errors[0]))
         else:
             yield FastaRecord(header.name, header.description, header.line, np.concatenate(codes))
@@ -302,7 +308,7 @@ def _read_contigs(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.nda
             soft_masked=0,
             kept=bool(wanted.search(name)),
         )
-        for _, text, codes in pieces:
+        for _, text, codes in cast(Iterator[tuple[_Header, bytes, np.ndarray]], pieces):
             contig["length"] += codes.size
             contig["gc"] += np.count_nonzero(codes == 1) + np.count_nonzero(codes == 2)
             contig["ambiguous"] += np.count_nonzero(codes == AMBIGUOUS)
@@ -336,12 +342,12 @@ def import_fasta(
     bases_path = Path(bases_path)
     if bases_path.suffix != ".bases":
         raise ValueError(f"{bases_path}: the file of bases must be called <species>.bases")
-    paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     wanted = re.compile(keep or "")
     records: dict[str, dict] = {}
     with replacing(bases_path.with_suffix(".contigs.csv")) as table_part, replacing(bases_path) as bases_part:
         with open(bases_part, "wb") as bases:
-            for path in paths:
+            for path in files:
                 for record, codes in _read_contigs(path, wanted):
                     first = records.setdefault(record["name"], record)
                     if first is not record:
@@ -350,11 +356,11 @@ def import_fasta(
                             f"two records are named {record['name']!r}: {places[0]} and {places[1]}"
                         )
                     if record["kept"]:
-                        bases.write(codes)
+                        bases.write(codes.data)
         if not any(record["kept"] for record in records.values()):
             raise ValueError(
                 f"nothing to keep for {bases_path.name}: keep={keep!r} is in none of the {len(records)} "
-                f"names of {len(paths)} files ({', '.join(list(records)[:3])} ...)"
+                f"names of {len(files)} files ({', '.join(list(records)[:3])} ...)"
             )
         table = _contig_table(records.values())
         table.to_csv(table_part, index=False)

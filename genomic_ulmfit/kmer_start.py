@@ -23,6 +23,8 @@ class KmerLogOdds(nn.Module):
     both strands get the same.
     """
 
+    intercept: Tensor
+
     def __init__(self, ks: Sequence[int | str]):
         super().__init__()
         self.ks = tuple(ks)

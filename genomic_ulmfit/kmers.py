@@ -42,7 +42,7 @@ def offsets_of(k: int | str) -> list[int]:
             )
         offsets = [i for i, digit in enumerate(k) if digit == "1"]
     else:
-        offsets = range(k)
+        offsets = list(range(k))
     if not 1 <= len(offsets) <= MAX_K:
         memory = (
             f": a table of all {len(offsets)}-mers takes {4 ** len(offsets) * 4 / 1e9:.3g} GB"
@@ -50,7 +50,7 @@ def offsets_of(k: int | str) -> list[int]:
             else ""
         )
         raise ValueError(f"k is {k}, but must be from 1 to {MAX_K}{memory}")
-    return list(offsets)
+    return offsets
 
 
 def n_kmers(k: int | str) -> int:

@@ -325,7 +325,7 @@ def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -
     device = next(model.parameters()).device
     loss = NextKmerLoss(model.architecture["predicts"], model.architecture["stride"])
     model.eval().reset()
-    total, correct, n = 0.0, 0, 0
+    total, correct, n = 0.0, 0.0, 0.0
     for x, y in loader:
         logits, y = model(x.to(device))[0], y.to(device)
         total += float(loss(logits, y, reduction="sum"))

@@ -76,14 +76,14 @@ def open_fasta(paths: str | Path | Sequence[str | Path], cache: str | Path | Non
     Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see
     `genome.read_fasta`) or has two contigs of one name, OSError when the cache cannot be written.
     """
-    paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-    if missing := [str(path) for path in paths if not path.is_file()]:
+    files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    if missing := [str(path) for path in files if not path.is_file()]:
         raise FileNotFoundError(f"{', '.join(missing)} is not there")
-    folder = Path(cache or _default_cache()) / _cache_name(paths)
+    folder = Path(cache or _default_cache()) / _cache_name(files)
     try:
         genome = open_genome(folder, "genome")
     except (FileNotFoundError, ValueError):  # not made yet, or damaged
-        _import(paths, folder)
+        _import(files, folder)
         genome = open_genome(folder, "genome")
     names = genome.contigs["name"].str.split().str[0]
     if names.duplicated().any():

@@ -48,13 +48,13 @@ def log_odds(probabilities: np.ndarray) -> np.ndarray:
 
 def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
     """`labels` as bool (n,), each of `scores` as float64 (n,). ValueError says what is wrong with them."""
-    labels, *scores = np.asarray(labels), *(np.asarray(s, dtype=np.float64) for s in scores)
-    shapes = [labels.shape, *(s.shape for s in scores)]
+    labels, checked = np.asarray(labels), [np.asarray(s, dtype=np.float64) for s in scores]
+    shapes = [labels.shape, *(s.shape for s in checked)]
     if labels.ndim != 1 or len(set(shapes)) > 1:
         raise ValueError(f"labels and scores must be 1-D and of one length, not of shapes {shapes}")
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels must be 0 (negative) or 1 (positive)")
-    if any(np.isnan(s).any() for s in scores):
+    if any(np.isnan(s).any() for s in checked):
         raise ValueError("scores contain NaN: did training diverge?")
     positive = labels.astype(bool)
     if min(positive.sum(), (~positive).sum()) < 2:
@@ -62,7 +62,7 @@ def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
             f"at least two sequences of each class are needed, not {positive.sum()} positive and "
             f"{(~positive).sum()} negative"
         )
-    return positive, *scores
+    return positive, *checked
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +206,7 @@ def bootstrap_over_groups(
         )
 
     value = float(statistic(np.ones((1, len(positive)), dtype=np.float32))[0])
-    rng, drawn = np.random.default_rng(seed), []
+    rng, draws = np.random.default_rng(seed), []
     for start in range(0, repeats, REPLICATES_AT_A_TIME):
         count = min(REPLICATES_AT_A_TIME, repeats - start)
         times = np.stack(
@@ -215,8 +215,8 @@ def bootstrap_over_groups(
                 for _ in range(count)
             ]
         )
-        drawn.append(statistic(times[:, numbers].astype(np.float32)))
-    drawn = np.concatenate(drawn)
+        draws.append(statistic(times[:, numbers].astype(np.float32)))
+    drawn = np.concatenate(draws)
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < repeats / 2:
         raise ValueError(
@@ -345,7 +345,7 @@ def compare(
     groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. Left out, they are those of the first
     table that has them (`groups_to_draw`). ValueError as in `join_predictions`, KeyError for an id without a group.
     """
-    both, scores = _paired(predictions, reference)
+    both, (one, other) = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
     for table in () if groups is not None else _as_list(predictions) + _as_list(reference):
         drawn = groups_to_draw(table[table["id"].isin(both["id"])])
@@ -353,11 +353,11 @@ def compare(
             groups = dict(zip(table["id"][drawn.index], drawn))
             break
     if groups is None:
-        return {"n": len(both), **paired_auc_difference(both["label"], *scores, strata=strata)}
+        return {"n": len(both), **paired_auc_difference(both["label"], one, other, strata=strata)}
     of_rows = [groups[sequence] for sequence in both["id"]]
     return {
         "n": len(both),
-        **bootstrap_over_groups(both["label"], scores[0], of_rows, scores[1], strata=strata),
+        **bootstrap_over_groups(both["label"], one, of_rows, other, strata=strata),
     }
 
 
@@ -371,11 +371,11 @@ def differences_by_fold(predictions, reference, groups: Mapping | None = None) -
     for fold, here in _paired(predictions, reference)[0].groupby("fold"):
         row = {"fold": fold, "n": len(here), "positive": int(here["label"].sum())}
         if 2 <= row["positive"] <= row["n"] - 2:
-            sides = [
+            one, other = (
                 [table[table["id"].isin(here["id"])] for table in _as_list(side)]
                 for side in (predictions, reference)
-            ]
-            row |= compare(*sides, groups=groups)
+            )
+            row |= compare(one, other, groups=groups)
         rows.append(row)
     return pd.DataFrame(
         rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]

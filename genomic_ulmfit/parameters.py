@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "BASELINES",
@@ -47,7 +48,8 @@ CLASSIFIER = {
     "N_TRAIN": None,
     "OVERRIDES": {},
 }
-BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
+# By model: gradient boosting does not change with the regularisation of a regression.
+BASELINES: dict[str, dict[str, Any]] = {
     "gc": {"N_TRAIN": None},
     "composition": {"N_TRAIN": None},
     "repeats": {"N_TRAIN": None},

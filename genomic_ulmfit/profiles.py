@@ -348,7 +348,7 @@ def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
             dates[path] = max(file.stat().st_mtime_ns for file in files)
     if not dates:
         raise FileNotFoundError(f"{folder / name} is missing: {way_out}")
-    newest = max(dates, key=dates.get)
+    newest = max(dates, key=lambda path: dates[path])
     if len(dates) > 1:
         print(
             f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: "

@@ -35,9 +35,9 @@ def save_model(folder: Path, model: LanguageModel | Classifier, /, compact: bool
     on_rank_zero(_write_model, Path(folder), model, compact, facts)
 
 
-def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> None:
+def _write_model(folder: Path, model: LanguageModel | Classifier, compact: bool, facts: dict) -> None:
     with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
-        save_weights(model, weights)
+        save_weights(model, str(weights))
         if compact:
             save_file(_packed(load_file(weights), _embeddings(model)), weights)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()

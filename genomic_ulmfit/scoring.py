@@ -105,9 +105,8 @@ class Scorer:
     @property
     def shortest(self) -> int:
         """Bases that a sequence must have: those of the longest k-mer or pattern that the model reads."""
-        return max(
-            [self.tokenizer.k, *map(span_of, self.model.composition.ks if self.model.composition else ())]
-        )
+        start = self.model.composition
+        return max([self.tokenizer.k, *map(span_of, start.ks if start else ())])
 
     def probabilities(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
         """P(enhancer) of base codes (uint8 arrays of `shortest` bases or more), float64 [sequences].
@@ -235,8 +234,7 @@ def _refuse_to_replace(output: Path, inputs: Iterable[Path]) -> None:
     if output.is_dir() or (output.is_file() and not _written_by_us(output)):
         raise ValueError(
             f"{output} is there already and was not written by this project. Nothing was written: "
-            "name another "
-            "WRITE_TO, or move that file"
+            "name another WRITE_TO, or move that file"
         )
 
 
@@ -437,8 +435,7 @@ def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: s
     if chrom in bases and start < bases.get_reference_length(chrom) < end:
         raise ValueError(
             f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. "
-            "Is the genome "
-            f"({genome}) the assembly of these intervals?"
+            f"Is the genome ({genome}) the assembly of these intervals?"
         )
     codes = fetch(bases, chrom, start, end)
     if short := _too_short(len(codes), shortest):
@@ -584,7 +581,7 @@ def score_file(
         scorer,
         inputs,
         ("tsv", "parquet", "bed", "skipped.txt"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         both_strands=both_strands,
         on_bad=on_bad,

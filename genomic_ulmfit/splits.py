@@ -10,6 +10,7 @@ read these.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -248,7 +249,8 @@ def parts(
     """
     if fold == "test":
         return split_parts(table)
-    return fold_parts(table, fold, group_column="group" if split_and_fold(split)[0] == "grouped" else None)
+    grouped = split_and_fold(split)[0] == "grouped"
+    return fold_parts(table, cast(int, fold), group_column="group" if grouped else None)
 
 
 def with_groups(predictions: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFrame:

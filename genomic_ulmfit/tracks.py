@@ -36,7 +36,7 @@ BYTES_A_WINDOW = 80  # on disk: a line of bedGraph, and its share of the bigWig 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
-def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
+def parse_region(region: str | int, genome: ReferenceGenome) -> tuple[str, int, int]:
     """`chr7:1,000-2,000` or `chr7` -> (contig, start, end), half-open from 0.
 
     The text counts bases from 1 and includes both ends, as browsers do.
@@ -121,7 +121,7 @@ def scan_region(
         scorer,
         {"genome": path},
         ("bedgraph", "bw", "peaks.bed", "json"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         region=region,
         step=step,
@@ -145,8 +145,7 @@ def _check_room(folder: Path, needed: int) -> None:
         raise OSError(
             errno.ENOSPC,
             f"the tracks take up to {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free. "
-            "Nothing was "
-            "written: name a WRITE_TO on another disk, or a larger STEP",
+            "Nothing was written: name a WRITE_TO on another disk, or a larger STEP",
             str(folder),
         )
 

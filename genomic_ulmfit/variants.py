@@ -99,7 +99,7 @@ def _read_bcf(path: str | Path) -> Iterator[tuple[str, _Variant]]:
                 alts = tuple(record.alts or (".",))
                 yield (
                     f"record {number:,}",
-                    _Variant(record.chrom, record.pos, record.id or ".", record.ref, alts),
+                    _Variant(record.chrom, record.pos, record.id or ".", record.ref or ".", alts),
                 )
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged, or no BCF file ({error})") from error
@@ -235,7 +235,7 @@ def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
     )
     for i, which in enumerate(("ref", "alt")):
         log_odds, stride = np.full(len(alleles), np.nan), scorer.tokenizer.stride
-        windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok]
+        windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok and a.windows]
         log_odds[fit] = np.mean(
             [
                 scorer.log_odds([w[shift : len(w) - stride + 1 + shift] for w in windows])
@@ -289,7 +289,7 @@ def score_variants(
         scorer,
         inputs,
         ("tsv", "skipped.txt"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         on_bad=on_bad,
     )

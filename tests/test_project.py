@@ -108,6 +108,7 @@ def test_notebook_is_short_enough_to_read(path):
     cells = code_cells(path)
     lengths = sorted(len(c.source.splitlines()) for c in cells)
     assert len(cells) <= 30 and lengths[len(lengths) // 2] <= 6
+    assert not [line for c in cells for line in c.source.splitlines() if len(line) > 110]
 
 
 def test_tables_in_the_readmes_are_those_of_the_results():

@@ -1,8 +1,9 @@
 """What large runs would take: costs measured on small ones, multiplied.
 
-Prints the table of workflow/README.md. python workflow/plan.py
-python workflow/plan.py --tokens-per-second 250000 --price 2.50     a GPU of one's own, measured, and its
-price an hour
+Prints the table of workflow/README.md.
+
+    python -m workflow.plan
+    python -m workflow.plan --tokens-per-second 250000 --price 2.50     a measured GPU, and its price an hour
 """
 
 import argparse
