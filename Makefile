@@ -16,7 +16,7 @@ override PARAMS := $(value PARAMS)
 export PROFILE ONLY PARAMS JOBS PROCESSES FAN_OUT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run tour test lab bench tables verify newer clean
+.PHONY: run tour lint test lab bench tables verify newer clean
 
 run: .venv/installed
 	@$(BIN)/python -m workflow.run_series
@@ -24,7 +24,12 @@ run: .venv/installed
 tour: .venv/installed
 	@PROFILE=simulated ONLY="Start Here" PARAMS= FAN_OUT= $(BIN)/python -m workflow.run_series
 
-test: .venv/installed
+lint: .venv/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+test: lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: .venv/installed
