@@ -10,6 +10,7 @@ Every number comes from results/enhancers.csv, results/language_models.csv or re
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -28,10 +29,14 @@ __all__ = [
     "on_fewer_sequences",
     "one_of_each",
     "pretraining_seconds",
+    "published_on",
     "setting_name",
     "setting_names",
+    "short_names",
+    "side_by_side",
     "threshold_table",
     "token_names",
+    "whole_set_rows",
 ]
 
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
@@ -55,6 +60,19 @@ _MODELS = {
     "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
     "ensemble": "ensemble of all these and baselines",
     "ensemble_stacked": "stacked ensemble of all these and baselines",
+}
+# What pictures call them, where that is shorter.
+_SHORT = {
+    "kmer_logistic": "k-mer regression",
+    "multi_kmer_logistic": "1- to 7-mer regression",
+    "gapped_kmer_logistic": "gapped k-mer regression",
+    "cohn_cnn": "CNN of Cohn et al., one strand",
+    "cohn_cnn_both_strands": "CNN of Cohn et al.",
+    "ulmfit_scratch": "ULMFiT from random weights",
+    "ensemble_ulmfit": "mean of ULMFiT from k-mers",
+    "ensemble_ulmfit_all": "mean of all ULMFiT",
+    "ensemble": "mean of all and baselines",
+    "ensemble_stacked": "stacked ensemble",
 }
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
@@ -172,6 +190,80 @@ def setting_names(rows: pd.DataFrame) -> pd.Series:
     return _told_apart(
         rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash")
     )
+
+
+def short_names(rows: pd.DataFrame) -> pd.Series:
+    """A name for each row, as short as tells it from others of its species and trial: model and tokens, then what differs beyond."""
+    names = []
+    for row in rows.to_dict("records"):
+        name = _SHORT.get(row["model"], _MODELS.get(row["model"], row["model"].replace("_", " ")))
+        if row["scale"] != "":
+            name += f", {row['k']}-mer stride {row['stride']}"
+        elif not pd.isna(row["k"]):
+            name = name.replace("k-mer", f"{row['k']}-mer", 1)
+        names.append(name)
+    columns = ("trained_on", "direction", "predicts", "contexts", "scale", "settings", "encoder", "encoder_hash")
+    return _told_apart(rows, names, columns, within=[rows["species"], rows["trial"]])
+
+
+def whole_set_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that score all sequences of a species in the usual splits, with a column `name` (`short_names`).
+
+    Out-of-fold rows where a species has any, else those of the one test set. Trials, rows of fewer training sequences and models
+    of another species are left out: they ask other questions.
+    """
+    rows = results[results["split"].isin(["original", "folds"]) & results["fold"].isin(["oof", "test"])]
+    rows = rows[(rows["trial"] == "") & ~on_another_species(rows)]
+    pooled = rows["fold"] == "oof"
+    rows = rows[pooled | ~rows["species"].isin(rows["species"][pooled])]
+    return rows.assign(name=short_names(rows))
+
+
+def side_by_side(rows: list[dict], index: str = "model"):
+    """Cells of text as a styled table: a row for each value of `index` in order of appearance, the columns of each species side by side.
+
+    `rows` hold `species`, `index` and the cells. With one species its name is left out of the header. Cells that are missing are
+    dashes. Without rows: a line that says so.
+    """
+    if not rows:
+        return "no such results in this profile yet"
+    table = pd.DataFrame(rows)
+    cells = [column for column in table if column not in ("species", index)]
+    species = list(table["species"].unique())
+    wide = table.pivot(index=index, columns="species", values=cells).swaplevel(axis=1)
+    wide = wide.loc[table[index].unique(), [(name, cell) for name in species for cell in cells]].fillna(_ABSENT)
+    if len(species) == 1:
+        wide.columns = wide.columns.get_level_values(1)
+    else:
+        wide.columns.names = [None, None]
+    first = wide.reset_index().columns[0]
+    return wide.reset_index().style.hide(axis="index").set_properties(subset=[first], **{"text-align": "left"})
+
+
+def published_on(published: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Published human figures on a test set of `n` sequences: columns model, accuracy, AUC (numbers), labels, parameters (text).
+
+    The last two are what the note of a figure says. Best accuracy first, then those with an AUC alone.
+    """
+    rows = published[(published["species"] == "Human") & (published["n"] == str(n))]
+    found = []
+    for (source, model), group in rows.groupby(["source", "model"], sort=False):
+        values = dict(zip(group["metric"], group["value"].astype(float)))
+        note = group["note"].iloc[0]
+        labels = re.search(r"([\d,]+) training", note)
+        parameters = re.search(r"([\d.]+ (?:k|M|billion)) parameters", note)
+        found.append(
+            {
+                "model": f"{source}, {model}",
+                "accuracy": values.get("accuracy", math.nan),
+                "AUC": values.get("auroc", math.nan),
+                "labels": labels[1] if labels else _ABSENT,
+                "parameters": parameters[1] if parameters else _ABSENT,
+            }
+        )
+    columns = ["model", "accuracy", "AUC", "labels", "parameters"]
+    table = pd.DataFrame(found, columns=columns)
+    return table.sort_values(["accuracy", "AUC"], ascending=False, kind="stable", ignore_index=True)
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
