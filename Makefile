@@ -16,12 +16,18 @@ override PARAMS := $(value PARAMS)
 export PROFILE ONLY PARAMS JOBS PROCESSES FAN_OUT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lab bench tables verify newer clean
+.PHONY: run test lint lab bench tables verify newer clean
 
 run: .venv/installed
 	@$(BIN)/python -m workflow.run_series
 
-test: .venv/installed
+# Style, formatting and types first: they take seconds and say where.
+lint: .venv/installed
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m mypy
+
+test: lint
 	@$(BIN)/python -m pytest
 
 lab: .venv/installed

@@ -1,7 +1,7 @@
-"""Shared by all notebooks: the k-mer tokenizer and the AWD-LSTM's data loaders, of genomes and of labelled sequences.
+"""Shared by all notebooks: the k-mer tokenizer, and data loaders of genomes and of labelled sequences.
 
-Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a batch is made.
-Models on disk are the business of `saved_models.py`.
+Bases travel as uint8 codes (A0 C1 G2 T3, anything else 4; see `genome.py`) and become token ids only when a
+batch is made. Models on disk are the business of `saved_models.py`.
 """
 
 import hashlib
@@ -22,11 +22,14 @@ CHUNK = 1 << 16  # tokens encoded at a time; what is computed on the way then st
 
 @dataclass(frozen=True)
 class KmerTokenizer:
-    """Cuts bases into k-mers: token i covers bases i*stride .. i*stride+k-1, so n bases give (n-k)//stride+1 tokens.
+    """Cuts bases into k-mers: token i covers bases i*stride .. i*stride+k-1.
 
-    The vocabulary is complete and fixed by k: id 0 is `pad`, ids 1..4**k are the k-mers in lexicographic order. A k-mer
-    with an ambiguous base is `pad`. Raises ValueError unless 1 <= stride <= k <= 12: with stride > k bases between two
-    k-mers would never be read, and above 12 the vocabulary (4**k) outgrows an embedding.
+    n bases give (n-k)//stride+1 tokens.
+
+    The vocabulary is complete and fixed by k: id 0 is `pad`, ids 1..4**k are the k-mers in lexicographic
+    order. A k-mer with an ambiguous base is `pad`. Raises ValueError unless 1 <= stride <= k <= 12: with
+    stride > k bases between two k-mers would never be read, and above 12 the vocabulary (4**k) outgrows an
+    embedding.
     """
 
     k: int
@@ -51,20 +54,20 @@ class KmerTokenizer:
         """uint8 base codes [..., bases] -> token ids [..., tokens]: uint16 up to k = 7, else int32."""
         codes = np.asarray(codes, np.uint8)
         n, dtype = self.n_tokens(codes.shape[-1]), np.uint16 if self.k <= 7 else np.int32
-        narrow = (
-            np.uint8 if self.k <= 3 else dtype
-        )  # wide enough for 4**k, and as narrow as can be: twice as fast
+        # Wide enough for 4**k, and as narrow as can be: twice as fast.
+        narrow = np.uint8 if self.k <= 3 else dtype
         ids = np.empty((*codes.shape[:-1], n), dtype)
         for first in range(0, n, CHUNK):
             out = ids[..., first : first + CHUNK]
             last = first + out.shape[-1] - 1
             piece = codes[..., first * self.stride : last * self.stride + self.k]
-            # Every stride-th base is packed once; base i of the k-mers is in phase i % stride, i // stride further on.
+            # Every stride-th base is packed once: base i of the k-mers is i // stride on in phase i % stride.
             phases = [np.ascontiguousarray(piece[..., phase :: self.stride]) for phase in range(self.stride)]
             bases = [
                 phases[i % self.stride][..., i // self.stride :][..., : out.shape[-1]] for i in range(self.k)
             ]
-            key, bits = bases[0].astype(narrow), bases[0].copy()
+            key: np.ndarray = bases[0].astype(narrow)
+            bits: np.ndarray = bases[0].copy()
             for base in bases[1:]:
                 key *= 4
                 key += base
@@ -82,20 +85,25 @@ class KmerTokenizer:
 
 
 class LanguageModelLoader:
-    """Streams of k-mer tokens for a language model: an iterable of (x, y), both int64 [rows, tokens], y = x shifted by one.
+    """Streams of k-mer tokens for a language model: an iterable of (x, y), int64 [rows, tokens].
 
-    `bases` maps a species to its flat codes (a memory map will do), `segments` has columns species, start, end. Segments
-    are cut into blocks of `windows * bptt` tokens; a batch of blocks, one a row, is served window after window, so that the
-    model can carry its state. A block starts with a pad (the model's sign to forget the row's past) and its first k-mer is
-    not a target; short blocks are padded at the end. Pads among the targets are not scored.
+    y is x shifted by one.
 
-    With `shuffle`, pass p over the data cuts at other offsets, in another order and on a random strand, all drawn from
-    (seed, p): species are mixed and both strands seen. An epoch is one pass; with `epoch_bases`, about that many bases:
-    going on where the last one stopped when shuffled, else always the same blocks, spread evenly. An epoch counts when it
-    was read to its end, so looking at a batch changes nothing. Memory: one batch, and 15 bytes for each block (63 while a pass is drawn).
+    `bases` maps a species to its flat codes (a memory map will do), `segments` has columns species, start,
+    end. Segments are cut into blocks of `windows * bptt` tokens; a batch of blocks, one a row, is served
+    window after window, so that the model can carry its state. A block starts with a pad (the model's sign to
+    forget the row's past) and its first k-mer is not a target; short blocks are padded at the end. Pads among
+    the targets are not scored.
 
-    Where several processes train together (`processes.py`), `rows` are those of all: process `rank` of `ranks` serves every
-    `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so that all serve equally many.
+    With `shuffle`, pass p over the data cuts at other offsets, in another order and on a random strand, all
+    drawn from (seed, p): species are mixed and both strands seen. An epoch is one pass; with `epoch_bases`,
+    about that many bases: going on where the last one stopped when shuffled, else always the same blocks,
+    spread evenly. An epoch counts when it was read to its end, so looking at a batch changes nothing. Memory:
+    one batch, and 15 bytes for each block (63 while a pass is drawn).
+
+    Where several processes train together (`processes.py`), `rows` are those of all: process `rank` of
+    `ranks` serves every `ranks`-th row of each batch, filled up with rows of pads in a last, smaller one, so
+    that all serve equally many.
     """
 
     def __init__(
@@ -131,7 +139,7 @@ class LanguageModelLoader:
         self.rank, self.ranks = rank(), ranks()
 
     def fingerprint(self) -> str:
-        """What tells these data from others: a hash of the segments, the sizes of the genomes and the bases at a thousand places."""
+        """What tells these data from others: a hash of segments, genome sizes and a thousand bases."""
         found = hashlib.sha256(
             repr([(name, len(codes)) for name, codes in zip(self.species, self.bases)]).encode()
         )
@@ -142,12 +150,12 @@ class LanguageModelLoader:
         return found.hexdigest()
 
     def blocks(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Blocks of pass `number` in the order of reading: genome index, start, length in bases, strand (0 or 1)."""
+        """Blocks of pass `number` in reading order: genome index, start, length in bases, strand (0, 1)."""
         rng = np.random.default_rng([self.seed, number])
         length = self.end - self.start
         # The last bases may be too few for another k-mer: such a segment still fits into one block.
         fits = length < self.block + self.tokenizer.stride
-        # The first block of a longer segment is cut short by a random part, so that the cuts of each pass fall elsewhere.
+        # A longer segment's first block is cut at random, so that the cuts of each pass fall elsewhere.
         lead = rng.integers(0, np.where(fits, 1, self.block)) if self.shuffle else np.zeros_like(length)
         n = np.where(fits, 1, np.ceil((length + lead) / self.block)).astype(np.int64)
         segment = np.repeat(np.arange(len(n)), n)
@@ -206,12 +214,13 @@ class LanguageModelLoader:
 
 
 class SequenceLoader:
-    """Batches of labelled sequences for the classifier: an iterable of (ids int64 [batch, tokens], labels int64 [batch]).
+    """Batches of labelled sequences: an iterable of (ids int64 [batch, tokens], labels int64 [batch]).
 
-    `sequences` are uint8 code arrays of any lengths >= k (ValueError names the first shorter one). Each row starts with a
-    pad, as in the language model's blocks, and is padded at the end. `shuffle` draws a new order and, with
-    `reverse_complement_half`, a random strand for each sequence, from (seed, number of the epoch). With `log_odds` (one a
-    sequence, the same for both strands) batches are (ids, log-odds float32 [batch], labels).
+    `sequences` are uint8 code arrays of any lengths >= k (ValueError names the first shorter one). Each row
+    starts with a pad, as in the language model's blocks, and is padded at the end. `shuffle` draws a new
+    order and, with `reverse_complement_half`, a random strand for each sequence, from (seed, number of the
+    epoch). With `log_odds` (one a sequence, the same for both strands) batches are (ids, log-odds float32
+    [batch], labels).
     """
 
     def __init__(
@@ -230,11 +239,13 @@ class SequenceLoader:
         short = next((i for i, s in enumerate(sequences) if len(s) < tokenizer.k), None)
         if short is not None:
             raise ValueError(
-                f"sequence {short} (counted from 0) has {len(sequences[short])} bases, fewer than K={tokenizer.k}"
+                f"sequence {short} (counted from 0) has {len(sequences[short])} bases, "
+                f"fewer than K={tokenizer.k}"
             )
         if not len(sequences) or len(labels) != len(sequences):
             raise ValueError(
-                f"{len(sequences)} sequences and {len(labels)} labels: expected one label a sequence, and at least one"
+                f"{len(sequences)} sequences and {len(labels)} labels: "
+                "expected one label a sequence, and at least one"
             )
         self.sequences, self.labels = sequences, np.asarray(labels, np.int64)
         self.tokenizer, self.batch_size, self.shuffle, self.backwards = (
@@ -254,9 +265,8 @@ class SequenceLoader:
         n = len(self.sequences)
         order = rng.permutation(n) if self.shuffle else np.arange(n)
         minus = rng.integers(0, 2, n) if self.shuffle and self.both_strands else np.zeros(n, np.int64)
-        for chosen in np.array_split(
-            order, len(self)
-        ):  # even batches: batch normalisation cannot learn from a last one of 1
+        # Even batches: batch normalisation cannot learn from a last one of 1.
+        for chosen in np.array_split(order, len(self)):
             rows = [reverse_complement(self.sequences[j]) if minus[j] else self.sequences[j] for j in chosen]
             extra = [values[chosen] for values in self.log_odds]
             yield (

@@ -1,4 +1,6 @@
-"""Language-model training on a GPU: tokens/s at paper scale for growing batches, beside what the card's matrix products reach.
+"""Language-model training on a GPU: tokens/s at paper scale, for growing batches.
+
+The speed of the card's matrix products stands beside them.
 
 python benchmarks/gpu.py            needs an NVIDIA GPU with bfloat16 and some minutes; prints a table
 python benchmarks/gpu.py --quick    tiny sizes, on a CPU too: shows that it works
@@ -21,7 +23,7 @@ __all__ = ["gpu_rows"]
 
 
 def gpu_rows(quick: bool, say=print) -> list[Row]:
-    """A line for each batch size: our tokens/s against the bare LSTM's, and the share of the products' speed that they are."""
+    """A line for each batch size: our tokens/s, the bare LSTM's, and the share of the products' speed."""
     scale, bptt, windows = ("laptop", 16, 2) if quick else ("paper", 256, 8)
     bases = np.random.default_rng(0).integers(0, 4, 500_000 if quick else 20_000_000, dtype=np.uint8)
     say("matrix products")

@@ -29,7 +29,7 @@ CONTIG = 100 * PIECE  # bases a record, the size of a chromosome
 
 
 def write_genome(path: Path, n_bases: int) -> None:
-    """A gzip FASTA file of random bases: half of them in lower case (in runs of 500), runs of N, records of `CONTIG` bases."""
+    """A gzip FASTA file of random bases with lower case (in runs of 500), runs of N and several records."""
     rng = np.random.default_rng(0)
     upper, lower = (np.frombuffer(letters, np.uint8) for letters in (b"ACGT", b"acgt"))
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -50,7 +50,10 @@ def decompress(path: Path) -> None:
 
 
 def peak_megabytes() -> float:
-    """Most resident memory that this process ever held. On Linux not from getrusage: it starts from the parent's peak."""
+    """Most resident memory that this process ever held.
+
+    On Linux not from getrusage: it starts from the parent's peak.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -69,7 +72,10 @@ def importing_peak(fasta: Path, bases: Path) -> float:
 
 
 def importing_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row]:
-    """Speed on the middle genome, peak memory on all three. Needs about 1.5 bytes of disk a base of the largest one."""
+    """Speed on the middle genome, peak memory on all three.
+
+    Needs about 1.5 bytes of disk a base of the largest one.
+    """
     sizes, repeats = ((1, 2, 4), 1) if quick else ((5, 50, 500), 5)
     peaks, speed = [], {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""How a benchmark measures, and what it says: medians of interleaved runs, one `Row` of the table for each comparison."""
+"""How a benchmark measures: medians of interleaved runs, one `Row` of the table for each comparison."""
 
 import operator
 import statistics
@@ -14,8 +14,8 @@ _COMPARISONS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 def median_seconds(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median wall-clock seconds of each side over `repeats` rounds, after one call of each that is not timed.
 
-    The sides take turns, in the reverse order in every other round, so that a machine that slows down or is busy for a
-    while hits all of them.
+    The sides take turns, in the reverse order in every other round, so that a machine that slows down or is
+    busy for a while hits all of them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for run in sides.values():

@@ -1,4 +1,6 @@
-"""From a FASTA file to token ids and to the first batch of a language model: ours, and what one would run instead, each in a process of its own.
+"""From a FASTA file to token ids and the first batch of a language model: ours and other pipelines.
+
+Each runs in its own process.
 
 python benchmarks/pipelines.py PIPELINE FASTA      one of them; prints seconds and peak memory as JSON
 """
@@ -28,9 +30,9 @@ __all__ = ["pipeline_rows"]
 
 K, STRIDE = 3, 1
 ROWS, BPTT = 32, 256
-READY = BATCH = (
-    0  # what a pipeline yields when its libraries are imported, and after its first batch; between them the number of tokens
-)
+# What a pipeline yields when its libraries are imported, and after its first batch.
+# Between them it yields the number of tokens.
+READY = BATCH = 0
 LENGTH = 2_000  # bases in a row of the original's tables
 SLOW = (
     "original",
@@ -40,7 +42,10 @@ SLOW = (
 
 
 def text_rows(fasta: Path) -> list[str]:
-    """The genome as strings of `LENGTH` bases, those with other letters than A, C, G, T left out, as the original makes them."""
+    """The genome as strings of `LENGTH` bases, without those that hold other letters than A, C, G, T.
+
+    The original makes them so.
+    """
     rows, contig = [], []
 
     def cut():
@@ -69,7 +74,7 @@ def first_batch(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def ours(fasta: Path, folder: Path) -> Iterator[int]:
-    """Mapped bases, every token made once and dropped again; then the loader, which makes those of a batch when it is asked for one."""
+    """Mapped bases; every token is made once and dropped. Then the loader, which makes tokens on demand."""
     from genomic_ulmfit.genome import acgt_runs, import_fasta, open_genome
     from utils import KmerTokenizer, LanguageModelLoader
 
@@ -91,7 +96,7 @@ def ours(fasta: Path, folder: Path) -> Iterator[int]:
 
 
 def original(fasta: Path, folder: Path) -> Iterator[int]:
-    """Rows through a CSV file, a vocabulary by counting, a dictionary, an array for each row, one long array for the stream."""
+    """Rows through a CSV file, a vocabulary by counting, a dictionary, an array a row, one long array."""
     yield READY
     pd.DataFrame({"sequence": text_rows(fasta)}).to_csv(folder / "rows.csv", index=False)
     tokens = [kmers(text) for text in pd.read_csv(folder / "rows.csv").sequence]
@@ -123,7 +128,10 @@ def fastai(fasta: Path, folder: Path) -> Iterator[int]:
 
 
 def tokenizers(fasta: Path, folder: Path) -> Iterator[int]:
-    """Hugging Face's tokenizers, as DNA models with overlapping k-mers use them: k-mers joined by spaces, a word-level model over them."""
+    """Hugging Face's tokenizers, as DNA models with overlapping k-mers use them.
+
+    K-mers are joined by spaces, with a word-level model over them.
+    """
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -154,7 +162,10 @@ PIPELINES: dict[str, Callable[[Path, Path], Iterator[int]]] = {
 
 
 def measured(name: str, fasta: Path) -> dict[str, float]:
-    """tokens, seconds to tokens, seconds from there to the first batch, peak MB; all counted from when libraries are imported."""
+    """tokens, seconds to tokens, seconds from there to the first batch, peak MB.
+
+    All counted from when libraries are imported.
+    """
     with tempfile.TemporaryDirectory(dir=fasta.parent) as folder:
         steps = PIPELINES[name](fasta, Path(folder))
         next(steps)
@@ -183,7 +194,10 @@ def in_own_process(name: str, fasta: Path) -> dict[str, float]:
 
 
 def pipeline_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row]:
-    """Each pipeline on genomes of growing size, and how time grows. Needs about two bytes of disk a base of the largest one."""
+    """Each pipeline on genomes of growing size, and how time grows.
+
+    Needs about two bytes of disk a base of the largest one.
+    """
     sizes = (1, 2) if quick else (5, 50, 500)
     rows, found = [], {}
     with tempfile.TemporaryDirectory() as folder:

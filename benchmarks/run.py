@@ -25,7 +25,7 @@ from steps import step_rows  # noqa: E402
 from tokenizing import tokenizing_rows  # noqa: E402
 from training import training_rows  # noqa: E402
 
-from genomic_ulmfit.files import replacing
+from genomic_ulmfit.files import replacing  # noqa: E402
 from genomic_ulmfit.results import code_version  # noqa: E402
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"

@@ -1,4 +1,7 @@
-"""Where a training step of the laptop scale goes: steps without one of their parts, other batches, fewer threads, and the classifier's stages."""
+"""Where a training step of the laptop scale spends its time.
+
+Steps without one of their parts, other batches, fewer threads, and the classifier's stages.
+"""
 
 from collections.abc import Callable
 
@@ -141,7 +144,7 @@ def batch_rows(bases: np.ndarray, quick: bool) -> list[Row]:
 
 
 def stage_rows(quick: bool) -> list[Row]:
-    """Milliseconds of a classifier's step in each stage of gradual unfreezing, against a step that trains everything."""
+    """Milliseconds of a classifier's step in each stage of gradual unfreezing, and with all trained."""
     n, batch_size = (16, 8) if quick else (512, 64)
     rng = np.random.default_rng(0)
     sequences, labels = list(rng.integers(0, 4, (n, 500), dtype=np.uint8)), rng.integers(0, 2, n)

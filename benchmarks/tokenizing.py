@@ -13,7 +13,10 @@ __all__ = ["tokenizing_rows"]
 
 
 def tokenizing_rows(quick: bool, say: Callable[[str], None] = print) -> list[Row]:
-    """Tokens/s of `KmerTokenizer.encode` for the project's three settings; the reference gets a smaller piece."""
+    """Tokens/s of `KmerTokenizer.encode` for the project's three settings.
+
+    The reference gets a smaller piece.
+    """
     n_bases, n_reference, repeats = (1_000_000, 30_000, 3) if quick else (10_000_000, 300_000, 15)
     codes = np.random.default_rng(0).integers(0, 4, n_bases, dtype=np.uint8)
     text = decode_bases(codes[:n_reference])

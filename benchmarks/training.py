@@ -1,4 +1,7 @@
-"""Training steps of a language model: the data loader's share, and tokens/s against a bare LSTM and against stock fastai."""
+"""Training steps of a language model: the data loader's share, and tokens/s beside other trainers.
+
+The others are a bare LSTM and stock fastai.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -46,7 +49,10 @@ LR = 1e-3
 
 
 class NoValidation(Callback):
-    """Leaves out the pass over the validation set, so that an epoch is its training steps. Last in order: metrics are reset first."""
+    """Leaves out the pass over the validation set, so that an epoch is its training steps.
+
+    Last in order: metrics are reset first.
+    """
 
     order = 100
 
@@ -55,7 +61,10 @@ class NoValidation(Callback):
 
 
 class BareLSTM(nn.Module):
-    """Embedding, LSTM layers of an AWD-LSTM's sizes, linear layer to the next base: no dropout, no state, no pads."""
+    """Embedding, LSTM layers of an AWD-LSTM's sizes, linear layer to the next base.
+
+    No dropout, no state, no pads.
+    """
 
     def __init__(self, embedding: int, hidden: int, layers: int):
         super().__init__()
@@ -94,14 +103,20 @@ def one_epoch(learn: Learner) -> Callable[[], None]:
 
 
 def product_speed(size: int, repeats: int) -> float:
-    """Operations a second of a product of two square matrices, in bfloat16 where that is fast; a multiplication and an addition each count."""
+    """Operations a second of a product of two square matrices, in bfloat16 where that is fast.
+
+    A multiplication and an addition each count.
+    """
     dtype = torch.bfloat16 if has_fast_bf16(DEVICE.type) else torch.float32
     a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
     return 2 * size**3 / median_seconds({"product": finished(lambda: a @ b)}, repeats)["product"]
 
 
 def operations_per_token(scale: str) -> float:
-    """Of a training step: 6 for each weight that multiplies (2 forward, 4 backward), LSTM layers and the decoder of four bases."""
+    """Operations of a training step: 6 for each weight that multiplies (2 forward, 4 backward).
+
+    Such weights are in the LSTM layers and the decoder of four bases.
+    """
     embedding, hidden, layers = SCALES[scale].values()
     sizes = [embedding] + [hidden] * (layers - 1) + [embedding]
     return 6 * (sum(4 * b * (a + b) for a, b in zip(sizes, sizes[1:])) + 4 * embedding)
@@ -138,7 +153,10 @@ def bare_epoch(loader: LanguageModelLoader, scale: str) -> Callable[[], None]:
 
 
 def fastai_epoch(codes: np.ndarray, scale: str, rows: int, bptt: int, steps: int) -> Callable[[], None]:
-    """fastai's own language model of the same sizes, in float32, with its loader (over ready token ids), learner and optimizer."""
+    """fastai's own language model of the same sizes in float32, with its own loader and optimizer.
+
+    The loader reads ready token ids.
+    """
     ids = TOKENIZER.encode(codes)[: rows * bptt * steps + 1]
     text = TensorText(torch.from_numpy(ids.astype(np.int64)))
     loaders = DataLoaders(
@@ -242,7 +260,8 @@ def paper_rows(bases: np.ndarray, quick: bool) -> list[Row]:
         ),
         against_products("paper", speed["bare"], quick),
         Row(
-            f'Language-model training, paper scale, {batch}, 3-mer stride 1, output "kmer", against stock fastai in float32',
+            f'Language-model training, paper scale, {batch}, 3-mer stride 1, output "kmer", '
+            "against stock fastai in float32",
             "tokens/s",
             speed["kmer"],
             speed["fastai"],

@@ -1,11 +1,12 @@
 """Download the data of a profile: verified, resumed when interrupted, offline where copies are at hand.
 
-    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full [--cache DIR] [--data DIR] [--genome FASTA] [--verify]
+    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full [--cache DIR] [--data DIR] [--genome
+    FASTA] [--verify]
 
 What is downloaded stands in `registry.tsv` beside this file; its origin and terms stand in `README.md`.
-Copies in `--cache DIR` (or the environment variable GENOMIC_DATA_CACHE) are verified and used instead of a download;
-DIR has the layout of the registry: DIR/<profile>/<path>, each file as it is or compressed (<path>.xz, <path>.gz).
-Running again only checks that everything is still there.
+Copies in `--cache DIR` (or the environment variable GENOMIC_DATA_CACHE) are verified and used instead of a
+download; DIR has the layout of the registry: DIR/<profile>/<path>, each file as it is or compressed
+(<path>.xz, <path>.gz). Running again only checks that everything is still there.
 """
 
 from __future__ import annotations
@@ -64,41 +65,50 @@ PARTS = {
 MATCHED = "mammals_matched"  # is a part of what mammals makes
 MAKERS = (
     DATA_FOLDER / "windows.py",
-    DATA_FOLDER.parent / "negatives.py",
+    DATA_FOLDER.parent / "genomic_ulmfit/negatives.py",
 )  # what is made is made again when they change
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
     "pilot": (
         "ENCODE pilot regions ENm001 and ENm002 of 18 mammals: ENCODE/NISC public data, via cactusTestData.",
-        "Three 2-Mb human regions: public reference sequence, via the Augustus repository (Artistic License 2.0).",
-        "Human sequences: Cohn, Zuk and Kaplan 2018, as packaged by Genomic Benchmarks; no data licence is stated.",
+        "Three 2-Mb human regions: public reference sequence, "
+        "via the Augustus repository (Artistic License 2.0).",
+        "Human sequences: Cohn, Zuk and Kaplan 2018, as packaged by Genomic Benchmarks; "
+        "no data licence is stated.",
     ),
     "mammals": (
         "The genomes and human sequences of pilot: see there.",
-        "Regions of 11 mammals: public reference sequence, via the Augustus repository (Artistic License 2.0).",
+        "Regions of 11 mammals: public reference sequence, "
+        "via the Augustus repository (Artistic License 2.0).",
         "Liver enhancers and promoters: Villar et al. 2015, as packaged by EnhancerCodeConservation (MIT).",
         "Coordinates of human enhancers: Genomic Benchmarks (Apache-2.0).",
     ),
     "benchmark": (
-        "Coordinates of human_enhancers_cohn: Genomic Benchmarks (Apache-2.0), after Cohn, Zuk and Kaplan 2018.",
+        "Coordinates of human_enhancers_cohn: Genomic Benchmarks (Apache-2.0), after Cohn, "
+        "Zuk and Kaplan 2018.",
         "GRCh38: NCBI places no restrictions on use or distribution.",
     ),
     "full": (
         "RefSeq assemblies: NCBI places no restrictions on use or distribution; submitters may hold rights.",
-        "Enhancers of 17 species: Cohn, Zuk and Kaplan 2018, from the authors' site; no data licence is stated.",
+        "Enhancers of 17 species: Cohn, Zuk and Kaplan 2018, from the authors' site; "
+        "no data licence is stated.",
     ),
 }
 CHUNK = 1 << 16  # bytes read at a time; at most this much is lost when a connection drops
 ATTEMPTS = 5  # consecutive failures without a new byte before giving up
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-# Bytes needed on disk per byte downloaded: the file itself and what is made from it. A base takes one byte once
-# mapped, a gzipped FASTA holds up to four bases a byte, and the sample files are twice the size of their archive.
+# Bytes needed on disk per byte downloaded: the file itself and what is made from it. A base takes one byte
+# once mapped, a gzipped FASTA holds up to four bases a byte, and the sample files are twice the size of their
+# archive.
 ROOM = {".fa": 2, ".gz": 5, ".tsv": 2, ".tgz": 3}
 WAY_OUT = "Run the same command again to try once more; what is already here is kept."
 
 
 class Entry(NamedTuple):
-    """One row of the registry. `bytes` is None and `sha256` empty where the source publishes none in advance."""
+    """One row of the registry.
+
+    `bytes` is None and `sha256` empty where the source publishes none in advance.
+    """
 
     path: str
     bytes: int | None
@@ -108,16 +118,21 @@ class Entry(NamedTuple):
 
     @property
     def local(self) -> str:
-        """Path below the profile's folder. Only whole genome files are used as downloaded; the rest is raw material."""
+        """Path below the profile's folder.
+
+        Only whole genome files are used as downloaded; the rest is raw material.
+        """
         used = self.path.startswith("genomes/") and self.profile != "mammals"
         return self.path if used else f"downloads/{PurePosixPath(self.path).name}"
 
 
 def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
-    """Rows of `registry` (tab-separated: profile, path, bytes, sha256, url) that `profile` is made of; see PARTS.
+    """Rows of `registry` that `profile` is made of; see PARTS.
 
-    Raises ValueError for a profile that is not in the table, a path that leaves the folder, or a URL that is not one
-    of SOURCES.
+    `registry` is tab-separated: profile, path, bytes, sha256, url.
+
+    Raises ValueError for a profile that is not in the table, a path that leaves the folder, or a URL that is
+    not one of SOURCES.
     """
     registry = registry or REGISTRY
     entries = []
@@ -144,7 +159,7 @@ def read_registry(profile: str, registry: Path | None = None) -> list[Entry]:
     return entries
 
 
-# --- the network ------------------------------------------------------------------------------------------------------
+# --- the network --------------------------------------------------------------------------------------------
 
 
 def _session(prefixes: Iterable[str], backoff: float) -> requests.Session:
@@ -159,7 +174,7 @@ def _session(prefixes: Iterable[str], backoff: float) -> requests.Session:
     session.adapters.clear()
     for prefix in prefixes:
         session.mount(prefix, HTTPAdapter(max_retries=retry))
-    # Without this a server may compress on the fly, and then neither lengths nor ranges fit the published file.
+    # Otherwise a server may compress on the fly: lengths and ranges would not fit the published file.
     session.headers["Accept-Encoding"] = "identity"
     return session
 
@@ -170,7 +185,10 @@ def _ask(
     url: str,
     headers: Mapping[str, str] | None = None,
 ) -> requests.Response:
-    """Response to a request, its body unread. FileNotFoundError if it is gone, ConnectionError for other trouble."""
+    """Response to a request, its body unread.
+
+    FileNotFoundError if it is gone, ConnectionError for other trouble.
+    """
     host = urlsplit(url).netloc
     try:
         response = session.request(
@@ -180,8 +198,8 @@ def _ask(
         raise ConnectionError(f"{url} was redirected to a host that is not trusted: {error}") from error
     except requests.exceptions.RequestException as error:
         raise ConnectionError(
-            f"cannot reach {host} for {url} ({error}). Check the network, or point {CACHE_VARIABLE} at a folder that "
-            f"holds the files. {WAY_OUT}"
+            f"cannot reach {host} for {url} ({error}). Check the network, "
+            f"or point {CACHE_VARIABLE} at a folder that holds the files. {WAY_OUT}"
         ) from error
     if response.status_code in (200, 206, 416):
         return response
@@ -206,13 +224,17 @@ def _remote_size(url: str, session: requests.Session) -> int | None:
 def _append(
     url: str, part: Path, session: requests.Session, size: int | None, report: Callable[[int], Any]
 ) -> bool:
-    """One request for what `part` still lacks; True when it is complete. Raises urllib3's HTTPError when cut off."""
+    """One request for what `part` still lacks; True when it is complete.
+
+    Raises urllib3's HTTPError when cut off.
+    """
     have = part.stat().st_size if part.exists() else 0
     with _ask(session, "GET", url, {"Range": f"bytes={have}-"} if have else None) as response:
         start, stop = _range(response)
         if None not in (size, stop) and stop != size:
             raise ValueError(
-                f"{url} has {stop:,} bytes instead of {size:,}: it was changed at the source, or something on the way "
+                f"{url} has {stop:,} bytes instead of {size:,}: "
+                "it was changed at the source, or something on the way "
                 f"(a log-in page?) answered in its place. {WAY_OUT}"
             )
         if response.status_code == 416 and stop == have:
@@ -256,12 +278,13 @@ def resume_download(
 ) -> None:
     """Download `url` to `part`, going on after the bytes that `part` already has.
 
-    A dropped connection is resumed with a Range request, after a pause of `backoff` seconds that doubles with each
-    failure that brought nothing. A server that ignores Range is read from the start. `size` is the expected number of
-    bytes, `report` is called with the count of bytes written (negative when some are thrown away).
+    A dropped connection is resumed with a Range request, after a pause of `backoff` seconds that doubles with
+    each failure that brought nothing. A server that ignores Range is read from the start. `size` is the
+    expected number of bytes, `report` is called with the count of bytes written (negative when some are
+    thrown away).
 
-    Raises ConnectionError (no route, too many drops; `part` is kept), FileNotFoundError (404, 410), ValueError (the
-    server announces another size than `size`).
+    Raises ConnectionError (no route, too many drops; `part` is kept), FileNotFoundError (404, 410),
+    ValueError (the server announces another size than `size`).
     """
     failures = 0
     while True:
@@ -282,11 +305,11 @@ def resume_download(
     raise ConnectionError(f"{url} broke off {ATTEMPTS} times without a new byte ({reason}). {WAY_OUT}")
 
 
-# --- files and their record -------------------------------------------------------------------------------------------
+# --- files and their record ---------------------------------------------------------------------------------
 
 
 def count_sequences(path: Path) -> tuple[int, int]:
-    """Number of sequences and of bases in a FASTA file (gzipped or not) or a file with one sequence a line."""
+    """Number of sequences and of bases in a FASTA file (also gzip) or a file with one sequence a line."""
     headers = lines = bases = 0
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as file:
@@ -300,7 +323,10 @@ def count_sequences(path: Path) -> tuple[int, int]:
 
 
 def _read_record(folder: Path) -> dict[str, dict[str, Any]]:
-    """What earlier runs verified, by path below `folder`. An unreadable record counts as none: all is hashed again."""
+    """What earlier runs verified, by path below `folder`.
+
+    An unreadable record counts as none: all is hashed again.
+    """
     try:
         record = json.loads((folder / "downloads" / "checksums.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -311,7 +337,10 @@ def _read_record(folder: Path) -> dict[str, dict[str, Any]]:
 def _note(
     folder: Path, record: dict[str, dict[str, Any]], path: str, checksum: str, source: str = ""
 ) -> None:
-    """Write down in `record`, and on disk, that `path` is good. `source`: checksum of what it was made from."""
+    """Write down in `record`, and on disk, that `path` is good.
+
+    `source`: checksum of what it was made from.
+    """
     file = folder / path
     counted = not path.startswith("downloads/")
     sequences, bases = count_sequences(file) if counted else (0, 0)
@@ -338,7 +367,7 @@ def _matches(file: Path, checksum: str) -> bool:
 
 
 def _intact(folder: Path, path: str, row: Mapping[str, Any] | None, verify: bool) -> bool:
-    """Whether `path` is as recorded in `row`: by size and modification time, with `verify` by its hash too."""
+    """Whether `path` is as recorded in `row`: by size and time, with `verify` by its hash too."""
     file = folder / path
     if row is None or not file.is_file():
         return False
@@ -351,8 +380,8 @@ def _intact(folder: Path, path: str, row: Mapping[str, Any] | None, verify: bool
 def _known_checksum(entry: Entry, folder: Path) -> str | None:
     """Published checksum ("algorithm:hexdigest") of an entry, None where there is none.
 
-    The registry's SHA-256; for a RefSeq assembly the md5 in its own `md5checksums.txt`, which the registry lists
-    before it. Raises ValueError if that list does not name the file.
+    The registry's SHA-256; for a RefSeq assembly the md5 in its own `md5checksums.txt`, which the registry
+    lists before it. Raises ValueError if that list does not name the file.
     """
     if entry.sha256:
         return f"sha256:{entry.sha256}"
@@ -388,9 +417,10 @@ def _install(new: Path, target: Path, entry: Entry, checksum: str | None) -> Non
 
 
 def _cached(entry: Entry, caches: Iterable[Path]) -> Path | None:
-    """Copy of an entry in one of `caches`, laid out like the registry or like a data folder; None if there is none.
+    """Copy of an entry in one of `caches`, laid out like the registry or like a data folder.
 
-    It may be compressed. The size of a plain one is right; what a compressed one holds is seen when it is unpacked.
+    None if there is none. It may be compressed. The size of a plain one is right; what a compressed one holds
+    is seen when it is unpacked.
     """
     for cache in caches:
         for path in (entry.path, entry.local):
@@ -402,7 +432,10 @@ def _cached(entry: Entry, caches: Iterable[Path]) -> Path | None:
 
 
 def _unpack(cached: Path, entry: Entry, copy: Path) -> None:
-    """Write the content of a file of a cache to `copy`. Raises OSError or ValueError, also for a damaged archive."""
+    """Write the content of a file of a cache to `copy`.
+
+    Raises OSError or ValueError, also for a damaged archive.
+    """
     suffix = (
         ""
         if cached.name.endswith((PurePosixPath(entry.path).name, PurePosixPath(entry.local).name))
@@ -416,7 +449,10 @@ def _unpack(cached: Path, entry: Entry, copy: Path) -> None:
 
 
 def _need_disk(folder: Path, needed: int) -> int:
-    """Free bytes on the disk of `folder`, which need not exist yet. OSError (ENOSPC) if fewer than `needed`."""
+    """Free bytes on the disk of `folder`, which need not exist yet.
+
+    OSError (ENOSPC) if fewer than `needed`.
+    """
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
@@ -433,14 +469,14 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-# --- enhancers --------------------------------------------------------------------------------------------------------
+# --- enhancers ----------------------------------------------------------------------------------------------
 
 
 def split_table(table: Path, folder: Path) -> list[Path]:
-    """Write the sequences of a table (columns seq, label) to `folder`/positive_samples (1) and negative_samples (0).
+    """Write a table's sequences (columns seq, label) to positive_samples (1) and negative_samples (0).
 
-    One sequence a line, in the order of the table. Returns the two paths. Raises ValueError, and writes nothing, if a
-    line is not a sequence and a 0 or 1.
+    One sequence a line, in the order of the table. Returns the two paths. Raises ValueError, and writes
+    nothing, if a line is not a sequence and a 0 or 1.
     """
     samples = read_labelled(table)
     folder.mkdir(parents=True, exist_ok=True)
@@ -478,10 +514,11 @@ def _sample_members(archive: tarfile.TarFile, name: Path) -> dict[str, tarfile.T
 
 
 def extract_enhancers(archive: Path, folder: Path) -> list[Path]:
-    """Extract <Species>/positive_samples and negative_samples, at any depth in a .tgz, to `folder`/<Species>/.
+    """Extract <Species>/positive_samples and negative_samples, at any depth in a .tgz, to `folder`.
 
-    Returns the paths written. Raises ValueError, and writes nothing, if such a member is a link, has an absolute path
-    or `..` in it, comes twice or lacks its counterpart, or if the archive is damaged; OSError if the disk is too small.
+    Returns the paths written. Raises ValueError, and writes nothing, if such a member is a link, has an
+    absolute path or `..` in it, comes twice or lacks its counterpart, or if the archive is damaged; OSError
+    if the disk is too small.
     """
     staging = folder.with_name(folder.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
@@ -517,8 +554,8 @@ def _make_samples(
 ) -> None:
     """Write what is made of the downloads (of a benchmark's, with `genome`), unless it is there and intact.
 
-    Files that an earlier version of the recipe made, and this one does not, are deleted. `drawn`: file of the windows
-    that `mammals` has to draw, if there is one.
+    Files that an earlier version of the recipe made, and this one does not, are deleted. `drawn`: file of the
+    windows that `mammals` has to draw, if there is one.
     """
     entries = [entry for entry in entries if entry.local.startswith("downloads/")]
     source = _recipe(profile, [record[entry.local]["checksum"] for entry in entries], genome)
@@ -558,7 +595,7 @@ def _download_ending(ending: str, entries: Iterable[Entry], folder: Path) -> Pat
 
 
 def _recipe(profile: str, checksums: Iterable[str], genome: Path | None) -> str:
-    """Hash of everything that the files made depend on: what they are made of, and the code that makes them."""
+    """Hash of everything that the files made depend on: their sources, and the code that makes them."""
     parts = [profile, *sorted(checksums)]
     if profile in ("mammals", "benchmark"):
         parts += [pooch.file_hash(str(maker)) for maker in MAKERS]
@@ -568,7 +605,10 @@ def _recipe(profile: str, checksums: Iterable[str], genome: Path | None) -> str:
 
 
 def _check_drawn(new: Path, committed: Path) -> None:
-    """Raise ValueError if `new` is not `committed`, letter by letter; a made-up registry in a test has none."""
+    """Raise ValueError if `new` is not `committed`, letter by letter.
+
+    A made-up registry in a test has none.
+    """
     if not committed.exists():
         return
     found, wanted = (path.read_text(encoding="ascii").splitlines() for path in (new, committed))
@@ -583,11 +623,11 @@ def _check_drawn(new: Path, committed: Path) -> None:
         )
 
 
-# --- the whole --------------------------------------------------------------------------------------------------------
+# --- the whole ----------------------------------------------------------------------------------------------
 
 
 class Step(NamedTuple):
-    """What is to be done for one entry: nothing ("present"), "check" of a file that is there, "copy", "download"."""
+    """What to do for one entry: nothing ("present"), "check" a file that is there, "copy", "download"."""
 
     entry: Entry
     state: str
@@ -642,9 +682,8 @@ def _room(steps: Iterable[Step], folder: Path) -> int:
         if step.state in ("copy", "download"):
             target = folder / step.entry.local
             part = _part(target)
-            made_of = (
-                target.suffix == ".fa" and target.parent.name == "downloads"
-            )  # its sequence is kept once more
+            # Its sequence is kept once more.
+            made_of = target.suffix == ".fa" and target.parent.name == "downloads"
             room += (step.size or 0) * (ROOM.get(target.suffix, 1) + made_of) - (
                 part.stat().st_size if part.exists() else 0
             )
@@ -690,7 +729,10 @@ def _copy(step: Step, target: Path, checksum: str | None) -> bool:
 def _download(
     step: Step, target: Path, checksum: str | None, session: requests.Session, backoff: float, bar: tqdm
 ) -> None:
-    """Download a file to `target` by way of its `.part`. Raises ValueError, and deletes it, if it is the wrong one."""
+    """Download a file to `target` by way of its `.part`.
+
+    Raises ValueError, and deletes it, if it is the wrong one.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, entry = _part(target), step.entry
     if entry.bytes is not None and part.exists() and part.stat().st_size > entry.bytes:
@@ -703,9 +745,9 @@ def _download(
         if checksum and checksum.startswith("md5:"):
             _md5_list(entry, target.parents[1]).unlink(missing_ok=True)  # the list may be the one out of date
         raise ValueError(
-            f"{entry.url} is not the published file and was deleted: {error}. Run the same command again; if it "
-            "comes out the same, the source has changed, or something on the way alters what it sends: get a copy "
-            f"elsewhere and put it in a folder named by {CACHE_VARIABLE}."
+            f"{entry.url} is not the published file and was deleted: {error}. Run the same command again; "
+            "if it comes out the same, the source has changed, or something on the way alters what it sends: "
+            f"get a copy elsewhere and put it in a folder named by {CACHE_VARIABLE}."
         ) from error
     bar.write(f"  downloaded {entry.local}")
 
@@ -782,18 +824,19 @@ def fetch(
     mirrors: Mapping[str, str] | None = None,
     backoff: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Bring everything of `profile` (one of PARTS, or MATCHED) to `data`/`profile`; what is there and verified stays.
+    """Bring everything of `profile` (one of PARTS, or MATCHED) to `data`/`profile`.
 
-    cache: folder to look in before downloading (default: the environment variable GENOMIC_DATA_CACHE). What other
-    profiles in `data` have downloaded is used as well.
-    genome: FASTA file of GRCh38 for `benchmark` (default: that of `full` if it is in `data`, else it is downloaded).
-    verify: hash again what an earlier run has verified, instead of comparing sizes and modification times.
-    registry, mirrors ({one of SOURCES: address to use in its place}), backoff (seconds): for tests.
+    What is there and verified stays. cache: folder to look in before downloading (default: the environment
+    variable GENOMIC_DATA_CACHE). What other profiles in `data` have downloaded is used as well.
+    genome: FASTA file of GRCh38 for `benchmark` (default: that of `full` if it is in `data`, else it is
+    downloaded). verify: hash again what an earlier run has verified, instead of comparing sizes and
+    modification times. registry, mirrors ({one of SOURCES: address to use in its place}), backoff (seconds):
+    for tests.
 
-    Returns a row for each species and kind of data: kind (genome, positive_samples, negative_samples), species, files,
-    sequences, bases, bytes. Raises ValueError (wrong content; deleted), FileNotFoundError (gone from the server),
-    ConnectionError (no route, broken off), OSError (disk too small). Files fetched before the failure are kept, and an
-    interrupted one goes on from its `.part` the next time.
+    Returns a row for each species and kind of data: kind (genome, positive_samples, negative_samples),
+    species, files, sequences, bases, bytes. Raises ValueError (wrong content; deleted), FileNotFoundError
+    (gone from the server), ConnectionError (no route, broken off), OSError (disk too small). Files fetched
+    before the failure are kept, and an interrupted one goes on from its `.part` the next time.
     """
     if profile == MATCHED:
         return _fetch_matched(
@@ -848,7 +891,10 @@ def _choose_genome(
     data: Path,
     genome: Path | str | None,
 ) -> tuple[list[Entry], Path | None]:
-    """(entries to fetch, genome that `benchmark` is cut from): the one named, that of `full`, or its own download."""
+    """The entries to fetch, and the genome that `benchmark` is cut from.
+
+    That is the genome named, that of `full`, or its own download.
+    """
     if profile != "benchmark":
         if genome:
             raise ValueError(f"profile {profile} needs no genome of yours; --genome is for benchmark")
@@ -869,13 +915,14 @@ def _print_summary(profile: str, entries: Iterable[Entry], rows: Iterable[Mappin
     for entry in entries:
         if not entry.sha256 and entry.bytes is not None:
             print(
-                f"  {entry.local}: no checksum is published; verified by its size only ({entry.bytes:,} bytes)"
+                f"  {entry.local}: no checksum is published; "
+                f"verified by its size only ({entry.bytes:,} bytes)"
             )
     print(f"{'kind':<26}{'species':<20}{'files':>5}{'sequences':>12}{'bases':>16}{'bytes':>16}")
     for row in rows:
         print(
-            f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}{row['bases']:>16,}"
-            f"{row['bytes']:>16,}"
+            f"{row['kind']:<26}{row['species']:<20}{row['files']:>5}{row['sequences']:>12,}"
+            f"{row['bases']:>16,}{row['bytes']:>16,}"
         )
 
 

@@ -1,9 +1,10 @@
-"""Write the `simulated` data profile: four made-up, related primate genomes and four species of made-up enhancers.
+"""Write the `simulated` data profile: four invented, related genomes and four species of enhancers.
 
     python data/simulate.py [--out DIR] [--seed N] [--genome-bases N] [--sequences N]
 
-Nothing in it is real sequence. It exists so that every notebook and test runs offline within minutes, and so that the
-answer is known: what tells an enhancer from a negative is the grammar of the planted motifs, not base composition.
+Nothing in it is real sequence. It exists so that every notebook and test runs offline within minutes, and so
+that the answer is known: what tells an enhancer from a negative is the grammar of the planted motifs, not
+base composition.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SLOTS = 4  # places for a motif pair in a window
 ENHANCER_PAIRS, CLUSTER_PAIRS = 2, 4  # pairs in an enhancer, and in a window of a genome's clusters
 WIDTH = 12  # width of the widest motif
 CONSENSUS_PROBABILITY = 0.85  # of each motif position; the other three bases share the rest
-MOTIFS = {  # invented words: without CG, no five bases shared, many rearrangements that keep their dinucleotides
+# Invented words: without CG, no five bases shared, many rearrangements that keep their dinucleotides.
+MOTIFS = {
     "M1": "CTCTACCATTGC",
     "M2": "GGTGGATTAAG",
     "M3": "GCTGAAGGACAT",
@@ -33,10 +35,9 @@ MOTIFS = {  # invented words: without CG, no five bases shared, many rearrangeme
     "M5": "AGGTAAGATGAG",
     "M6": "ACCTCCATAAC",
 }
-PARTNER = np.array(
-    [1, 2, 3, 4, 5, 0]
-)  # the arrangement: a motif is followed by this one, on the same strand,
-SPACING = (2, 6)  # after this many bases (half-open range)
+# The arrangement: a motif's partner follows on the same strand after SPACING bases (half-open range).
+PARTNER = np.array([1, 2, 3, 4, 5, 0])
+SPACING = (2, 6)
 
 # Weights of the six motifs as the first of a pair, and mean GC of the background (before CpG loss).
 SPECIES = {
@@ -68,9 +69,8 @@ REPEATS = {
 }  # bases, share of genome
 SATELLITES = {"alpha": (23, 0.15), "beta": (17, 0.15)}  # tandem repeats: bases of the unit, share of genome
 ARRAY = (500, 3000)  # bases of an array of units (half-open range)
-UNIT_DIVERGENCE = (
-    0.2  # so much that eight bases in a row rarely match the unit: its period has to be followed
-)
+# So much that eight bases in a row rarely match the unit: its period has to be followed.
+UNIT_DIVERGENCE = 0.2
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N.
@@ -84,8 +84,9 @@ def simulate(
     """Write the profile folder `out`, replacing an earlier simulated one as a whole, and return its counts.
 
     The same arguments give the same bytes. `genome_bases` is per primate (about: indels change it slightly);
-    `sequences` per enhancer species, half of them positive. Made in a folder beside `out` and moved there when
-    complete. Raises ValueError for sizes too small, FileExistsError when `out` holds anything but a simulated profile.
+    `sequences` per enhancer species, half of them positive. Made in a folder beside `out` and moved there
+    when complete. Raises ValueError for sizes too small, FileExistsError when `out` holds anything but a
+    simulated profile.
     """
     out = Path(out).resolve()
     if seed < 0:
@@ -121,7 +122,7 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 
 def _background(rng: np.random.Generator, gc: np.ndarray, width: int) -> np.ndarray:
-    """Bases (len(gc), width): row i drawn at GC content gc[i], then most CpG made TpG or CpA, as methylation does."""
+    """Bases (len(gc), width): row i at GC content gc[i], then most CpG made TpG or CpA, as by methylation."""
     is_gc = rng.random((len(gc), width)) < gc[:, None]
     second = rng.random((len(gc), width)) < 0.5
     rows = np.where(is_gc, np.where(second, 2, 1), np.where(second, 3, 0)).astype(np.uint8)
@@ -144,7 +145,7 @@ def _repeat_families(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
-    """Overwrite stretches of `genome` with diverged copies of the families on either strand, and microsatellites."""
+    """Overwrite stretches of `genome` with diverged repeats, on either strand, and with microsatellites."""
     for name, (_, share) in REPEATS.items():
         consensus, wanted = families[name], share * len(genome)
         while wanted > 0:
@@ -160,8 +161,8 @@ def _add_repeats(rng: np.random.Generator, genome: np.ndarray, families: dict[st
 def _add_satellites(rng: np.random.Generator, genome: np.ndarray, families: dict[str, np.ndarray]) -> None:
     """Overwrite stretches of `genome` with arrays of diverged satellite units on either strand.
 
-    They are what a recurrent model can learn and short words cannot tell: where in the unit a base stands follows from
-    all bases before it, though nearly every word holds a substitution.
+    They are what a recurrent model can learn and short words cannot tell: where in the unit a base stands
+    follows from all bases before it, though nearly every word holds a substitution.
     """
     for name, (_, share) in SATELLITES.items():
         wanted = share * len(genome)
@@ -198,8 +199,11 @@ def _position_weights(word: str) -> np.ndarray:
 
 
 def _decoy_orders(word: str) -> np.ndarray:
-    """Column orders (n, len(word)) that rearrange `word` into words with the same dinucleotides and first and last base
-    (all Eulerian paths over its dinucleotides), without four bases in common with it or its reverse complement."""
+    """Column orders (n, len(word)) that rearrange `word` and keep its dinucleotides and its ends.
+
+    All Eulerian paths over its dinucleotides that have no four bases in common with `word` or its reverse
+    complement.
+    """
     left = Counter(pairwise(word))
     found = []
 
@@ -228,7 +232,10 @@ def _decoy_orders(word: str) -> np.ndarray:
 def _draw_sites(
     rng: np.random.Generator, windows: int, pairs: int, weights: tuple[float, ...]
 ) -> pd.DataFrame:
-    """Where motifs go: window, start, motif (its number), strand (+1 or -1), end; motifs of a window never overlap."""
+    """Where motifs go: window, start, motif (its number), strand (+1 or -1), end.
+
+    Motifs of a window never overlap.
+    """
     window, slot = np.nonzero(rng.permuted(np.tile(np.arange(SLOTS) < pairs, (windows, 1)), axis=1))
     lengths = np.array([len(word) for word in MOTIFS.values()])
     first = rng.choice(len(MOTIFS), size=len(window), p=np.array(weights) / sum(weights))
@@ -288,8 +295,11 @@ def _plant(rows: np.ndarray, sites: pd.DataFrame, words: np.ndarray) -> np.ndarr
 
 
 def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarray]):
-    """Positives and negatives, each (pairs, WINDOW) bases, and the positives' motifs. Negative i has the background GC,
-    the sites and the words of positive i, its words shuffled; its background is drawn afresh."""
+    """Positives and negatives, each (pairs, WINDOW) bases, and the positives' motifs.
+
+    Negative i has the background GC, the sites and the words of positive i, its words shuffled; its
+    background is drawn afresh.
+    """
     rng = np.random.default_rng([seed, 1, list(SPECIES).index(species)])
     weights, mean_gc = SPECIES[species]
     gc = np.clip(rng.normal(mean_gc, 0.04, size=pairs), 0.25, 0.65)
@@ -366,8 +376,10 @@ def _family_of_genomes(
 def _embed(
     rng: np.random.Generator, genome: np.ndarray, labelled: pd.DataFrame
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Write the sequences of `labelled` (columns id, codes) over windows of `genome`, on alternating strands; the last
-    twentieth, which becomes short contigs, is spared."""
+    """Write the sequences of `labelled` (columns id, codes) over windows of `genome`, on alternating strands.
+
+    The last twentieth, which becomes short contigs, is spared.
+    """
     genome = genome.copy()
     starts = WINDOW * rng.permutation(len(genome) * 19 // 20 // WINDOW)[: len(labelled)]
     places = labelled[["id"]].assign(start=starts, strand=np.resize(["+", "-"], len(labelled)))
@@ -377,7 +389,7 @@ def _embed(
 
 
 def _assembly(rng: np.random.Generator, genome: np.ndarray, spared: np.ndarray) -> list[np.ndarray]:
-    """Contigs as an assembly has them: one long and two short, with gaps outside the windows that start at `spared`."""
+    """Contigs as in an assembly: one long, two short, gaps outside the windows that start at `spared`."""
     short = rng.integers(len(genome) // 100, len(genome) // 50, size=2)
     cuts = len(genome) - np.cumsum(short[::-1])[::-1]
     genome = genome.copy()
@@ -485,27 +497,30 @@ def _readme(seed: int, genome_bases: int, sequences: int, counts: dict[str, int]
     )
     names = list(MOTIFS)
     partners = ", ".join(f"{names[first]} then {names[second]}" for first, second in enumerate(PARTNER))
+    units = " and ".join(str(unit) for unit, _ in SATELLITES.values())
+    satellites = sum(share for _, share in SATELLITES.values())
     command = f"python data/simulate.py --seed {seed} --genome-bases {genome_bases} --sequences {sequences}"
     return f"""# Simulated data
 
 Nothing here is real sequence. Made by `{command}`; the same command gives the same bytes.
 
-- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
-  common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
-  Arrays of {len(SATELLITES)} satellites (units of {" and ".join(str(unit) for unit, _ in SATELLITES.values())} bases) take up about
-  {sum(share for _, share in SATELLITES.values()):.0%} of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words say little about the next base, and a model that keeps track of
-  the period says more.
-- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
-  {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
-  {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
-  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but every
-  motif is shuffled so that its consensus keeps its dinucleotides.
-- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif, strand,
-  word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
-- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral genome
-  {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the genomes.
-- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base for base
-  (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
+- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species
+  with a common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to
+  be held out. Arrays of {len(SATELLITES)} satellites (units of {units} bases) take up about {satellites:.0%}
+  of each genome. Each unit differs from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so short words
+  say little about the next base, and a model that keeps track of the period says more.
+- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences
+  of {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and,
+  {SPACING[0]} to {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
+  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but
+  every motif is shuffled so that its consensus keeps its dinucleotides.
+- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif,
+  strand, word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
+- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
+  genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
+  genomes.
+- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
+  for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 
 Weights of the motifs as the first of a pair, and GC of the background:
 
@@ -534,8 +549,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"Simulated profile in {options.out}")
     print(f"genomes: {counts['files']} files, {counts['contigs']} contigs, {counts['bases']:,} bases")
     print(
-        f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, {counts['negatives']:,} negatives, "
-        f"{counts['motifs']:,} motifs"
+        f"enhancers: {len(SPECIES)} species, {counts['enhancers']:,} positives, "
+        f"{counts['negatives']:,} negatives, {counts['motifs']:,} motifs"
     )
     print(f"labelled human sequences that also lie in the human genome: {counts['verbatim']}")
 

@@ -46,9 +46,9 @@ COORDINATES = tuple((part, word) for part in ("train", "test") for word in ("pos
 SETS = ("positive", "negative", "matched")  # of sequences of a species
 WINDOW_COLUMNS = ("species", "set", "name", "chrom", "start", "end", "strand", "region", "repeats")
 # Stretches that lie inside another region than their human orthologue: (chromosome, start, end), and the
-# region that they belong to. In cattle a part of region 101 lies within region 003: between these positions unique
-# 20-mers are those of human 101, on either side those of 003, and two cattle enhancers there are orthologues
-# of enhancers in 101.
+# region that they belong to. In cattle a part of region 101 lies within region 003: between these positions
+# unique 20-mers are those of human 101, on either side those of 003, and two cattle enhancers there are
+# orthologues of enhancers in 101.
 MOVED = {"cow": [("chr16", 49_270_000, 49_670_000, "101")]}
 OTHER_ASSEMBLY = 0.01  # of the known sequences may differ: some releases mask parts of chromosome Y
 _COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")

@@ -1,1 +1,4 @@
-"""What the notebooks import besides utils.py: genomes, language models, classifiers, results, and scoring of new DNA."""
+"""What the notebooks import besides utils.py.
+
+Genomes, language models, classifiers, results, and scoring of new DNA.
+"""

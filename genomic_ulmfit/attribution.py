@@ -1,4 +1,4 @@
-"""Why a sequence scores as it does: what each base contributes, by three methods that share no assumption but the model."""
+"""Why a sequence scores as it does: what each base contributes, by three independent methods."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,9 @@ __all__ = ["integrated_gradients", "kmer_contributions", "mean_of_kmers", "mutag
 
 
 def mutagenesis(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
-    """In-silico mutagenesis: the change of log-odds by every substitution, float64 [4, bases]; 0 for the base that is there.
+    """In-silico mutagenesis: the change of log-odds by every substitution, float64 [4, bases].
+
+    It is 0 for the base that is there.
 
     Both strands; 3 x bases sequences are scored in large batches. At an ambiguous base, all four.
     """
@@ -30,7 +32,7 @@ def mutagenesis(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
 
 
 def occlusion(scorer: Scorer, codes: np.ndarray, width: int = 10) -> np.ndarray:
-    """The log-odds that a base contributes: lost when `width` bases around it are hidden (read as N), float64 [bases].
+    """Log-odds that are lost when `width` bases around a base are hidden (read as N), float64 [bases].
 
     Mean over all positions of the hidden stretch that cover the base; both strands.
     """
@@ -58,9 +60,9 @@ class _LogOdds(nn.Module):
 def integrated_gradients(scorer: Scorer, codes: np.ndarray, steps: int = 32) -> np.ndarray:
     """What each base contributes to the network's log-odds, float64 [bases].
 
-    Gradients are integrated along the way from a pad's embedding to the token's: Sundararajan, Taly & Yan 2017, ICML. A token's
-    share is spread evenly over its k bases; mean of both strands. What the k-mer start (`KMERS`) adds to the log-odds does not go
-    through the embedding: see `kmer_contributions`.
+    Gradients are integrated along the way from a pad's embedding to the token's: Sundararajan, Taly & Yan
+    2017, ICML. A token's share is spread evenly over its k bases; mean of both strands. What the k-mer start
+    (`KMERS`) adds to the log-odds does not go through the embedding: see `kmer_contributions`.
     """
     strands = [_token_contributions(scorer, one, steps) for one in (codes, reverse_complement(codes))]
     return (strands[0] + strands[1][::-1]) / 2
@@ -93,10 +95,11 @@ def _token_contributions(scorer: Scorer, codes: np.ndarray, steps: int) -> np.nd
 
 
 def kmer_contributions(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
-    """What each base contributes to the log-odds of the k-mer start, exactly, float64 [bases]; zeros for a model without one.
+    """What each base contributes to the log-odds of the k-mer start, exactly, float64 [bases].
 
-    The start is a sum over the k-mers of a sequence (its intercept aside), each divided by the norm of all; a k-mer's term is
-    spread evenly over the bases it reads. Raises ValueError unless `codes` are A, C, G and T only.
+    Zeros for a model without one. The start is a sum over the k-mers of a sequence (its intercept aside),
+    each divided by the norm of all; a k-mer's term is spread evenly over the bases it reads. Raises
+    ValueError unless `codes` are A, C, G and T only.
     """
     if np.max(codes) > 3:
         raise ValueError("the sequence has bases other than A, C, G and T")
@@ -115,10 +118,10 @@ def kmer_contributions(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
 def mean_of_kmers(
     sequences: Sequence[np.ndarray], contributions: Sequence[np.ndarray], k: int
 ) -> pd.DataFrame:
-    """What occurrences of each k-mer contribute on average: columns kmer, occurrences, contribution, the highest first.
+    """Mean contribution of each k-mer's occurrences: kmer, occurrences, contribution, highest first.
 
-    `contributions`: one float array [bases] a sequence. An occurrence contributes the sum over its k bases; a k-mer and its reverse
-    complement are one. `sequences` of A, C, G and T only.
+    `contributions`: one float array [bases] a sequence. An occurrence contributes the sum over its k bases; a
+    k-mer and its reverse complement are one. `sequences` of A, C, G and T only.
     """
     index = np.concatenate([canonical_kmers(codes, k) for codes in sequences])
     sums = np.concatenate([np.convolve(values, np.ones(k), "valid") for values in contributions])

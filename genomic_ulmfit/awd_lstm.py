@@ -1,12 +1,15 @@
 """AWD-LSTM (Merity, Keskar & Socher 2017) over k-mer tokens: encoder, language model and ULMFiT classifier.
 
-Every network here maps token ids of shape [batch, tokens] (int64, 0 = pad) and treats a pad at the start of a row as
-"a new sequence begins": the state of that row is zeroed, so rows never see what came before them.
+Every network here maps token ids of shape [batch, tokens] (int64, 0 = pad) and treats a pad at the start of a
+row as "a new sequence begins": the state of that row is zeroed, so rows never see what came before them.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
@@ -27,8 +30,8 @@ __all__ = [
 ]
 
 HASHED_ROWS = 4**8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
-# The five dropouts at a multiplier of 1, by whose they are and by stage: the defaults of fastai v1, and what the notebooks of
-# Genomic-ULMFiT set instead (with multipliers of .25 to .3 for language models, .45 to .55 for classifiers).
+# The five dropouts at a multiplier of 1, by source and stage: the defaults of fastai v1, and Genomic-ULMFiT's
+# (whose multipliers are .25 to .3 for language models, .45 to .55 for classifiers).
 DROPOUTS = {
     "fastai": {
         "language_model": dict(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2),
@@ -44,8 +47,8 @@ DROPOUTS = {
 def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[str, float]:
     """The five dropouts of a stage ("language_model" or "classifier") times `multiplier`; 0 turns them off.
 
-    `source`: whose values, a key of `DROPOUTS`. Raises ValueError for another one, and for a multiplier that makes one of them
-    negative, or 1 and above.
+    `source`: whose values, a key of `DROPOUTS`. Raises ValueError for another one, and for a multiplier that
+    makes one of them negative, or 1 and above.
     """
     if source not in DROPOUTS:
         raise ValueError(f"DROPOUTS={source!r}: use one of {', '.join(DROPOUTS)}")
@@ -53,7 +56,8 @@ def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[s
     for name, p in dropouts.items():
         if not 0 <= p < 1:
             raise ValueError(
-                f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; it must be at "
+                f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; "
+                "it must be at "
                 f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})"
             )
     return dropouts
@@ -61,7 +65,7 @@ def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[s
 
 @cache
 def has_fast_bf16(device_type: str) -> bool:
-    """Whether bf16 products run in hardware there: GPUs from compute capability 8.0, CPUs with AVX512-BF16 or AMX."""
+    """Whether bf16 products run in hardware: GPUs from capability 8.0, CPUs with AVX512-BF16 or AMX."""
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
     return device_type == "cpu" and (
@@ -72,8 +76,9 @@ def has_fast_bf16(device_type: str) -> bool:
 def drop_weights(weight: Tensor, p: float) -> Tensor:
     """DropConnect: every weight is 0 with probability p (below 1), the others are scaled by 1 / (1 - p).
 
-    Positions are drawn with replacement, so many that each one is hit with probability p. At the p of language models that
-    is several times cheaper than a random number for every weight of the matrix, as `F.dropout` draws.
+    Positions are drawn with replacement, so many that each one is hit with probability p. At the p of
+    language models that is several times cheaper than a random number for every weight of the matrix, as
+    `F.dropout` draws.
     """
     draws = round(-math.log1p(-p) * weight.numel())
     hit = torch.randint(weight.numel(), (draws,), device=weight.device)
@@ -81,11 +86,11 @@ def drop_weights(weight: Tensor, p: float) -> Tensor:
 
 
 class KmerEmbedding(nn.Module):
-    """Embedding of a k-mer token, plus embeddings of longer contexts that end at the same base, all_reduce_sum.
+    """Sum of a k-mer token's embedding and those of longer contexts that end at the same base.
 
-    A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the token stream
-    stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative hash; a context that
-    would reach across a pad is left out of the sum.
+    A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the
+    token stream stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative
+    hash; a context that would reach across a pad is left out of the sum.
     """
 
     def __init__(self, k: int, stride: int, size: int, contexts: tuple[int, ...] = ()):
@@ -110,7 +115,7 @@ class KmerEmbedding(nn.Module):
             self.contexts[str(c)] = rows
 
     def forward(self, ids: Tensor, history: Tensor | None = None) -> Tensor:
-        """ids [batch, tokens] and the `self.history` ids before them (pads if None) -> [batch, tokens, size]."""
+        """ids [batch, tokens], after `self.history` ids (pads if None) -> [batch, tokens, size]."""
         embedded = self.dropped(ids)
         if not self.steps:
             return embedded
@@ -136,19 +141,20 @@ class KmerEmbedding(nn.Module):
 
 
 class AWDLSTM(nn.Module):
-    """Stack of LSTM layers with the five dropouts; the last layer has the embedding's size, as in the original.
+    """Stack of LSTM layers with the five dropouts.
 
-    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout, both
-    [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them fast, products
-    run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32); `bf16 = False` turns that off.
-    `architecture` holds the arguments, to build it again.
+    The last layer has the embedding's size, as in the original.
+    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout,
+    both [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them
+    fast, products run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32);
+    `bf16 = False` turns that off. `architecture` holds the arguments, to build it again.
     """
 
     def __init__(
         self, k: int, stride: int, embedding: int, hidden: int, layers: int, contexts: tuple[int, ...] = ()
     ):
         super().__init__()
-        self.architecture = dict(
+        self.architecture: dict[str, Any] = dict(
             k=k, stride=stride, contexts=list(contexts), embedding=embedding, hidden=hidden, layers=layers
         )
         self.bf16 = True
@@ -173,7 +179,10 @@ class AWDLSTM(nn.Module):
         )
 
     def autocast(self, device_type: str) -> torch.autocast:
-        """The context that products run in. It ends with each call, so that an interrupt leaves nothing switched on."""
+        """The context that products run in.
+
+        It ends with each call, so that an interrupt leaves nothing switched on.
+        """
         fast, gpu = has_fast_bf16(device_type), device_type == "cuda"
         return torch.autocast(
             device_type,
@@ -186,7 +195,7 @@ class AWDLSTM(nn.Module):
         with self.autocast(ids.device.type):
             x, carried = self.input_dropout(self.embedding(ids, history)), []
             for i, (rnn, before) in enumerate(zip(self.rnns, hidden)):
-                raw, after = self._step(rnn, x, before and self._fresh(before, ids, x))
+                raw, after = self._step(cast(nn.LSTM, rnn), x, before and self._fresh(before, ids, x))
                 x = self.hidden_dropout(raw) if i + 1 < len(self.rnns) else self.output_dropout(raw)
                 carried.append(tuple(s.detach() for s in after))
         return raw, x, (self._next_history(history, ids), carried)
@@ -195,7 +204,7 @@ class AWDLSTM(nn.Module):
         """One layer; in training its hidden-to-hidden weights lose a random part (DropConnect)."""
         if not self.training or not self.weight_dropout:
             return rnn(x, state)
-        dropped = {"weight_hh_l0": drop_weights(rnn.weight_hh_l0, self.weight_dropout)}
+        dropped = {"weight_hh_l0": drop_weights(rnn.get_parameter("weight_hh_l0"), self.weight_dropout)}
         return torch.func.functional_call(rnn, dropped, (x, state))
 
     @staticmethod
@@ -213,11 +222,12 @@ class AWDLSTM(nn.Module):
 class LanguageModel(nn.Module):
     """Encoder and decoder: what comes next?
 
-    `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the original).
-    `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of it is known.
-    `forward` carries its state from window to window (`reset()` forgets it) and returns the triple that fastai's
-    `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last layer. `architecture` is the
-    encoder's and what is predicted.
+    `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the
+    original).
+    `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of
+    it is known. `forward` carries its state from window to window (`reset()` forgets it) and returns the
+    triple that fastai's `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last
+    layer. `architecture` is the encoder's and what is predicted.
     """
 
     def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
@@ -246,9 +256,10 @@ class LanguageModel(nn.Module):
 
 
 class NextKmerLoss(nn.Module):
-    """Mean cross-entropy in nats per token; targets are token ids [batch, tokens], pads among them are not scored.
+    """Mean cross-entropy in nats per token.
 
-    `reduction="sum"` gives the sum. A window without any target, as short rows leave at their end, counts 0, not NaN.
+    Targets are token ids [batch, tokens], pads among them are not scored. `reduction="sum"` gives the sum. A
+    window without any target, as short rows leave at their end, counts 0, not NaN.
     """
 
     def __init__(self, predicts: str, stride: int):
@@ -266,16 +277,24 @@ class NextKmerLoss(nn.Module):
         return total if reduction == "sum" else total / (classes >= 0).sum().clamp(min=1)
 
 
+class Composition(Protocol):
+    """What a classifier may start from: sequences -> log-odds, by the k-mers (lengths or patterns) `ks`."""
+
+    ks: tuple[int | str, ...]
+
+    def __call__(self, sequences: Sequence[str | np.ndarray]) -> Tensor: ...
+
+
 class Classifier(nn.Module):
-    """ULMFiT's classifier: last, maximum and mean of the encoder's outputs over a sequence, then a two-layer head.
+    """ULMFiT's classifier: last, maximum and mean of the encoder's outputs, then a two-layer head.
 
-    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads alone (a
-    sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch, 2] and the encoder's
-    raw and dropped outputs for fastai's RNN callbacks.
+    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads
+    alone (a sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch,
+    2] and the encoder's raw and dropped outputs for fastai's RNN callbacks.
 
-    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what is missing to
-    another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept for prediction.
-    `architecture` is the encoder's and the k-mers of `composition`.
+    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what
+    is missing to another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept
+    for prediction. `architecture` is the encoder's and the k-mers of `composition`.
     """
 
     def __init__(
@@ -284,14 +303,14 @@ class Classifier(nn.Module):
         dropout: float = 0.4,
         hidden: int = 50,
         head_dropout: float = 0.1,
-        composition: nn.Module | None = None,
+        composition: Composition | None = None,
     ):
         super().__init__()
         size = encoder.embedding.kmers.embedding_dim
         ks = list(composition.ks) if composition else []
         self.architecture = encoder.architecture | {"composition": ks}
         self.encoder, self.composition = encoder, composition
-        # fastai's LinBnDrop leaves a dropout of 0 out, and weights saved with another dropout would then not fit.
+        # LinBnDrop leaves a dropout of 0 out; weights saved with another dropout would not fit.
         self.head = nn.Sequential(
             nn.Sequential(
                 nn.BatchNorm1d(3 * size),
@@ -303,7 +322,7 @@ class Classifier(nn.Module):
         )
 
     def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
-        """outputs [batch, tokens, size] -> last, maximum, mean over tokens that are not pads: [batch, 3 * size]."""
+        """outputs [batch, tokens, size] -> last, maximum, mean, all without pads: [batch, 3 * size]."""
         real = (ids != PAD).unsqueeze(-1)
         positions = torch.arange(ids.shape[1], device=ids.device)
         last = torch.where(ids != PAD, positions, 0).amax(1)
@@ -322,8 +341,8 @@ class Classifier(nn.Module):
         """Nothing to forget: every batch starts afresh. fastai's `ModelResetter` asks for it."""
 
 
-def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
-    """Parameters from the input to the output: embedding, each LSTM layer, then decoder or head (fastai `splitter`)."""
+def layer_groups(model: LanguageModel | Classifier) -> list[list[nn.Parameter]]:
+    """Parameter groups: embedding, each LSTM layer, then decoder or head (fastai's `splitter`)."""
     encoder = model.encoder
     top = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
     return [list(m.parameters()) for m in (encoder.embedding, *encoder.rnns)] + [top]

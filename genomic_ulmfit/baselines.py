@@ -1,9 +1,9 @@
 """What simple classifiers of sequences reach: the marks that a neural network has to beat.
 
-Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`, then
-`predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same probability. From the
-fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each class, k-mers in boosted trees,
-k-mers in a linear model.
+Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`,
+then `predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same
+probability. From the fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each
+class, k-mers in boosted trees, k-mers in a linear model.
 """
 
 from collections.abc import Sequence
@@ -46,13 +46,13 @@ def gc_fractions(sequences: Sequence[str]) -> np.ndarray:
 
 
 def kmer_frequencies(sequences: Sequence[str], k: int) -> np.ndarray:
-    """Share of each canonical k-mer among a sequence's k-mers, shape (len(sequences), c), float64; rows sum to 1.
+    """Share of each canonical k-mer among a sequence's k-mers, shape (len(sequences), c), float64.
 
-    Columns are the c k-mers that are no later in the alphabet than their reverse complement: 2 bases, 10 dinucleotides,
-    512 5-mers. Errors are those of `kmer_matrix`.
+    Rows sum to 1. Columns are the c k-mers that are no later in the alphabet than their reverse complement: 2
+    bases, 10 dinucleotides, 512 5-mers. Errors are those of `kmer_matrix`.
     """
     every = np.arange(4**k)
-    # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
+    # Reversing the order of axes reverses a k-mer, reading the table backwards complements it.
     other_strand = every.reshape((4,) * k).transpose().reshape(-1)[::-1]
     counts = kmer_matrix(sequences, k)[:, every <= other_strand].toarray()
     return counts / counts.sum(axis=1, keepdims=True)
@@ -70,9 +70,10 @@ def gc_baseline() -> Pipeline:
 
 
 def composition_baseline() -> Pipeline:
-    """Logistic regression on the frequencies of the 2 canonical bases (GC content) and the 10 canonical dinucleotides.
+    """Logistic regression on frequencies of 2 canonical bases (GC content) and 10 dinucleotides.
 
-    What it reaches needs no motif, only composition, CpG depletion included. Errors are those of `kmer_matrix`.
+    What it reaches needs no motif, only composition, CpG depletion included. Errors are those of
+    `kmer_matrix`.
     """
     features = FeatureUnion(
         [(f"{k}-mers", FunctionTransformer(kmer_frequencies, kw_args={"k": k})) for k in (1, 2)]
@@ -83,31 +84,30 @@ def composition_baseline() -> Pipeline:
 
 
 class ClassChains(TransformerMixin, BaseEstimator):
-    """One interpolated Markov chain for each class: a sequence's log-likelihood ratio, in nats a base, shape (n, 1).
+    """An interpolated Markov chain for each class: log-likelihood ratio in nats a base, shape (n, 1).
 
-    `fit(sequences, labels)` counts the (order + 1)-mers of either class (labels 0 and 1) on both strands, as in
-    `markov.markov_bits`, which says what `prior_weight` is. `transform(sequences)` is the mean, over both strands and all
-    bases with `order` bases before them, of log p(base | class 1) - log p(base | class 0). Errors are those of
-    `kmer_matrix`, and ValueError for other labels or a class without sequences.
+    `fit(sequences, labels)` counts the (order + 1)-mers of either class (labels 0 and 1) on both strands, as
+    in `markov.markov_bits`, which says what `prior_weight` is. `transform(sequences)` is the mean, over both
+    strands and all bases with `order` bases before them, of log p(base | class 1) - log p(base | class 0).
+    Errors are those of `kmer_matrix`, and ValueError for other labels or a class without sequences.
     """
 
     def __init__(self, order: int = 5, prior_weight: float = 100.0):
         self.order, self.prior_weight = order, prior_weight
 
     def fit(self, sequences: Sequence[str], labels: Sequence[int]) -> "ClassChains":
-        codes, labels, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
-        if set(labels.tolist()) != {0, 1}:
-            raise ValueError(f"labels are {sorted(set(labels.tolist()))}, but must be 0 and 1, both of them")
+        codes, classes, k = list(encode_sequences(sequences)), np.asarray(labels), self.order + 1
+        if set(classes.tolist()) != {0, 1}:
+            raise ValueError(f"labels are {sorted(set(classes.tolist()))}, but must be 0 and 1, both of them")
         chains = [
             transition_log_probabilities(
-                kmer_counts([codes[i] for i in np.flatnonzero(labels == label)], k), self.prior_weight
+                kmer_counts([codes[i] for i in np.flatnonzero(classes == label)], k), self.prior_weight
             )
             for label in (0, 1)
         ]
         ratio = chains[1] - chains[0]
-        self.ratio_ = (
-            ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]
-        ) / 2  # the mean of both strands
+        # The mean of both strands.
+        self.ratio_ = (ratio + ratio.reshape((4,) * k).transpose().reshape(-1)[::-1]) / 2
         return self
 
     def transform(self, sequences: Sequence[str]) -> np.ndarray:
@@ -116,8 +116,11 @@ class ClassChains(TransformerMixin, BaseEstimator):
 
 
 def markov_baseline(order: int = 5) -> Pipeline:
-    """Which of two Markov chains, one of enhancers and one of negatives, explains a sequence better: `ClassChains`, whose
-    ratio a logistic regression turns into a probability. Errors are those of `ClassChains`."""
+    """Two Markov chains, one of enhancers and one of negatives: which explains a sequence better?
+
+    A logistic regression turns the ratio of `ClassChains` into a probability. Errors are those of
+    `ClassChains`.
+    """
     return Pipeline(
         [("chains", ClassChains(order)), ("scale", StandardScaler()), ("logistic", LogisticRegression())]
     )
@@ -126,10 +129,11 @@ def markov_baseline(order: int = 5) -> Pipeline:
 def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:
     """Logistic regression on TF-IDF of canonical k-mers of sequences of any lengths from k up.
 
-    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from each other and
-    stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding sites do: Ghandi et al. 2014,
-    PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern, symmetric or not. `C`: inverse strength of the
-    penalty, as in scikit-learn. Errors are those of `kmer_matrix`.
+    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from
+    each other and stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding
+    sites do: Ghandi et al. 2014, PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern,
+    symmetric or not. `C`: inverse strength of the penalty, as in scikit-learn. Errors are those of
+    `kmer_matrix`.
     """
 
     def weighted_counts(k: int | str) -> Pipeline:
@@ -149,8 +153,9 @@ def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pip
 def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, seed: int = 0) -> Pipeline:
     """Gradient-boosted trees on frequencies of canonical k-mers, which see what k-mers do together.
 
-    All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The defaults and the
-    constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of `kmer_matrix`.
+    All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The
+    defaults and the constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of
+    `kmer_matrix`.
     """
     boosting = HistGradientBoostingClassifier(
         max_iter=trees,
@@ -173,7 +178,9 @@ def choose_k(
     valid_labels: Sequence[int],
     ks: Sequence[int] = (4, 5, 6, 7),
 ) -> tuple[int, dict[int, float]]:
-    """The k of `ks` with which `kmer_logistic`, trained on one set, has the highest ROC-AUC on the other; and all AUCs.
+    """The k of `ks` with which `kmer_logistic` has the highest ROC-AUC; and all AUCs.
+
+    It is trained on one set and scored on the other.
 
     Of equals the first in `ks` wins. Raises ValueError for no `ks`, and the errors of `kmer_matrix`.
     """
@@ -183,4 +190,4 @@ def choose_k(
     for k in ks:
         model = kmer_logistic(k).fit(train_sequences, train_labels)
         aucs[k] = float(roc_auc_score(valid_labels, model.predict_proba(valid_sequences)[:, 1]))
-    return max(aucs, key=aucs.get), aucs
+    return max(aucs, key=lambda k: aucs[k]), aucs

@@ -16,8 +16,8 @@ __all__ = ["bigwig_from_bedgraph"]
 def bigwig_from_bedgraph(bedgraph: Path, lengths: dict[str, int], bigwig: Path) -> None:
     """Write a bigWig of a bedGraph file that is sorted by contig (bytes of the name) and start.
 
-    `lengths`: bases of each contig; only contigs that have an entry get into the file. Raises OSError when it cannot be
-    written whole, as on a full disk, and leaves no file then.
+    `lengths`: bases of each contig; only contigs that have an entry get into the file. Raises OSError when it
+    cannot be written whole, as on a full disk, and leaves no file then.
     """
     part = Path(f"{bigwig}.bw")  # the writer wants this ending
     command = [sys.executable, str(Path(__file__).resolve()), str(bedgraph), str(part)]

@@ -26,23 +26,24 @@ _RECORDED = ("lrs", "iters", "losses", "values")
 
 
 class Checkpoints(Callback):
-    """Keeps a `fit` on disk, after every epoch and every `every` seconds, and goes on from there when it is run again.
+    """Saves a `fit` after every epoch and every `every` seconds; run again, the fit resumes from there.
 
-    What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data, the language
-    model's state, random states, recorded losses. On a CPU the numbers are those of a run that was never interrupted, bit
-    for bit. A finished fit is kept too, and loaded instead of run, until `delete` is called: a recipe of several fits goes on
-    in the one that was interrupted. `seconds` is the time that all runs of the fit took together, but for what was lost,
-    `earlier` that of the earlier ones.
+    What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data,
+    the language model's state, random states, recorded losses. On a CPU the numbers are those of a run that
+    was never interrupted, bit for bit. A finished fit is kept too, and loaded instead of run, until `delete`
+    is called: a recipe of several fits goes on in the one that was interrupted. `seconds` is the time that
+    all runs of the fit took together, but for what was lost, `earlier` that of the earlier ones.
 
-    `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one that an older version began.
+    `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one
+    that an older version began.
 
-    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a checkpoint to be of this fit,
-    beside what a language model reads; one of another is left out, and that is said. The file is replaced as a whole and holds tensors
-    and plain values only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes its place, with a
-    warning.
-    ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as they were. Where several
-    processes train together (`processes.py`) the first writes and reads for all. Should another number of them go on, they do so
-    from the same place, but not to the same numbers.
+    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a
+    checkpoint to be of this fit, beside what a language model reads; one of another is left out, and that is
+    said. The file is replaced as a whole and holds tensors and plain values only. The one before it stays
+    beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
+    ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as
+    they were. Where several processes train together (`processes.py`) the first writes and reads for all.
+    Should another number of them go on, they do so from the same place, but not to the same numbers.
     """
 
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
@@ -87,7 +88,8 @@ class Checkpoints(Callback):
             self.opt.opt.load_state_dict(self.kept["optimizer"])
             if (before := len(self.kept["processes"])) != ranks():
                 print(
-                    f"going on with {ranks()} processes after {before}: the numbers will not be those of an uninterrupted run"
+                    f"going on with {ranks()} processes after {before}: "
+                    "the numbers will not be those of an uninterrupted run"
                 )
             self._go_on()
             self._show_what_is_done()
@@ -197,11 +199,12 @@ class Checkpoints(Callback):
 
 
 class FitCheckpoints(Checkpoints):
-    """`Checkpoints` of a recipe of several fits: given to a learner (or to several in turn), it keeps each fit in its own file.
+    """`Checkpoints` of a recipe of several fits: each fit of a learner (or of several) has its own file.
 
-    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from and does as well: the weights, the layers
-    that are frozen, the epochs and the schedule of rates. So a fit that was changed is run, and so are those that follow it, while
-    those before it are loaded. `earlier_in_all` is the time that earlier runs spent on all fits so far.
+    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from and
+    does as well: the weights, the layers that are frozen, the epochs and the schedule of rates. So a fit that
+    was changed is run, and so are those that follow it, while those before it are loaded. `earlier_in_all` is
+    the time that earlier runs spent on all fits so far.
     """
 
     def __init__(self, folder: str | Path, every: float = 300.0, version: str = "unknown", **identity):
@@ -239,9 +242,10 @@ class FitCheckpoints(Checkpoints):
 
 
 def cached(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, dict]:
-    """`make(*arguments)` -> (table, facts), or what it returned when an earlier run of the same `identity` came as far.
+    """`make(*arguments)` -> (table, facts), or what an earlier run of the same `identity` returned.
 
-    Kept as Parquet under `path` until the caller deletes it; one of another identity is made anew. Facts are plain values.
+    Kept as Parquet under `path` until the caller deletes it; one of another identity is made anew. Facts are
+    plain values.
     """
     if path.exists():
         table = read_table(path)
@@ -256,7 +260,10 @@ def cached(path: Path, identity: dict, make, *arguments) -> tuple[pd.DataFrame, 
 
 
 def _load(path: Path):
-    """What `torch.save` wrote; BadZipFile for a bit that has changed since, which `torch.load` would not notice."""
+    """What `torch.save` wrote.
+
+    BadZipFile for a bit that has changed since, which `torch.load` would not notice.
+    """
     with ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise BadZipFile(f"checksum of {damaged}")
@@ -264,7 +271,10 @@ def _load(path: Path):
 
 
 def _plain(value):
-    """`value` with Python's own numbers and containers in place of NumPy's and fastai's, on the CPU: what may be read back without pickle's risks."""
+    """`value` with Python's numbers and containers for NumPy's and fastai's, on the CPU.
+
+    That can be read back without pickle's risks.
+    """
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, torch.Tensor):

@@ -1,8 +1,11 @@
-"""The convolutional network of Cohn, Zuk & Kaplan (2018), "Enhancer identification using transfer and adversarial deep learning
-of DNA sequences" (bioRxiv 264200): the published classifier of these enhancers, trained here on the same sequences as ours.
+"""The convolutional network of Cohn, Zuk & Kaplan (2018), trained here on the same sequences as ours.
 
-One-hot bases 4 x 500; three convolutions of 20, 30 and 40 filters, 9, 5 and 3 bases wide, each with ReLU and max-pooling by 3, 4
-and 4; dense layers of 90 and 45; dropout 0.15; batches of 50. The authors trained 20 epochs, 50 times, and kept the best run.
+"Enhancer identification using transfer and adversarial deep learning of DNA sequences" (bioRxiv 264200): the
+published classifier of these enhancers.
+
+One-hot bases 4 x 500; three convolutions of 20, 30 and 40 filters, 9, 5 and 3 bases wide, each with ReLU and
+max-pooling by 3, 4 and 4; dense layers of 90 and 45; dropout 0.15; batches of 50. The authors trained 20
+epochs, 50 times, and kept the best run.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ LENGTH = 500  # bases that the network reads
 
 
 def network() -> nn.Sequential:
-    """The untrained network: one-hot bases [batch, 4, LENGTH], float32 -> logit of being an enhancer [batch, 1]."""
+    """The untrained network: one-hot bases [batch, 4, LENGTH], float32 -> log-odds [batch, 1]."""
     layers = []
     for channels, filters, width, pool in ((4, 20, 9, 3), (20, 30, 5, 4), (30, 40, 3, 4)):
         layers += [nn.Conv1d(channels, filters, width), nn.ReLU(), nn.MaxPool1d(pool), nn.Dropout(0.15)]
@@ -33,11 +36,12 @@ def network() -> nn.Sequential:
 class CohnCNN:
     """The network with the interface of scikit-learn, but for the validation set, which tells when to stop.
 
-    Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the weights of the best epoch
-    are kept. Two options are not the original's: `augment` shows each training sequence on a strand chosen at random in each
-    epoch, `both_strands` predicts the mean probability of the two. Sequences longer than LENGTH are cut to their middle, shorter
-    ones get zeros on both sides, as any letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and
-    number of threads give the same numbers bit for bit.
+    Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the
+    weights of the best epoch are kept. Two options are not the original's: `augment` shows each training
+    sequence on a strand chosen at random in each epoch, `both_strands` predicts the mean probability of the
+    two. Sequences longer than LENGTH are cut to their middle, shorter ones get zeros on both sides, as any
+    letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and number of threads
+    give the same numbers bit for bit.
 
     After `fit`: `history_` (validation AUC of each epoch) and `network_`.
     """
@@ -63,10 +67,13 @@ class CohnCNN:
         valid_sequences: Sequence[str],
         valid_labels: Sequence[int],
     ) -> "CohnCNN":
-        """Train from scratch; returns self. Labels are 0 and 1. Raises ValueError where either set lacks one of the two, where
-        labels and sequences differ in number, and for anything but texts."""
+        """Train from scratch; returns self.
+
+        Labels are 0 and 1. Raises ValueError where either set lacks one of the two, where labels and
+        sequences differ in number, and for anything but texts.
+        """
         codes, labels = _codes(train_sequences), _checked(train_labels, train_sequences, "training")
-        valid_labels = _checked(valid_labels, valid_sequences, "validation")
+        wanted = _checked(valid_labels, valid_sequences, "validation")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         codes, targets = codes.to(device), torch.tensor(labels, dtype=torch.float32, device=device)
         self.history_, best = [], {}
@@ -76,9 +83,7 @@ class CohnCNN:
             optimizer = torch.optim.Adam(self.network_.parameters(), lr=self.learning_rate)
             for epoch in range(self.max_epochs):
                 self._train_epoch(codes, targets, optimizer)
-                self.history_.append(
-                    float(roc_auc_score(valid_labels, self.predict_proba(valid_sequences)[:, 1]))
-                )
+                self.history_.append(float(roc_auc_score(wanted, self.predict_proba(valid_sequences)[:, 1])))
                 if self.history_[-1] > max(self.history_[:-1], default=-1):
                     best = {name: weights.clone() for name, weights in self.network_.state_dict().items()}
                 if epoch - int(np.argmax(self.history_)) >= self.patience:
@@ -100,7 +105,10 @@ class CohnCNN:
 
     @torch.inference_mode()
     def predict_proba(self, sequences: Sequence[str]) -> np.ndarray:
-        """Probabilities of label 0 and 1, float64, shape (len(sequences), 2). Raises RuntimeError before `fit`."""
+        """Probabilities of label 0 and 1, float64, shape (len(sequences), 2).
+
+        Raises RuntimeError before `fit`.
+        """
         if not hasattr(self, "network_"):
             raise RuntimeError("this network is not trained: call fit first")
         self.network_.eval()
@@ -111,8 +119,8 @@ class CohnCNN:
             strands = [bases, _reverse_complement(bases)] if self.both_strands else [bases]
             p = torch.stack([self.network_(strand)[:, 0].sigmoid() for strand in strands]).mean(dim=0)
             probabilities.append(p.double().cpu().numpy())
-        p = np.concatenate(probabilities)
-        return np.stack([1 - p, p], axis=1)
+        of_one = np.concatenate(probabilities)
+        return np.stack([1 - of_one, of_one], axis=1)
 
 
 def _codes(sequences: Sequence[str]) -> Tensor:
@@ -135,10 +143,10 @@ def _reverse_complement(bases: Tensor) -> Tensor:
 
 
 def _checked(labels: Sequence[int], sequences: Sequence[str], which: str) -> np.ndarray:
-    labels = np.asarray(labels)
-    if len(labels) != len(sequences) or set(labels.tolist()) != {0, 1}:
+    found = np.asarray(labels)
+    if len(found) != len(sequences) or set(found.tolist()) != {0, 1}:
         raise ValueError(
-            f"the {which} set has {len(sequences)} sequences and {len(labels)} labels: there must be one "
+            f"the {which} set has {len(sequences)} sequences and {len(found)} labels: there must be one "
             "label, 0 or 1, for each, and both among them"
         )
-    return labels
+    return found

@@ -14,11 +14,11 @@ __all__ = ["control_sequences", "labelled_sequences", "score_controls", "shuffle
 
 
 def shuffled_dinucleotides(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The bases in another order with the same number of every dinucleotide, first and last base kept; uint8 [bases].
+    """The bases in another order, with every dinucleotide's count and both end bases kept; uint8 [bases].
 
-    All such orders are equally likely: a random Eulerian path (Altschul & Erickson 1985, Molecular Biology and Evolution 2,
-    526-538). A base's last step away from it is drawn for all bases together, until these steps lead from everywhere to the
-    end; its other steps are put in random order before.
+    All such orders are equally likely: a random Eulerian path (Altschul & Erickson 1985, Molecular Biology
+    and Evolution 2, 526-538). A base's last step away from it is drawn for all bases together, until these
+    steps lead from everywhere to the end; its other steps are put in random order before.
     """
     codes = np.asarray(codes, np.uint8)
     if len(codes) < 3:
@@ -47,17 +47,18 @@ def _leads_to(end: int, base: int, last: dict[int, int]) -> bool:
 
 def _others_first(after: np.ndarray, last: int | None, rng: np.random.Generator) -> list[int]:
     """All steps in random order, that to `last` at the end."""
-    after = list(map(int, rng.permutation(after)))
+    steps = list(map(int, rng.permutation(after)))
     if last is not None:
-        after.remove(last)
-        after.append(last)
-    return after
+        steps.remove(last)
+        steps.append(last)
+    return steps
 
 
 def control_sequences(sequences: Sequence[np.ndarray], seed: int = 0) -> dict[str, list[np.ndarray]]:
     """For each sequence (base codes) three that are no DNA of any genome, by the name of the control.
 
-    Random bases have its length; shuffled letters its composition; shuffled dinucleotides its dinucleotides too.
+    Random bases have its length; shuffled letters its composition; shuffled dinucleotides its dinucleotides
+    too.
     """
     rng = np.random.default_rng(seed)
     return {
@@ -70,10 +71,11 @@ def control_sequences(sequences: Sequence[np.ndarray], seed: int = 0) -> dict[st
 def score_controls(
     scorer: Scorer, sequences: Sequence[np.ndarray], name: str, threshold: float = 0.5, seed: int = 0
 ) -> pd.DataFrame:
-    """How many of some sequences, called `name`, and of their `control_sequences` a classifier calls enhancers.
+    """How many sequences, called `name`, and how many of their controls a classifier calls enhancers.
 
-    Columns sequences, n (those that can be scored), called (probability of `threshold` or more), share, low and high (95 %
-    Wilson interval) and mean_probability. The more of the controls are called, the less a call alone says.
+    Columns sequences, n (those that can be scored), called (probability of `threshold` or more), share, low
+    and high (95 % Wilson interval) and mean_probability. The more of the controls are called, the less a call
+    alone says.
     """
     rows = []
     for kind, codes in (control_sequences(sequences, seed) | {name: list(sequences)}).items():
@@ -90,7 +92,7 @@ def score_controls(
 
 
 def labelled_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:
-    """The labelled sequences of a profile, if the classifier was trained on it: columns id, sequence, label, held_out.
+    """A profile's labelled sequences, if the classifier was trained on it: id, sequence, label, held_out.
 
     `held_out` are those of its test set. No rows for another profile, or where no sequences were prepared.
     """

@@ -1,4 +1,4 @@
-"""The corpus of a profile's language models: which stretches of its genomes are read, which judge, and by which rules they were chosen."""
+"""The corpus of a profile's language models: stretches to train on and to validate on, and the rules."""
 
 import hashlib
 import json
@@ -15,10 +15,13 @@ COLUMNS = ("species", "contig", "start", "end", "split")
 
 
 def write_corpus(folder: str | Path, segments: pd.DataFrame, **rules) -> None:
-    """Write `segments.parquet` (one row a stretch, `COLUMNS`; split is train or valid) and `corpus.json` (the rules) into `folder`.
+    """Write `segments.parquet` and `corpus.json` (the rules) into `folder`.
 
-    `corpus.json` also has `corpus_hash`, 8 hex digits that stand for what is read: the stretches, and the bases of their species
-    (`<species>.bases` in `folder`). A language model's row and folder bear it. A Markov reference of another corpus is deleted.
+    The segments have one row a stretch (`COLUMNS`; split is train or valid).
+
+    `corpus.json` also has `corpus_hash`, 8 hex digits that stand for what is read: the stretches, and the
+    bases of their species (`<species>.bases` in `folder`). A language model's row and folder bear it. A
+    Markov reference of another corpus is deleted.
 
     Raises ValueError, with nothing written, for other columns and when nothing is left to train on.
     """
@@ -47,17 +50,20 @@ def read_corpus(folder: str | Path) -> tuple[pd.DataFrame, dict]:
     paths = [Path(folder) / name for name in ("segments.parquet", "corpus.json")]
     if missing := [str(path) for path in paths if not path.exists()]:
         raise FileNotFoundError(
-            f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile first"
+            f"{' and '.join(missing)} missing: run `Mammals LM 0 Genomic Data Processing` for this profile "
+            "first"
         )
     try:
         rules = json.loads(paths[1].read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"{paths[1]}: damaged ({error}); run `Mammals LM 0 Genomic Data Processing` for this profile again"
+            f"{paths[1]}: damaged ({error}); run `Mammals LM 0 Genomic Data Processing` for this profile "
+            "again"
         ) from error
     if "corpus_hash" not in rules:
         raise ValueError(
-            f"{paths[1]} has no corpus_hash, as older versions wrote it: run `Mammals LM 0 Genomic Data Processing` again"
+            f"{paths[1]} has no corpus_hash, as older versions wrote it: "
+            "run `Mammals LM 0 Genomic Data Processing` again"
         )
     return read_table(paths[0]), rules
 
@@ -72,7 +78,7 @@ def _content_hash(folder: Path, segments: pd.DataFrame) -> str:
 
 
 def write_markov(folder: str | Path, bits_per_base: dict[str, float]) -> None:
-    """Keep the best Markov model's bits per base on the held-out bases of each species, beside the corpus that it was counted on."""
+    """Save the best Markov model's bits per base of each species, beside the corpus it was counted on."""
     with replacing(Path(folder) / MARKOV) as path:
         path.write_text(
             json.dumps({species: float(bits) for species, bits in bits_per_base.items()}, indent=1) + "\n"

@@ -1,7 +1,8 @@
 """Enhancer sequences of a species: read the two sample files, drop what cannot be used.
 
-A species is a folder `enhancers/<Species>` with `positive_samples` (enhancers, label 1) and `negative_samples` (other
-genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, or FASTA; either may be compressed.
+A species is a folder `enhancers/<Species>` with `positive_samples` (enhancers, label 1) and
+`negative_samples` (other genomic regions, label 0), one sequence a line as Cohn et al. (2018) ship them, or
+FASTA; either may be compressed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def list_species(data_folder: str | Path) -> list[str]:
     """
     if not (species := sorted(sample_files(Path(data_folder)))):
         raise FileNotFoundError(
-            f"{Path(data_folder) / 'enhancers'} holds no species (folders with two sample files); {HOW_TO_MAKE}"
+            f"{Path(data_folder) / 'enhancers'} holds no species (folders with two sample files); "
+            f"{HOW_TO_MAKE}"
         )
     return species
 
@@ -56,10 +58,10 @@ def list_species(data_folder: str | Path) -> list[str]:
 def read_sequences(path: str | Path) -> pd.DataFrame:
     """Sequences of a sample file: one a line, or FASTA (first character `>`); plain or compressed.
 
-    Returns columns `name` (the FASTA header, or `line 7`) and `sequence` (A, C, G, T, and N for any other nucleotide code; U is
-    read as T) in file order. Letters may be of either case; blank lines and blanks at line ends are ignored; lines end in LF,
-    CRLF or CR. Raises FileNotFoundError, or ValueError naming the file and the line when it is empty, binary, or holds
-    anything that is no nucleotide code.
+    Returns columns `name` (the FASTA header, or `line 7`) and `sequence` (A, C, G, T, and N for any other
+    nucleotide code; U is read as T) in file order. Letters may be of either case; blank lines and blanks at
+    line ends are ignored; lines end in LF, CRLF or CR. Raises FileNotFoundError, or ValueError naming the
+    file and the line when it is empty, binary, or holds anything that is no nucleotide code.
     """
     path = Path(path)
     if not path.is_file():
@@ -89,14 +91,15 @@ def read_sequences(path: str | Path) -> pd.DataFrame:
 def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labelled sequences of one species folder, and a report of what was dropped.
 
-    The table has columns `id` (`Human_positive_000012_1a2b3c4d`: species, class, place in the file from zero, first digits of
-    the sequence's SHA-256, so that no two versions of a file have ids in common where they differ), `sequence` (ACGT only)
-    and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of
-    FASTA files say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The report counts `positive` and
-    `negative` sequences read, dropped at each step, and kept. Dropped are: other letters than ACGT; shorter than
-    `min_length` bases; duplicates within a class (the first stays); the same under both labels (both go). A sequence
-    and its reverse complement are the same. Warns when labels look swapped. Raises FileNotFoundError for a missing
-    folder or file, ValueError for unreadable files and when a class ends up empty.
+    The table has columns `id` (`Human_positive_000012_1a2b3c4d`: species, class, place in the file from zero,
+    first digits of the sequence's SHA-256, so that no two versions of a file have ids in common where they
+    differ), `sequence` (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. Where the
+    headers of FASTA files say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one
+    more column. The report counts `positive` and `negative` sequences read, dropped at each step, and kept.
+    Dropped are: other letters than ACGT; shorter than `min_length` bases; duplicates within a class (the
+    first stays); the same under both labels (both go). A sequence and its reverse complement are the same.
+    Warns when labels look swapped. Raises FileNotFoundError for a missing folder or file, ValueError for
+    unreadable files and when a class ends up empty.
     """
     folder = Path(folder)
     if min_length < 1:
@@ -129,8 +132,9 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
 def labelled_sequences(data_folder: str | Path) -> pd.DataFrame:
     """Every labelled sequence of a profile, once: columns species, collection, sequence (see `read_species`).
 
-    The collections are the folders of COLLECTIONS that there are: what is trained on, control sets, and external test
-    sets. A sequence that stands in several, on either strand, counts for the first. Empty without any.
+    The collections are the folders of COLLECTIONS that there are: what is trained on, control sets, and
+    external test sets. A sequence that stands in several, on either strand, counts for the first. Empty
+    without any.
     """
     tables = [
         read_species(path, MIN_SEARCHED)[0].assign(species=path.name, collection=collection)
@@ -171,7 +175,10 @@ def _read_class(folder: Path, species: str, word: str) -> pd.DataFrame:
 
 
 def _attributes(names: pd.Series, path: Path) -> dict[str, pd.Series]:
-    """Column of each of ATTRIBUTES by the headers `names`; missing where a header does not say. ValueError for no number."""
+    """Column of each of ATTRIBUTES by the headers `names`; missing where a header does not say.
+
+    ValueError for no number.
+    """
     said = [dict(word.split("=", 1) for word in name.split()[1:] if "=" in word) for name in names]
     columns = {}
     for key, kind in ATTRIBUTES.items():

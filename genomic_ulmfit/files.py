@@ -46,7 +46,10 @@ def write_table(path: str | Path, frame: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """What `write_table` wrote. Raises FileNotFoundError, or ValueError naming the file when it is damaged or no Parquet."""
+    """What `write_table` wrote.
+
+    Raises FileNotFoundError, or ValueError naming the file when it is damaged or no Parquet.
+    """
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:

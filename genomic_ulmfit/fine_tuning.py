@@ -163,7 +163,8 @@ class Recipe:
         is frozen: random layers have nothing to keep.
         """
         keeps = self.pretrained or self.fine_tuned
-        rates = [self.stage_lrs[0], *(slice(lr / self.layer_ratio, lr) for lr in self.stage_lrs[1:])]
+        first, *others = self.stage_lrs
+        rates: list[float | slice] = [first, *(slice(lr / self.layer_ratio, lr) for lr in others)]
         return [
             Stage(trained, freeze_to if keeps else 0, epochs, lr)
             for (trained, freeze_to), epochs, lr in zip(FROZEN_BEFORE.items(), self.stage_epochs, rates)
@@ -188,7 +189,10 @@ def starting_language_model(recipe: Recipe, encoder: Path | None) -> LanguageMod
     seed_everything(recipe.seed)
     if encoder is None:
         return new_language_model(
-            recipe.tokenizer, predicts=recipe.predicts, contexts=recipe.contexts, **sizes_of(recipe.scale)
+            recipe.tokenizer,
+            predicts=recipe.predicts,
+            contexts=tuple(recipe.contexts),
+            **sizes_of(recipe.scale),
         )
     return load_language_model(encoder, recipe.tokenizer, **_expected(recipe))[0]
 

@@ -1,10 +1,11 @@
-"""Base codes, FASTA, and genomes on disk: FASTA files become one flat, memory-mapped file of base codes per species.
+"""Base codes, FASTA, and genomes on disk: one flat, memory-mapped file of base codes per species.
 
-A base is one byte: A 0, C 1, G 2, T and U 3, any other IUPAC code 4. `import_fasta` makes `<species>.bases` (the codes of all kept
-contigs, end to end) and `<species>.contigs.csv` (where each contig lies) in one streaming pass; `open_genome` maps
-them. The other functions choose stretches of the mapped bases. All of them work through a genome a few megabytes at a
-time (a process may be shown to hold more: mapped pages, which the system takes back at need), and every interval is
-half-open: [start, end), counted in bases from the beginning of the `.bases` file.
+A base is one byte: A 0, C 1, G 2, T and U 3, any other IUPAC code 4. `import_fasta` makes `<species>.bases`
+(the codes of all kept contigs, end to end) and `<species>.contigs.csv` (where each contig lies) in one
+streaming pass; `open_genome` maps them. The other functions choose stretches of the mapped bases. All of them
+work through a genome a few megabytes at a time (a process may be shown to hold more: mapped pages, which the
+system takes back at need), and every interval is half-open: [start, end), counted in bases from the beginning
+of the `.bases` file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ _MAKER = 'make it with the notebook "Mammals LM 0 Genomic Data Processing"'
 
 
 def _code_table(default: int, ambiguous: bytes = b"") -> bytes:
-    """256 codes, one a byte value: ACGTU in both cases 0 to 3, `ambiguous` in both cases 4, the rest `default`."""
+    """256 codes, one a byte value: ACGTU in both cases 0 to 3, `ambiguous` 4, the rest `default`."""
     table = np.full(256, default, dtype=np.uint8)
     table[list(ambiguous + ambiguous.lower())] = AMBIGUOUS
     table[list(b"ACGTUacgtu")] = [0, 1, 2, 3, 3] * 2
@@ -77,19 +78,21 @@ _ANY_TEXT = _code_table(AMBIGUOUS)
 _FASTA_TEXT = _code_table(_ILLEGAL, _NUCLEOTIDES + _BLANKS)
 
 
-# --- Text and codes --------------------------------------------------------------------------------------------------
+# --- Text and codes -----------------------------------------------------------------------------------------
 
 
 def encode_bases(text: str | bytes) -> np.ndarray:
     """Codes (uint8, one per character) of a DNA text in either case: U is read as T, anything else is 4."""
     ascii_text = text.encode("ascii", "replace") if isinstance(text, str) else text
-    return np.frombuffer(
-        bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8
-    )  # a bytearray stays writable
+    # A bytearray stays writable.
+    return np.frombuffer(bytearray(ascii_text).translate(_ANY_TEXT), dtype=np.uint8)
 
 
 def decode_bases(codes: np.ndarray) -> str:
-    """Text of a one-dimensional array of codes, 4 as N. Raises ValueError for anything that is not a base code."""
+    """Text of a one-dimensional array of codes, 4 as N.
+
+    Raises ValueError for anything that is not a base code.
+    """
     codes = np.asarray(codes)
     if codes.ndim != 1 or (codes.size and not 0 <= codes.min() <= codes.max() <= AMBIGUOUS):
         raise ValueError("expected a one-dimensional array of base codes 0 to 4")
@@ -97,13 +100,19 @@ def decode_bases(codes: np.ndarray) -> str:
 
 
 def reverse_complement(codes: np.ndarray) -> np.ndarray:
-    """Codes of the other strand: reversed along the last axis, A-T and C-G swapped, 4 kept. Same shape and dtype."""
+    """Codes of the other strand: reversed along the last axis, A-T and C-G swapped, 4 kept.
+
+    Same shape and dtype.
+    """
     reverse = np.ascontiguousarray(np.asarray(codes)[..., ::-1])
     return np.where(reverse < AMBIGUOUS, 3 - reverse, reverse)
 
 
 def gc_fraction(sequence: str | np.ndarray) -> float:
-    """Share of G and C among the A, C, G and T of a sequence (text, or base codes of shape (n,)); NaN without any."""
+    """Share of G and C among the A, C, G and T of a sequence (text, or base codes of shape (n,)).
+
+    NaN without any.
+    """
     counts = np.bincount(
         encode_bases(sequence) if isinstance(sequence, str) else sequence, minlength=AMBIGUOUS + 1
     )
@@ -111,7 +120,7 @@ def gc_fraction(sequence: str | np.ndarray) -> float:
     return float((counts[1] + counts[2]) / known) if known else float("nan")
 
 
-# --- FASTA -----------------------------------------------------------------------------------------------------------
+# --- FASTA --------------------------------------------------------------------------------------------------
 
 
 class FastaRecord(NamedTuple):
@@ -136,20 +145,26 @@ def _raise(message: str) -> None:
 def read_fasta(path: str | Path, refuse: Callable[[str], None] = _raise) -> Iterator[FastaRecord]:
     """Yield the records of a FASTA file one at a time: nucleotides, plain, gzip or bgzip.
 
-    The name is the first word of the header (blanks after `>` are skipped), the description is the rest; a header
-    without a word has the name "". Lines may end in LF, CRLF or CR and be of any length; blank lines, blanks in lines
-    and a BOM are skipped. Lower case is read as upper case, U as T.
+    The name is the first word of the header (blanks after `>` are skipped), the description is the rest; a
+    header without a word has the name "". Lines may end in LF, CRLF or CR and be of any length; blank lines,
+    blanks in lines and a BOM are skipped. Lower case is read as upper case, U as T.
 
-    dnaio does not do for this: it takes names in ASCII only, refuses a BOM, skips lines that begin with `#`, checks no
-    letter, tells no line of a record, and holds a record, up to a chromosome, as text.
+    dnaio does not do for this: it takes names in ASCII only, refuses a BOM, skips lines that begin with `#`,
+    checks no letter, tells no line of a record, and holds a record, up to a chromosome, as text.
 
-    Raises FileNotFoundError, or ValueError naming the file and line for text that is not nucleotide FASTA, a record
-    without sequence, a file without records and a damaged archive. Where a single record is at fault (other letters, no
-    sequence), `refuse` gets the message; if it returns, that record is left out.
+    Raises FileNotFoundError, or ValueError naming the file and line for text that is not nucleotide FASTA, a
+    record without sequence, a file without records and a damaged archive. Where a single record is at fault
+    (other letters, no sequence), `refuse` gets the message; if it returns, that record is left out.
     """
     for header, pieces in groupby(_fasta_pieces(path, keep_errors=True), key=itemgetter(0)):
-        codes = [codes for _, _, codes in pieces]
-        if errors := [part for part in codes if isinstance(part, ValueError)]:
+        codes: list[np.ndarray] = []
+        errors: list[ValueError] = []
+        for _, _, part in pieces:
+            if isinstance(part, ValueError):
+                errors.append(part)
+            else:
+                codes.append(part)
+        if errors:
             refuse(str(errors[0]))
         else:
             yield FastaRecord(header.name, header.description, header.line, np.concatenate(codes))
@@ -171,7 +186,7 @@ def encode_checked(text: str | bytes, path: str | Path, line: int = 1) -> np.nda
 
 
 def _fasta_parts(path: str | Path) -> Iterator[tuple[int, bool, bytes]]:
-    """Cut a file into (number of its first line, is a header, text): whole header lines and pieces of sequence."""
+    """Cut a file into (first line's number, is a header, text): whole headers and pieces of sequence."""
     line, at_line_start, header = 1, True, b""
     for block in read_blocks(path, READ_BYTES):
         block, header, position = header + block, b"", 0  # a header may have begun in the block before
@@ -213,9 +228,10 @@ def _parse_header(text: bytes, path: str | Path, line: int) -> _Header:
 def _fasta_pieces(
     path: str | Path, keep_errors: bool = False
 ) -> Iterator[tuple[_Header, bytes, np.ndarray | ValueError]]:
-    """Yield (header of the record, text, its codes) piece by piece, so that memory does not grow with a record.
+    """Yield (record's header, text, its codes) piece by piece; memory does not grow with a record.
 
-    With `keep_errors`, what is wrong with a single record comes in the place of codes instead of being raised.
+    With `keep_errors`, what is wrong with a single record comes in the place of codes instead of being
+    raised.
     """
     header, bases = None, 0
     for line, is_header, text in _fasta_parts(path):
@@ -256,14 +272,14 @@ def _empty(
         yield header, b"", error
 
 
-# --- FASTA to mapped bases -------------------------------------------------------------------------------------------
+# --- FASTA to mapped bases ----------------------------------------------------------------------------------
 
 
 def _contig_name(header: _Header, path: Path) -> tuple[str, str]:
     """Name and description of a genome's contig.
 
-    The fields of a header like `human|ENm001|Oct-2005|NHGRI center|...` may have blanks in them, so that the first
-    word would not tell contigs apart: where the first word has a bar, the whole header is the name.
+    The fields of a header like `human|ENm001|Oct-2005|NHGRI center|...` may have blanks in them, so that the
+    first word would not tell contigs apart: where the first word has a bar, the whole header is the name.
     """
     if not header.name:
         raise ValueError(f"{path}, line {header.line}: a header without a name")
@@ -273,9 +289,10 @@ def _contig_name(header: _Header, path: Path) -> tuple[str, str]:
 
 
 def _read_contigs(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.ndarray]]:
-    """Yield (contig, codes of its next piece) through one file. A contig is a row of the contig table and its line.
+    """Yield (contig, codes of its next piece) through one file.
 
-    The counts of a contig grow with its pieces; they are complete when the next contig comes.
+    A contig is a row of the contig table and its line. The counts of a contig grow with its pieces; they are
+    complete when the next contig comes.
     """
     for header, pieces in groupby(_fasta_pieces(path), key=itemgetter(0)):
         name, description = _contig_name(header, path)
@@ -290,7 +307,7 @@ def _read_contigs(path: Path, wanted: re.Pattern) -> Iterator[tuple[dict, np.nda
             soft_masked=0,
             kept=bool(wanted.search(name)),
         )
-        for _, text, codes in pieces:
+        for _, text, codes in cast(Iterator[tuple[_Header, bytes, np.ndarray]], pieces):
             contig["length"] += codes.size
             contig["gc"] += np.count_nonzero(codes == 1) + np.count_nonzero(codes == 2)
             contig["ambiguous"] += np.count_nonzero(codes == AMBIGUOUS)
@@ -310,26 +327,26 @@ def _contig_table(records: Iterable[dict]) -> pd.DataFrame:
 def import_fasta(
     paths: str | Path | Iterable[str | Path], bases_path: str | Path, keep: str | None = None
 ) -> pd.DataFrame:
-    """Write one species' FASTA files as `<species>.bases` and `<species>.contigs.csv`; return the contig table.
+    """Write one species' FASTA files as `<species>.bases` and `<species>.contigs.csv`.
 
-    Files are read as by `read_fasta`. `keep` is a regular expression searched in the names (RefSeq chromosomes: "NC_");
-    other contigs are counted in the table but not written. Columns: name, description, file, start (-1 when not
-    kept), length, gc (share of G and C among ACGT, NaN without any), ambiguous (bases other than ACGTU),
-    soft_masked (lower-case letters), kept.
+    Return the contig table. Files are read as by `read_fasta`. `keep` is a regular expression searched in the
+    names (RefSeq chromosomes: "NC_"); other contigs are counted in the table but not written. Columns: name,
+    description, file, start (-1 when not kept), length, gc (share of G and C among ACGT, NaN without any),
+    ambiguous (bases other than ACGTU), soft_masked (lower-case letters), kept.
 
-    Raises ValueError naming the file and line for text that is not nucleotide FASTA, damaged archives, records without
-    sequence and repeated names, or if nothing is kept. On any error, a full disk included, no new file is left and an
-    older pair stays as it was.
+    Raises ValueError naming the file and line for text that is not nucleotide FASTA, damaged archives,
+    records without sequence and repeated names, or if nothing is kept. On any error, a full disk included, no
+    new file is left and an older pair stays as it was.
     """
     bases_path = Path(bases_path)
     if bases_path.suffix != ".bases":
         raise ValueError(f"{bases_path}: the file of bases must be called <species>.bases")
-    paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     wanted = re.compile(keep or "")
     records: dict[str, dict] = {}
     with replacing(bases_path.with_suffix(".contigs.csv")) as table_part, replacing(bases_path) as bases_part:
         with open(bases_part, "wb") as bases:
-            for path in paths:
+            for path in files:
                 for record, codes in _read_contigs(path, wanted):
                     first = records.setdefault(record["name"], record)
                     if first is not record:
@@ -338,18 +355,18 @@ def import_fasta(
                             f"two records are named {record['name']!r}: {places[0]} and {places[1]}"
                         )
                     if record["kept"]:
-                        bases.write(codes)
+                        bases.write(codes.data)
         if not any(record["kept"] for record in records.values()):
             raise ValueError(
                 f"nothing to keep for {bases_path.name}: keep={keep!r} is in none of the {len(records)} "
-                f"names of {len(paths)} files ({', '.join(list(records)[:3])} ...)"
+                f"names of {len(files)} files ({', '.join(list(records)[:3])} ...)"
             )
         table = _contig_table(records.values())
         table.to_csv(table_part, index=False)
     return table
 
 
-# --- Mapped genomes and their stretches ------------------------------------------------------------------------------
+# --- Mapped genomes and their stretches ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,7 +419,7 @@ def _intervals(contigs: pd.DataFrame, starts: np.ndarray, ends: np.ndarray) -> p
 
 
 def acgt_runs(genome: Genome, min_length: int) -> pd.DataFrame:
-    """Every maximal run of at least `min_length` bases A, C, G, T inside one contig: columns contig, start, end."""
+    """Every maximal run of A, C, G, T of at least `min_length` in one contig: contig, start, end."""
     contigs = genome.contigs[genome.contigs["kept"]]
     borders = (contigs["start"] + contigs["length"]).to_numpy()
     starts, ends = [], []
@@ -425,8 +442,9 @@ def acgt_runs(genome: Genome, min_length: int) -> pd.DataFrame:
 def clean_blocks(genome: Genome, block: int = 10_000, across_contigs: bool = False) -> pd.DataFrame:
     """Blocks of exactly `block` bases that hold only A, C, G, T: columns contig, start, end.
 
-    Each contig is cut from its start; a shorter last piece is dropped. With `across_contigs` the kept contigs are cut
-    as if they were one, as the original notebooks did, and a block bears the name of the contig it begins in.
+    Each contig is cut from its start; a shorter last piece is dropped. With `across_contigs` the kept contigs
+    are cut as if they were one, as the original notebooks did, and a block bears the name of the contig it
+    begins in.
     """
     if block < 1:
         raise ValueError(f"block must be at least 1, not {block}")
@@ -448,11 +466,12 @@ def clean_blocks(genome: Genome, block: int = 10_000, across_contigs: bool = Fal
 def subtract(runs: pd.DataFrame, masked: pd.DataFrame, min_length: int) -> pd.DataFrame:
     """What is left of `runs` without the intervals `masked` (columns start, end; any order, may overlap).
 
-    Pieces come in the order of the runs, with the run's other columns; those under `min_length` bases are dropped.
+    Pieces come in the order of the runs, with the run's other columns; those under `min_length` bases are
+    dropped.
     """
     masked = masked[masked["end"] > masked["start"]].sort_values("start")
     covered = np.maximum.accumulate(masked["end"].to_numpy(dtype=np.int64))
-    # The stretches between masked ones; overlapping masks give "gaps" that end before they begin and are dropped below.
+    # Stretches between masks; overlapping masks give "gaps" that end before they begin, dropped below.
     gap_starts = np.concatenate([[0], covered])
     gap_ends = np.concatenate([masked["start"].to_numpy(dtype=np.int64), [np.iinfo(np.int64).max]])
     run_starts, run_ends = runs["start"].to_numpy(), runs["end"].to_numpy()
@@ -466,11 +485,14 @@ def subtract(runs: pd.DataFrame, masked: pd.DataFrame, min_length: int) -> pd.Da
     return pieces[pieces["end"] - pieces["start"] >= max(min_length, 1)].reset_index(drop=True)
 
 
-# --- Finding labelled sequences --------------------------------------------------------------------------------------
+# --- Finding labelled sequences -----------------------------------------------------------------------------
 
 
 def _rolling_keys(codes: np.ndarray, width: int) -> np.ndarray:
-    """Two bits a base for every window of 16 or 32 along the last axis; a window with a 4 gets an arbitrary key."""
+    """Two bits a base for every window of 16 or 32 along the last axis.
+
+    A window with a 4 gets an arbitrary key.
+    """
     keys = codes
     for step, dtype in ((1, np.uint8), (2, np.uint8), (4, np.uint16), (8, np.uint32), (16, np.uint64)):
         if step < width:
@@ -480,16 +502,20 @@ def _rolling_keys(codes: np.ndarray, width: int) -> np.ndarray:
 
 
 def _slots(keys: np.ndarray) -> np.ndarray:
-    """Slot 0 .. 2^22 - 1 of each key, by multiplicative hashing with 2^64 / golden ratio (Knuth, TAOCP 3, 6.4)."""
+    """Slot 0 ..
+
+    2^22 - 1 of each key, by multiplicative hashing with 2^64 / golden ratio (Knuth, TAOCP 3, 6.4).
+    """
     return (keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(42)).view(np.int64)
 
 
 def find_sequences(bases: np.ndarray, sequences: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Every exact occurrence of the sequences or their reverse complements in an array of codes, mapped or not.
+    """Every exact occurrence of the sequences or their reverse complements in an array of codes.
 
-    Columns: sequence (index into `sequences`), start, end, strand ("+" or "-"; a sequence that is its own reverse
-    complement is reported once, as "+"), sorted by start. Contig borders are not looked at. Candidates are places
-    whose first and last 32 bases (16 if a sequence is shorter than 32) have the right keys; all are compared in full.
+    Columns: sequence (index into `sequences`), start, end, strand ("+" or "-"; a sequence that is its own
+    reverse complement is reported once, as "+"), sorted by start. Contig borders are not looked at.
+    Candidates are places whose first and last 32 bases (16 if a sequence is shorter than 32) have the right
+    keys; all are compared in full.
 
     Raises ValueError for a sequence that is shorter than 16 bases or has any but the codes 0 to 3.
     """
@@ -524,7 +550,7 @@ def find_sequences(bases: np.ndarray, sequences: Sequence[np.ndarray]) -> pd.Dat
 def _candidates(
     bases: np.ndarray, patterns: list[np.ndarray], lengths: np.ndarray, width: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield (position, pattern index) where the first and the last `width` bases of a pattern have the right keys."""
+    """Yield (position, pattern index) where the first and last `width` bases of a pattern match its keys."""
     heads = _rolling_keys(np.stack([pattern[:width] for pattern in patterns]), width)[:, 0]
     tails = _rolling_keys(np.stack([pattern[-width:] for pattern in patterns]), width)[:, 0]
     order = np.argsort(heads, kind="stable")
@@ -537,9 +563,8 @@ def _candidates(
         starts = np.flatnonzero(marked[_slots(keys[:step])])
         first = np.searchsorted(sorted_heads, keys[starts], side="left")
         shared = np.searchsorted(sorted_heads, keys[starts], side="right") - first
-        for rank in range(
-            shared.max(initial=0)
-        ):  # patterns with the same head one by one, so that memory stays flat
+        # Patterns with the same head one by one, so that memory stays flat.
+        for rank in range(shared.max(initial=0)):
             place = np.flatnonzero(shared > rank)
             pattern = order[first[place] + rank]
             tail = starts[place] + lengths[pattern] - width

@@ -1,4 +1,4 @@
-"""The k-mer composition of a sequence as log-odds of being an enhancer: where a classifier may start instead of at nothing."""
+"""The k-mer composition of a sequence as log-odds of being an enhancer, where a classifier may start."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,14 @@ __all__ = ["KmerLogOdds", "cross_fitted_log_odds"]
 
 
 class KmerLogOdds(nn.Module):
-    """A fitted `kmer_logistic` as a module without trainable parameters, so that it is saved and loaded with a network.
+    """A fitted `kmer_logistic` as a module without trainable parameters, saved with a network.
 
-    `ks`: lengths or patterns of the k-mers. Called with sequences (str or uint8 code arrays, at least as long as the longest k-mer),
-    it returns what the pipeline's `decision_function` returns, float32 [sequences]; both strands get the same.
+    `ks`: lengths or patterns of the k-mers. Called with sequences (str or uint8 code arrays, at least as long
+    as the longest k-mer), it returns what the pipeline's `decision_function` returns, float32 [sequences];
+    both strands get the same.
     """
+
+    intercept: Tensor
 
     def __init__(self, ks: Sequence[int | str]):
         super().__init__()
@@ -58,12 +61,15 @@ class KmerLogOdds(nn.Module):
 def cross_fitted_log_odds(
     sequences: Sequence[str], labels, ks: Sequence[int | str], C: float, seed: int, groups=None
 ) -> tuple[np.ndarray, KmerLogOdds]:
-    """Log-odds of each sequence by a regression fitted without it (five folds), float32 [sequences]; and the regression on all.
+    """Log-odds of each sequence by a regression fitted without it (five folds), and one fitted on all.
 
-    On its own training sequences a regression is far too sure of itself; a network that started from those log-odds would
-    find nothing left to learn. Only how much each k-mer weighs (its document frequency, which no label enters) is counted
-    over all the sequences at once. `groups`, if given: the group of each sequence, which these folds keep together too; a
-    regression that had seen a relative would be too sure as well.
+    The log-odds are float32 [sequences].
+
+    On its own training sequences a regression is far too sure of itself; a network that started from those
+    log-odds would find nothing left to learn. Only how much each k-mer weighs (its document frequency, which
+    no label enters) is counted over all the sequences at once. `groups`, if given: the group of each
+    sequence, which these folds keep together too; a regression that had seen a relative would be too sure as
+    well.
     """
     pipeline = kmer_logistic(ks, C).fit(list(sequences), np.asarray(labels))
     folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=seed)

@@ -1,10 +1,11 @@
 """k-mers of sequences, with or without gaps: their indices, and the matrix of their counts.
 
-Base codes are those of `genome`: A0 C1 G2 T3, anything else 4. A k-mer with a code above 3 is skipped everywhere.
+Base codes are those of `genome`: A0 C1 G2 T3, anything else 4. A k-mer with a code above 3 is skipped
+everywhere.
 
-Wherever a length k is taken, a pattern of 1 and 0 is too: in a gapped k-mer (a spaced seed) only the bases at a 1 are read,
-so "1101011" are 5-mers read from 7 bases. Patterns are symmetric, so that the reverse complement of what is read is what is
-read on the other strand.
+Wherever a length k is taken, a pattern of 1 and 0 is too: in a gapped k-mer (a spaced seed) only the bases at
+a 1 are read, so "1101011" are 5-mers read from 7 bases. Patterns are symmetric, so that the reverse
+complement of what is read is what is read on the other strand.
 """
 
 import re
@@ -36,11 +37,12 @@ def offsets_of(k: int | str) -> list[int]:
     if isinstance(k, str):
         if not re.fullmatch("1[01]*", k) or k != k[::-1]:
             raise ValueError(
-                f"the pattern {k!r} must be of 1 and 0, begin with 1 and read the same from both ends, as 1101011 does"
+                f"the pattern {k!r} must be of 1 and 0, begin with 1 and read the same from both ends, "
+                "as 1101011 does"
             )
         offsets = [i for i, digit in enumerate(k) if digit == "1"]
     else:
-        offsets = range(k)
+        offsets = list(range(k))
     if not 1 <= len(offsets) <= MAX_K:
         memory = (
             f": a table of all {len(offsets)}-mers takes {4 ** len(offsets) * 4 / 1e9:.3g} GB"
@@ -48,7 +50,7 @@ def offsets_of(k: int | str) -> list[int]:
             else ""
         )
         raise ValueError(f"k is {k}, but must be from 1 to {MAX_K}{memory}")
-    return list(offsets)
+    return offsets
 
 
 def n_kmers(k: int | str) -> int:
@@ -64,7 +66,8 @@ def span_of(k: int | str) -> int:
 def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
     """All symmetric patterns that read k (even) bases from as many bases as each of `spans` says.
 
-    (6, [8]) are 11011011, 10111101, 11100111. Raises ValueError for an odd k and for a span that is not above k.
+    (6, [8]) are 11011011, 10111101, 11100111. Raises ValueError for an odd k and for a span that is not above
+    k.
     """
     if k % 2 or k < 2 or min(spans, default=k + 1) <= k:
         raise ValueError(f"k={k}, spans {list(spans)}: k must be even and every span longer than k")
@@ -77,10 +80,12 @@ def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
 
 
 def kmer_index(codes: np.ndarray, k: int | str) -> np.ndarray:
-    """Lexicographic index of each k-mer of `codes`, int32, 0 .. `n_kmers(k)` - 1, in order, without ambiguous ones.
+    """Lexicographic index of each k-mer of `codes`, int32, 0 ..
 
-    `codes`: uint8, shape (n,); fewer than a k-mer spans give an empty array. Raises ValueError for a k outside
-    1 .. MAX_K and for a pattern that is not symmetric.
+    `n_kmers(k)` - 1, in order, without ambiguous ones.
+
+    `codes`: uint8, shape (n,); fewer than a k-mer spans give an empty array. Raises ValueError for a k
+    outside 1 .. MAX_K and for a pattern that is not symmetric.
     """
     offsets = offsets_of(k)
     n = max(len(codes) - offsets[-1], 0)
@@ -95,12 +100,18 @@ def kmer_index(codes: np.ndarray, k: int | str) -> np.ndarray:
 
 
 def canonical_kmers(codes: np.ndarray, k: int | str) -> np.ndarray:
-    """`kmer_index` of each k-mer or of its reverse complement, whichever comes first: one strand's k-mers are the other's."""
+    """`kmer_index` of each k-mer or of its reverse complement, whichever is lower.
+
+    Both strands have the same k-mers.
+    """
     return np.minimum(kmer_index(codes, k), kmer_index(reverse_complement(codes), k)[::-1])
 
 
 def encode_sequences(sequences: Sequence[str | np.ndarray]) -> Iterator[np.ndarray]:
-    """Base codes (uint8) of each sequence, a text or base codes already. ValueError, naming the index, for anything else."""
+    """Base codes (uint8) of each sequence, a text or base codes already.
+
+    ValueError, naming the index, for anything else.
+    """
     if isinstance(sequences, (str, bytes)):
         raise ValueError("sequences is a single text, but must be a list of them: [sequence]")
     for index, sequence in enumerate(sequences):
@@ -110,17 +121,18 @@ def encode_sequences(sequences: Sequence[str | np.ndarray]) -> Iterator[np.ndarr
             yield encode_bases(sequence)
         else:
             raise ValueError(
-                f"sequence {index} is of type {type(sequence).__name__}, but must be text (str) or uint8 base codes"
+                f"sequence {index} is of type {type(sequence).__name__}, but must be text (str) "
+                "or uint8 base codes"
             )
 
 
 def kmer_matrix(sequences: Sequence[str | np.ndarray], k: int | str = 6) -> csr_matrix:
-    """Counts of canonical k-mers, sparse, shape (len(sequences), n_kmers(k)), float64; columns in lexicographic order.
+    """Counts of canonical k-mers in lexicographic order, sparse, (len(sequences), n_kmers(k)), float64.
 
-    A k-mer and its reverse complement count as one, in the column of the first of the two in the alphabet (the other
-    column stays empty), so a sequence and its reverse complement have the same row. Memory: 12 bytes a base.
-    Raises ValueError for k outside 1 .. MAX_K, for a pattern that is not symmetric and, naming the index, for a sequence
-    too short for a k-mer or without one of A, C, G and T only.
+    A k-mer and its reverse complement count as one, in the column of the first of the two in the alphabet
+    (the other column stays empty), so a sequence and its reverse complement have the same row. Memory: 12
+    bytes a base. Raises ValueError for k outside 1 .. MAX_K, for a pattern that is not symmetric and, naming
+    the index, for a sequence too short for a k-mer or without one of A, C, G and T only.
     """
     span, columns_in_all = span_of(k), n_kmers(k)
     name, rows = f"{k}-mer" if isinstance(k, int) else f"k-mer {k}", []

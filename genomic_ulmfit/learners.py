@@ -1,4 +1,4 @@
-"""fastai learners: a language model or a classifier on its data loaders, how a run is seeded, evaluation and prediction."""
+"""fastai learners of language models and classifiers; seeding, evaluation and prediction."""
 
 import ctypes
 import os
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-# Sizes of the network; the original's 1150 hidden units are rounded up to a multiple of 64, which tensor cores want.
+# Sizes of the network. The original's 1150 hidden units are rounded up to a multiple of 64, for tensor cores.
 SCALES = {
     "laptop": dict(embedding=64, hidden=128, layers=3),
     "desktop": dict(embedding=128, hidden=256, layers=3),
@@ -60,9 +60,10 @@ SCALES = {
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
-    """Print what a run's numbers depend on, in one line; return device, code version and command for result rows.
+    """Print what a run's numbers depend on, in one line.
 
-    The command is the environment's NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
+    Return device, code version and command for result rows. The command is the environment's
+    NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
     """
     device = (
         torch.cuda.get_device_name()
@@ -72,7 +73,8 @@ def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
     device = f"{ranks()} x {device}" if ranks() > 1 else device
     version = code_version(ROOT)
     print(
-        f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python {platform.python_version()}, "
+        f"profile {profile} · scale {scale or 'none'} · seed {seed} · {device} · code {version} · Python "
+        f"{platform.python_version()}, "
         f"torch {torch.__version__}, fastai {fastai.__version__}, numpy {np.__version__}"
     )
     return {
@@ -95,12 +97,15 @@ def sizes_of(scale: str) -> dict[str, int]:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch; on a CPU two runs with one seed then give the same numbers bit for bit."""
+    """Seed Python, NumPy and torch.
+
+    On a CPU two runs with one seed then give the same numbers bit for bit.
+    """
     set_seed(seed, reproducible=True)
 
 
 class TokenMetric(Metric):
-    """Exact mean over all scored tokens of an epoch, which fastai's mean over batches is not when rows end in pads."""
+    """Exact mean over all scored tokens of an epoch; fastai's mean over batches is not, with pads."""
 
     def __init__(self, name: str, per_token, loss: NextKmerLoss):
         self._name, self.per_token, self.loss = name, per_token, loss
@@ -142,7 +147,8 @@ def new_language_model(
 ) -> LanguageModel:
     """An untrained language model.
 
-    Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free memory.
+    Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free
+    memory.
     """
     rows = sum(4**k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
     _check_memory(
@@ -163,7 +169,10 @@ def _check_memory(needed: int, what: str, way_out: str) -> None:
 
 
 class LossScaling(MixedPrecision):
-    """fastai's loss scaling for float16, without its autocast over the batch: the network has its own, which ends with each call."""
+    """fastai's loss scaling for float16, without its autocast over the batch.
+
+    The network has its own autocast, which ends with each call.
+    """
 
     def before_batch(self):
         pass
@@ -173,11 +182,12 @@ class LossScaling(MixedPrecision):
 
 
 class InterruptibleLearner(Learner):
-    """fastai's Learner, which can begin in the middle of a fit, and is as tidy after Ctrl-C as after the last epoch.
+    """fastai's Learner, which can begin in the middle of a fit and cleans up after an interrupt.
 
-    `first_epoch`, `first_batch`: what is left out of the next fit (of the first epoch's training batches), because an earlier
-    run has done it. After an interrupt callbacks end and half a step is forgotten. Of several processes each saves what the
-    learning-rate finder puts back afterwards; fastai has the first alone do so, and the others would go on from its trials.
+    `first_epoch`, `first_batch`: what is left out of the next fit (of the first epoch's training batches),
+    because an earlier run has done it. After an interrupt callbacks end and half a step is forgotten. Of
+    several processes each saves what the learning-rate finder puts back afterwards; fastai has the first
+    alone do so, and the others would go on from its trials.
     """
 
     first_epoch = first_batch = 0
@@ -206,7 +216,7 @@ class InterruptibleLearner(Learner):
 
 
 class PlainLosses(Callback):
-    """Keeps the recorded losses as numbers: a tensor each, scattered over the memory, would keep ever more of it from being used again."""
+    """Keeps the recorded losses as numbers: a tensor each would fragment the memory."""
 
     order = Recorder.order + 1
 
@@ -217,10 +227,10 @@ class PlainLosses(Callback):
 
 @cache
 def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next tensors instead of handing it back to the system after every step.
+    """Have glibc keep freed memory for the next tensors instead of returning it after every step.
 
-    By default it maps and unmaps each large tensor, and page faults then take a third of a laptop-scale step. Does nothing
-    where the C library is another one.
+    By default it maps and unmaps each large tensor, and page faults then take a third of a laptop-scale step.
+    Does nothing where the C library is another one.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt:
@@ -259,11 +269,12 @@ def language_model_learner(
     alpha: float = 2.0,
     beta: float = 1.0,
 ) -> Learner:
-    """fastai Learner for pretraining or fine-tuning; metrics are bits per base and accuracy over all scored tokens.
+    """fastai Learner for pretraining or fine-tuning.
 
-    `drop_mult` multiplies the five dropouts that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the
-    penalties on large and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not fit
-    into free memory.
+    Metrics are bits per base and accuracy over all scored tokens. `drop_mult` multiplies the five dropouts
+    that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the penalties on large
+    and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not
+    fit into free memory.
     """
     rows, classes = -(-train.rows // train.ranks), model.decoder.out_features
     # 14 bytes a score, measured: logits, their softmax and its gradient.
@@ -289,10 +300,10 @@ def classifier_learner(
     alpha: float = 2.0,
     beta: float = 1.0,
 ) -> Learner:
-    """fastai Learner of an enhancer classifier on top of a (pretrained) encoder, parameters in five groups for gradual unfreezing.
+    """fastai Learner of a classifier on a (pretrained) encoder, in five groups for gradual unfreezing.
 
-    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the classifier starts from the
-    log-odds that this model gives; the loaders must then serve log-odds.
+    `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the
+    classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
     """
     only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult, dropouts)
@@ -305,11 +316,14 @@ def classifier_learner(
 
 @torch.inference_mode()
 def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -> dict[str, float]:
-    """Exact scores over every target of `loader`: n_valid_tokens, valid_loss (nats a token), accuracy, perplexity, bits_per_base."""
+    """Exact scores over every target of `loader`.
+
+    Keys: n_valid_tokens, valid_loss (nats a token), accuracy, perplexity, bits_per_base.
+    """
     device = next(model.parameters()).device
     loss = NextKmerLoss(model.architecture["predicts"], model.architecture["stride"])
     model.eval().reset()
-    total, correct, n = 0.0, 0, 0
+    total, correct, n = 0.0, 0.0, 0.0
     for x, y in loader:
         logits, y = model(x.to(device))[0], y.to(device)
         total += float(loss(logits, y, reduction="sum"))
@@ -339,7 +353,10 @@ def predict_probabilities(
     backwards: bool = False,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """P(enhancer) of each sequence, float64 [sequences]; with `both_strands` the mean of the sequence's and its reverse complement's."""
+    """P(enhancer) of each sequence, float64 [sequences].
+
+    With `both_strands` the mean of the sequence's and its reverse complement's.
+    """
     device = next(model.parameters()).device
     model.eval()
     strands = [sequences, [reverse_complement(s) for s in sequences]] if both_strands else [sequences]

@@ -68,21 +68,22 @@ def open_fasta(paths: str | Path | Sequence[str | Path], cache: str | Path | Non
     """A genome to look bases up in: one FASTA file, or several that hold its parts; plain, gzip or bgzip.
 
     A contig is called by the first word of its header, or by the whole header if contigs like
-    `human|ENm001|...` share that word. The first call reads the files through (a human genome: about 10 seconds, or 20 from gzip) and
-    writes one byte a base to `cache`, by default `lookup` in the folder of artifacts; later ones map what is
-    there. A file that was changed is known by its size and times, and read again.
+    `human|ENm001|...` share that word. The first call reads the files through (a human genome: about 10
+    seconds, or 20 from gzip) and writes one byte a base to `cache`, by default `lookup` in the folder of
+    artifacts; later ones map what is there. A file that was changed is known by its size and times, and read
+    again.
 
     Raises FileNotFoundError, ValueError naming the file and line for what is no FASTA (see
     `genome.read_fasta`) or has two contigs of one name, OSError when the cache cannot be written.
     """
-    paths = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-    if missing := [str(path) for path in paths if not path.is_file()]:
+    files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    if missing := [str(path) for path in files if not path.is_file()]:
         raise FileNotFoundError(f"{', '.join(missing)} is not there")
-    folder = Path(cache or _default_cache()) / _cache_name(paths)
+    folder = Path(cache or _default_cache()) / _cache_name(files)
     try:
         genome = open_genome(folder, "genome")
     except (FileNotFoundError, ValueError):  # not made yet, or damaged
-        _import(paths, folder)
+        _import(files, folder)
         genome = open_genome(folder, "genome")
     names = genome.contigs["name"].str.split().str[0]
     if names.duplicated().any():
@@ -96,7 +97,7 @@ def _default_cache() -> Path:
 
 
 def _cache_name(paths: Sequence[Path]) -> str:
-    """Folder in the cache: the first file's name, hashes of the files' places and of their sizes and times."""
+    """Folder in the cache: the first file's name, hashes of the files' places, sizes and times."""
     states = [(path.resolve(), path.stat()) for path in paths]
     places = [str(path) for path, _ in states]
     times = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for _, state in states]

@@ -1,11 +1,12 @@
 """Interpolated Markov models of a genome, in bits per base: the reference that a language model has to beat.
 
-`markov_bits` counts the training segments and scores others, at every order up to 24. Base codes are those of `genome`:
-A0 C1 G2 T3, anything else 4; a k-mer with a code above 3 is skipped.
+`markov_bits` counts the training segments and scores others, at every order up to 24. Base codes are those of
+`genome`: A0 C1 G2 T3, anything else 4; a k-mer with a code above 3 is skipped.
 
-Up to order 12 every k-mer has a place of its own in a table (`kmer_counts`). Tables of longer ones would not fit into any
-memory, but most of those k-mers do not occur: above order 12 only contexts are counted that stand in the scored segments.
-So no two contexts ever share a count, as they would in a table that is addressed by a hash.
+Up to order 12 every k-mer has a place of its own in a table (`kmer_counts`). Tables of longer ones would not
+fit into any memory, but most of those k-mers do not occur: above order 12 only contexts are counted that
+stand in the scored segments. So no two contexts ever share a count, as they would in a table that is
+addressed by a hash.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,18 +35,19 @@ FILTER = 14  # bases by which contexts are sorted out before they are looked up;
 
 
 def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = True) -> np.ndarray:
-    """Occurrences of every k-mer, shape (4**k,), lexicographic; the k-mers of order n's Markov model have k = n + 1.
+    """Occurrences of every k-mer, shape (4**k,), lexicographic.
 
-    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. With `both_strands` each k-mer
-    counts for itself and for its reverse complement. dtype int64 up to 11-mers, above that uint32, half the memory; two
-    such tables at the peak. Raises ValueError for k outside 1 .. MAX_K, for anything but arrays of base codes and for
-    no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
+    The k-mers of order n's Markov model have k = n + 1.
+
+    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. With `both_strands` each
+    k-mer counts for itself and for its reverse complement. dtype int64 up to 11-mers, above that uint32, half
+    the memory; two such tables at the peak. Raises ValueError for k outside 1 .. MAX_K, for anything but
+    arrays of base codes and for no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
     """
     kmer_index(np.zeros(0, dtype=np.uint8), k)  # refuse a bad k before asking for the memory
     counts = np.zeros(4**k, dtype=np.int64 if k <= 11 else np.uint32)
-    one = counts.dtype.type(
-        1
-    )  # of the table's own dtype: else np.add.at takes its path that is 20 times slower
+    # Of the table's own dtype: else np.add.at takes its path that is 20 times slower.
+    one = counts.dtype.type(1)
     total = 0
     for chunk in _chunks(segments, k):
         index = kmer_index(chunk, k)
@@ -54,7 +56,7 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int, both_strands: bool = Tru
     if not total:
         raise ValueError(f"no {k}-mer of A, C, G and T only in the segments: nothing to count")
     if both_strands:
-        # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
+        # Reversing the order of axes reverses a k-mer, reading the table backwards complements it.
         counts += counts.reshape((4,) * k).transpose().reshape(-1)[::-1]
         total *= 2
     if counts.sum(dtype=np.int64) != total:
@@ -73,26 +75,29 @@ def markov_bits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits that interpolated Markov models of every order 0 .. `order` spend on each segment of `valid`.
 
-    Returns (bits, n_scored): float64 (len(valid), order + 1) and int64 (len(valid),). Bits per base of order n over all
-    of them are `bits.sum(axis=0)[n] / n_scored.sum()`, of one species the same over its rows. Training counts both
-    strands, scoring reads one, as given. The prediction of order n - 1 is the mean of the Dirichlet prior of order n,
-    with a fixed weight m (MacKay and Bauman Peto 1995), down to order -1, where the four bases are equal:
+    Returns (bits, n_scored): float64 (len(valid), order + 1) and int64 (len(valid),). Bits per base of order
+    n over all of them are `bits.sum(axis=0)[n] / n_scored.sum()`, of one species the same over its rows.
+    Training counts both strands, scoring reads one, as given. The prediction of order n - 1 is the mean of
+    the Dirichlet prior of order n, with a fixed weight m (MacKay and Bauman Peto 1995), down to order -1,
+    where the four bases are equal:
 
         p_n(b | x_1..x_n) = (count(x_1..x_n b) + m p_{n-1}(b | x_2..x_n)) / (count(x_1..x_n .) + m)
 
-    All orders are scored on the same bases, those with at least `order` unambiguous bases before them. Orders up to 12
-    count the 13-mers of the training segments, those above it their (`order` + 1)-mers; lower orders read their ends.
+    All orders are scored on the same bases, those with at least `order` unambiguous bases before them. Orders
+    up to 12 count the 13-mers of the training segments, those above it their (`order` + 1)-mers; lower orders
+    read their ends.
 
-    `prior_weight` is m > 0 up to order 12, in bases, `long_prior_weight` above. PRIOR_WEIGHT lies in the flat optimum
-    (100 to 200, orders 10 to 12) of predicting the pilot data's three human regions from the other species' ENm001.
-    LONG_PRIOR_WEIGHT is the best of 2, 5, 10, 20, 50, 100 and 300 on a sixteenth of the pilot's held-out segments: 1.792
-    bits per base at order 24, 1.798 with 100, 1.804 with 20 (order 12 has 1.831 there). With less the relatives of a
-    locus, which are not independent observations, are believed too much.
-    `train` and `valid` are gone through several times: give lists, of slices of mapped files for large genomes. Memory:
-    about 1 GB and 200 bytes for each base of `valid`, however large `train` is. Time on one core: 42 seconds for 37 million
-    bases of `train`, both strands, and 1.3 million of `valid`.
-    Raises ValueError for an order outside 0 .. MAX_ORDER, iterators, a weight that is not positive, anything but arrays
-    of base codes, or no base to score.
+    `prior_weight` is m > 0 up to order 12, in bases, `long_prior_weight` above. PRIOR_WEIGHT lies in the flat
+    optimum (100 to 200, orders 10 to 12) of predicting the pilot data's three human regions from the other
+    species' ENm001. LONG_PRIOR_WEIGHT is the best of 2, 5, 10, 20, 50, 100 and 300 on a sixteenth of the
+    pilot's held-out segments: 1.792 bits per base at order 24, 1.798 with 100, 1.804 with 20 (order 12 has
+    1.831 there). With less the relatives of a locus, which are not independent observations, are believed too
+    much.
+    `train` and `valid` are gone through several times: give lists, of slices of mapped files for large
+    genomes. Memory: about 1 GB and 200 bytes for each base of `valid`, however large `train` is. Time on one
+    core: 42 seconds for 37 million bases of `train`, both strands, and 1.3 million of `valid`.
+    Raises ValueError for an order outside 0 .. MAX_ORDER, iterators, a weight that is not positive, anything
+    but arrays of base codes, or no base to score.
     """
     for name, segments in (("train", train), ("valid", valid)):
         if isinstance(segments, Iterator):
@@ -134,10 +139,12 @@ def markov_bits(
 def markov_bits_per_base(
     counts: np.ndarray, segments: Iterable[np.ndarray], prior_weight: float = PRIOR_WEIGHT
 ) -> np.ndarray:
-    """Bits per base of `segments` under the models of `markov_bits`, from counts: orders 0 .. n, float64, shape (n + 1,).
+    """Bits per base of `segments` under the models of `markov_bits`, from counts: (n + 1,), float64.
 
-    `counts`: of (n + 1)-mers, from `kmer_counts`. Raises ValueError for counts of another shape, a weight that is not
-    positive, or no base to score.
+    One value for each order 0 .. n.
+
+    `counts`: of (n + 1)-mers, from `kmer_counts`. Raises ValueError for counts of another shape, a weight
+    that is not positive, or no base to score.
     """
     levels = _levels(counts)
     _check_weight(prior_weight)
@@ -157,7 +164,7 @@ def markov_bits_per_base(
 
 
 def transition_log_probabilities(counts: np.ndarray, prior_weight: float = PRIOR_WEIGHT) -> np.ndarray:
-    """Natural logarithm of p_n(b | x_1..x_n) of `markov_bits` for every (n + 1)-mer x_1..x_n b, float64, counts' shape.
+    """ln p_n(b | x_1..x_n) of `markov_bits` for every (n + 1)-mer x_1..x_n b, float64, counts' shape.
 
     `counts`: of (n + 1)-mers, from `kmer_counts`. Errors are those of `markov_bits_per_base`.
     """
@@ -178,7 +185,10 @@ def _check_weight(prior_weight: float) -> None:
 
 
 def _chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarray]:
-    """Stretches of the segments with at most CHUNK k-mers each; every k-mer of a segment lies in exactly one of them."""
+    """Stretches of the segments with at most CHUNK k-mers each.
+
+    Every k-mer of a segment lies in exactly one of them.
+    """
     for number, segment in enumerate(segments):
         if not isinstance(segment, np.ndarray) or segment.ndim != 1 or segment.dtype != np.uint8:
             raise ValueError(
@@ -190,7 +200,7 @@ def _chunks(segments: Iterable[np.ndarray], k: int) -> Iterator[np.ndarray]:
 
 
 def _levels(counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each order from 0: counts of its k-mers, and of its contexts, all_reduce_sum over the base that follows."""
+    """Counts of k-mers of each order from 0, and of their contexts, summed over the base that follows."""
     k = len(counts).bit_length() // 2
     if counts.ndim != 1 or k < 1 or len(counts) != 4**k:
         raise ValueError(
@@ -205,7 +215,7 @@ def _levels(counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 def _interpolate(
     p: np.ndarray, level: np.ndarray, total: np.ndarray, kmers: np.ndarray, weight: float
 ) -> None:
-    """Turn `p`, predictions of order n - 1 for the last base of each of `kmers`, into those of order n, in place."""
+    """Turn `p`, predictions of order n - 1 for the last base of each k-mer, into order n's, in place."""
     for start in range(0, len(p), CHUNK):
         part = slice(start, start + CHUNK)
         p[part] = (level[kmers[part]] + weight * p[part]) / (total[kmers[part] >> 2] + weight)
@@ -248,11 +258,13 @@ def _long_counts(
     k: int,
     orders: range,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each of `orders`: how often the contexts of `kmers` are followed by each base, uint32 (contexts, 4), and the
-    row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is counted.
+    """For each of `orders`: how often each base follows the contexts of `kmers`, uint32 (contexts, 4).
 
-    A context of n + 1 bases can only be wanted if its last n are. So a table sorts most of `train` out, and from order to
-    order fewer k-mers have to be looked up.
+    With it the row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is
+    counted.
+
+    A context of n + 1 bases can only be wanted if its last n are. So a table sorts most of `train` out, and
+    from order to order fewer k-mers have to be looked up.
     """
     wanted, places = zip(*(np.unique(_context(kmers, n), return_inverse=True) for n in orders), strict=True)
     counts = [np.zeros((len(contexts), 4), dtype=np.uint32) for contexts in wanted]

@@ -41,14 +41,14 @@ _OWN = ("device", "command", "version")  # columns in which the folds of one run
 
 
 def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
-    """`labels` as bool (n,) and each of `scores` as float64 (n,), or ValueError saying what is wrong with them."""
-    labels, *scores = np.asarray(labels), *(np.asarray(s, dtype=np.float64) for s in scores)
-    shapes = [labels.shape, *(s.shape for s in scores)]
+    """`labels` as bool (n,), each of `scores` as float64 (n,). ValueError says what is wrong with them."""
+    labels, checked = np.asarray(labels), [np.asarray(s, dtype=np.float64) for s in scores]
+    shapes = [labels.shape, *(s.shape for s in checked)]
     if labels.ndim != 1 or len(set(shapes)) > 1:
         raise ValueError(f"labels and scores must be 1-D and of one length, not of shapes {shapes}")
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels must be 0 (negative) or 1 (positive)")
-    if any(np.isnan(s).any() for s in scores):
+    if any(np.isnan(s).any() for s in checked):
         raise ValueError("scores contain NaN: did training diverge?")
     positive = labels.astype(bool)
     if min(positive.sum(), (~positive).sum()) < 2:
@@ -56,14 +56,15 @@ def _check_scores(labels, *scores) -> tuple[np.ndarray, ...]:
             f"at least two sequences of each class are needed, not {positive.sum()} positive and "
             f"{(~positive).sum()} negative"
         )
-    return positive, *scores
+    return positive, *checked
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of negatives below each positive (m,) and of positives above each negative (n,), ties counted half.
+    """Share of negatives below each positive (m,), of positives above each negative (n,); ties are half.
 
-    Their means are the AUC and their spreads its variance. Midranks give them in O(n log n): the rank among all
-    minus the rank within the class counts the other class. Sun & Xu 2014, IEEE Signal Processing Letters 21:1389.
+    Their means are the AUC and their spreads its variance. Midranks give them in O(n log n): the rank among
+    all minus the rank within the class counts the other class. Sun & Xu 2014, IEEE Signal Processing Letters
+    21:1389.
     """
     ranks, m, n = rankdata(scores), positive.sum(), (~positive).sum()
     above = (ranks[positive] - rankdata(scores[positive])) / n
@@ -77,10 +78,11 @@ def _variance(above: np.ndarray, below: np.ndarray) -> float:
 
 
 def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float, int]:
-    """Mean and variance of what `placements(rows)` gives in each stratum, which counts by its pairs of a positive and a negative.
+    """Mean and variance of `placements(rows)` over strata, each weighted by its positive-negative pairs.
 
-    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left. Also
-    returned: how many disjoint pairs the strata hold, the size of the rarer class of each all_reduce_sum.
+    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none
+    is left. Also returned: how many disjoint pairs the strata hold, the sum of the sizes of
+    each one's rarer class.
     """
     strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
     if strata.shape != positive.shape:
@@ -101,13 +103,15 @@ def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float
 
 
 def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[float, float, float]:
-    """ROC-AUC and its DeLong interval, `(auc, low, high)`; made on the logit scale, the interval stays in [0, 1].
+    """ROC-AUC and its DeLong interval, `(auc, low, high)`.
 
-    `labels` (n,) of 0 and 1, `scores` (n,) of any monotone scale. `strata` (n,), if given: only sequences of one stratum (a fold, a
-    percent of GC) are compared with each other; each counts by its pairs, and one with fewer than two of a class is left out.
-    At AUC 1 the DeLong variance is 0; the bound is then low = (alpha / 2) ** (1 / min(m, n)): m positives and n negatives form
-    min(m, n) disjoint, hence independent pairs, and each is ordered rightly with probability AUC. AUC 0 mirrors it. Scores that
-    are all equal give (0.5, 0.5, 0.5). ValueError on other labels, NaN, lengths that differ, or fewer than two sequences of a class.
+    Made on the logit scale, the interval stays in [0, 1]. `labels` (n,) of 0 and 1, `scores` (n,) of any
+    monotone scale. `strata` (n,), if given: only sequences of one stratum (a fold, a percent of GC) are
+    compared with each other; each counts by its pairs, and one with fewer than two of a class is left out. At
+    AUC 1 the DeLong variance is 0; the bound is then low = (alpha / 2) ** (1 / min(m, n)): m positives and n
+    negatives form min(m, n) disjoint, hence independent pairs, and each is ordered rightly with probability
+    AUC. AUC 0 mirrors it. Scores that are all equal give (0.5, 0.5, 0.5). ValueError on other labels, NaN,
+    lengths that differ, or fewer than two sequences of a class.
     """
     positive, scores = _check_scores(labels, scores)
     auc, variance, disjoint = _over_strata(
@@ -123,11 +127,14 @@ def delong_interval(labels, scores, level: float = 0.95, strata=None) -> tuple[f
 
 
 def paired_auc_difference(labels, scores_a, scores_b, level: float = 0.95, strata=None) -> dict[str, float]:
-    """AUC of `scores_a` minus AUC of `scores_b` on the same sequences: `difference, low, high, p_value` (two-sided).
+    """AUC of `scores_a` minus AUC of `scores_b`: `difference, low, high, p_value` (two-sided).
 
-    DeLong's paired test. Scores are (n,), or (models, n): then the mean of the models' AUCs counts. `strata` as in `delong_interval`.
-    The interval is normal, clipped to [-1, 1]. Scores that rank alike give difference 0 and p 1; another difference without
-    spread (one score perfect, the other constant, say) has no estimable error: interval and p NaN.
+    Both score the same sequences.
+
+    DeLong's paired test. Scores are (n,), or (models, n): then the mean of the models' AUCs counts. `strata`
+    as in `delong_interval`. The interval is normal, clipped to [-1, 1]. Scores that rank alike give
+    difference 0 and p 1; another difference without spread (one score perfect, the other constant, say) has
+    no estimable error: interval and p NaN.
     """
     a, b = np.atleast_2d(scores_a), np.atleast_2d(scores_b)
     positive, *scores = _check_scores(labels, *a, *b)
@@ -162,17 +169,19 @@ def bootstrap_over_groups(
     seed: int = 0,
     strata=None,
 ) -> dict[str, float]:
-    """ROC-AUC of `scores`, or that minus the AUC of `reference`, with a percentile interval from resampling whole groups.
+    """ROC-AUC of `scores`, or that minus the AUC of `reference`, with a bootstrap interval over groups.
 
-    Sequences of one group (copies of a repeat, a region and its orthologues) are not independent, so DeLong's interval is too
-    narrow for them. Here as many groups as there are get drawn with replacement, `repeats` times, all sequences of a group
-    together (Efron & Tibshirani 1993, chapter 8, with groups as the units; Field & Welsh 2007, JRSS B 69:369).
+    Sequences of one group (copies of a repeat, a region and its orthologues) are not independent, so DeLong's
+    interval is too narrow for them. Here as many groups as there are get drawn with replacement, `repeats`
+    times, all sequences of a group together (Efron & Tibshirani 1993, chapter 8, with groups as the units;
+    Field & Welsh 2007, JRSS B 69:369).
 
-    `labels` (n,) of 0 and 1, `groups` (n,) of any hashable values; `scores` and `reference` (n,), or (models, n): then the mean
-    of the models' AUCs counts. `strata` as in `delong_interval`. Returns `auc, low, high`, or with a `reference`
-    `difference, low, high, p_value`, the latter two-sided: twice the smaller share of replicates on one side of 0, at least
-    2 / (repeats + 1). Replicates without a pair of a positive and a negative in any stratum are left out. The same seed gives the
-    same numbers. ValueError as in `delong_interval`, for one group only, and for groups that hold one class in most replicates.
+    `labels` (n,) of 0 and 1, `groups` (n,) of any hashable values; `scores` and `reference` (n,), or (models,
+    n): then the mean of the models' AUCs counts. `strata` as in `delong_interval`. Returns `auc, low, high`,
+    or with a `reference` `difference, low, high, p_value`, the latter two-sided: twice the smaller share of
+    replicates on one side of 0, at least 2 / (repeats + 1). Replicates without a pair of a positive and a
+    negative in any stratum are left out. The same seed gives the same numbers. ValueError as in
+    `delong_interval`, for one group only, and for groups that hold one class in most replicates.
     """
     sides = [np.atleast_2d(side) for side in ((scores,) if reference is None else (scores, reference))]
     positive, *checked = _check_scores(labels, *(row for side in sides for row in side))
@@ -192,7 +201,7 @@ def bootstrap_over_groups(
         )
 
     value = float(statistic(np.ones((1, len(positive)), dtype=np.float32))[0])
-    rng, drawn = np.random.default_rng(seed), []
+    rng, draws = np.random.default_rng(seed), []
     for start in range(0, repeats, REPLICATES_AT_A_TIME):
         count = min(REPLICATES_AT_A_TIME, repeats - start)
         times = np.stack(
@@ -201,12 +210,13 @@ def bootstrap_over_groups(
                 for _ in range(count)
             ]
         )
-        drawn.append(statistic(times[:, numbers].astype(np.float32)))
-    drawn = np.concatenate(drawn)
+        draws.append(statistic(times[:, numbers].astype(np.float32)))
+    drawn = np.concatenate(draws)
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < repeats / 2:
         raise ValueError(
-            f"of {repeats} draws of {len(names)} groups only {len(drawn)} hold both classes: too few groups of either"
+            f"of {repeats} draws of {len(names)} groups only {len(drawn)} hold both classes: "
+            "too few groups of either"
         )
     low, high = map(float, np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)]))
     if reference is None:
@@ -223,12 +233,14 @@ def bootstrap_over_groups(
 def _weighted_auc(
     positive: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """AUC of weighted sequences, (replicates,), for weights (replicates, n); pairs within one stratum only, ties count half."""
+    """AUC of weighted sequences, (replicates,), for weights (replicates, n).
+
+    Pairs within one stratum only, ties count half.
+    """
     order = np.lexsort((scores, strata))
     value, stratum, sorted_weights = scores[order], strata[order], weights[:, order]
-    starts = np.flatnonzero(
-        np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])]
-    )  # of equal scores
+    # Where a run of equal scores begins.
+    starts = np.flatnonzero(np.r_[True, (value[1:] != value[:-1]) | (stratum[1:] != stratum[:-1])])
     above, below = (
         np.add.reduceat(sorted_weights * (positive[order] == side), starts, axis=1, dtype=np.float64)
         for side in (True, False)
@@ -243,11 +255,12 @@ def _weighted_auc(
 
 
 def classification_metrics(labels, probabilities, threshold: float = 0.5, groups=None) -> dict[str, float]:
-    """The metric columns of a result row, and `n_test`; a sequence counts as enhancer at probability >= `threshold`.
+    """The metric columns of a result row, and `n_test`.
 
-    `labels` (n,) of 0 and 1, `probabilities` (n,) of the enhancer class. With `groups` (n,) the interval of the AUC is that
-    of `bootstrap_over_groups`, else DeLong's. Precision is 0 where nothing is called an enhancer. ValueError as in
-    `delong_interval`, and for probabilities outside [0, 1].
+    A sequence counts as enhancer at probability >= `threshold`. `labels` (n,) of 0 and 1, `probabilities`
+    (n,) of the enhancer class. With `groups` (n,) the interval of the AUC is that of `bootstrap_over_groups`,
+    else DeLong's. Precision is 0 where nothing is called an enhancer. ValueError as in `delong_interval`, and
+    for probabilities outside [0, 1].
     """
     positive, probabilities = _check_scores(labels, probabilities)
     if probabilities.min() < 0 or probabilities.max() > 1:
@@ -294,10 +307,13 @@ def calibration(predictions: pd.DataFrame, bins: int = 10) -> dict[str, float]:
 
 
 def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Predictions of several models over the sequences that all of them have: `id`, `label`, `fold` of the first; a column for each.
+    """Predictions of several models over the sequences that all have: a column for each model.
 
-    `tables` have `PREDICTION_COLUMNS`; the probabilities of the first stand in column 0, and so on. Raises ValueError when a sequence
-    of one table is another one in the next or has another label, as after an edit of the sample files, and when none is in all.
+    `id`, `label` and `fold` are those of the first.
+
+    `tables` have `PREDICTION_COLUMNS`; the probabilities of the first stand in column 0, and so on. Raises
+    ValueError when a sequence of one table is another one in the next or has another label, as after an edit
+    of the sample files, and when none is in all.
     """
     both = tables[0][["id", "label", "fold"]]
     for number, table in enumerate(tables):
@@ -309,7 +325,7 @@ def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    """ValueError if what stands at one place of a sample file is not one sequence with one label in both tables (`id`, `label`)."""
+    """Raise ValueError unless each place in the sample files is the same sequence and label in both."""
     sides = [
         table[["id", "label"]].assign(place=table["id"].str.replace("_[0-9a-f]{8}$", "", regex=True))
         for table in (one, other)
@@ -318,47 +334,49 @@ def check_same_sequences(one: pd.DataFrame, other: pd.DataFrame) -> None:
     different = both[(both["id_x"] != both["id_y"]) | (both["label_x"] != both["label_y"])]
     if len(different):
         raise ValueError(
-            f"the predictions are of other sequences, or of other labels: {len(different):,} differ, {different['id_x'].iloc[0]} and "
-            f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? Run both models again"
+            "the predictions are of other sequences, or of other labels: "
+            f"{len(different):,} differ, {different['id_x'].iloc[0]} and "
+            f"{different['id_y'].iloc[0]} are the first. Were the sample files edited in between? "
+            "Run both models again"
         )
 
 
 def compare(
     predictions, reference, within_folds: bool = False, groups: Mapping | None = None
 ) -> dict[str, float]:
-    """`paired_auc_difference` of two tables of predictions over the sequences that both have, and their number `n`.
+    """`paired_auc_difference` of two tables of predictions over their common sequences, and `n` of these.
 
-    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
-    other, so that folds whose probabilities lie higher or lower as a whole do not matter. `groups` (id -> group) for data whose
-    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. ValueError as
-    in `join_predictions`, KeyError for an id without a group.
+    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold
+    are compared with each other, so that folds whose probabilities lie higher or lower as a whole do not
+    matter. `groups` (id -> group) for data whose groups are kept in one fold: interval and p are then those
+    of `bootstrap_over_groups`. ValueError as in `join_predictions`, KeyError for an id without a group.
     """
-    both, scores = _paired(predictions, reference)
+    both, (one, other) = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
     if groups is None:
-        return {"n": len(both), **paired_auc_difference(both["label"], *scores, strata=strata)}
+        return {"n": len(both), **paired_auc_difference(both["label"], one, other, strata=strata)}
     of_rows = [groups[sequence] for sequence in both["id"]]
     return {
         "n": len(both),
-        **bootstrap_over_groups(both["label"], scores[0], of_rows, scores[1], strata=strata),
+        **bootstrap_over_groups(both["label"], one, of_rows, other, strata=strata),
     }
 
 
 def differences_by_fold(predictions, reference, groups: Mapping | None = None) -> pd.DataFrame:
-    """`compare` in each fold alone: one row a fold (index `fold`) with `n`, `positive`, `difference, low, high, p_value`.
+    """`compare` in each fold: index `fold`, columns `n`, `positive`, `difference, low, high, p_value`.
 
-    To be shown beside a difference over all folds, which one fold could carry. A fold with fewer than two sequences of a class
-    has NaN. Other errors are those of `compare`.
+    To be shown beside a difference over all folds, which one fold could carry. A fold with fewer than two
+    sequences of a class has NaN. Other errors are those of `compare`.
     """
     rows = []
     for fold, here in _paired(predictions, reference)[0].groupby("fold"):
         row = {"fold": fold, "n": len(here), "positive": int(here["label"].sum())}
         if 2 <= row["positive"] <= row["n"] - 2:
-            sides = [
+            one, other = (
                 [table[table["id"].isin(here["id"])] for table in _as_list(side)]
                 for side in (predictions, reference)
-            ]
-            row |= compare(*sides, groups=groups)
+            )
+            row |= compare(one, other, groups=groups)
         rows.append(row)
     return pd.DataFrame(
         rows, columns=["fold", "n", "positive", "difference", "low", "high", "p_value"]
@@ -394,7 +412,7 @@ def _as_list(tables) -> list:
 
 
 def _paired(predictions, reference) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """The sequences that all tables have (id, label, fold), and the probabilities of either side, each (models, n)."""
+    """The sequences that all tables have (id, label, fold), and each side's probabilities (models, n)."""
     sides = [_as_list(side) for side in (predictions, reference)]
     both = join_predictions(sides[0] + sides[1])
     scores = both.drop(columns=["id", "label", "fold"]).to_numpy().T
@@ -412,7 +430,10 @@ def gain_text(gain: Mapping) -> str:
 
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):
-    """Rows with the columns of `compare` and any others as a styled table; `within folds` (a difference) and minutes, if there, in their forms."""
+    """Rows with the columns of `compare` and any others as a styled table.
+
+    `within folds` (a difference) and minutes, if there, in their forms.
+    """
     names = {
         "difference": f"{minuend} minus {subtrahend}",
         "low": "95 % low",

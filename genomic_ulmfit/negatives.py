@@ -58,7 +58,8 @@ def random_windows(
     many windows.
     """
     candidates = _candidates(length, lengths, fetch, peaks, seed, distance)
-    free, windows, idle = _Free(taken), [], 0
+    windows: list[Window] = []
+    free, idle = _Free(taken), 0
     while len(windows) < n:
         window = next(candidates)
         if free.take(window):

@@ -1,8 +1,9 @@
-"""The parameters of a notebook: what they are, what a run changed, and what of them is part of a model's identity."""
+"""The parameters of a notebook: their values, what a run changed, which are part of a model's identity."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "BASELINES",
@@ -17,10 +18,10 @@ __all__ = [
     "settings_hash",
 ]
 
-# The settings of each family of models that change its numbers and have no column of their own in results/, with the notebooks'
-# defaults. A result row, a model's folder and a predictions file carry a hash of what differs from these.
+# Settings that change a model's numbers and have no column in results/, with the notebooks' defaults.
+# A result row, a model's folder and a predictions file carry a hash of what differs from these.
 LANGUAGE_MODEL = {"EPOCHS": 2, "EPOCH_BASES": None, "LR": 1e-2, "DROP_MULT": 0.1, "ROWS": 32, "BPTT": 256}
-# KMERS and GAPPED_SPANS are those of a start from k-mer log-odds; plain ULMFiT, where both are [], has another name in `model`.
+# KMERS and GAPPED_SPANS belong to a start from k-mer log-odds; plain ULMFiT (both []) has its own `model`.
 CLASSIFIER = {
     "KMERS": [1, 2, 3, 4, 5, 6, 7],
     "GAPPED_SPANS": [8, 10, 12],
@@ -39,7 +40,8 @@ CLASSIFIER = {
     "N_TRAIN": None,
     "OVERRIDES": {},
 }
-BASELINES = {  # by model: gradient boosting does not change with the regularisation of a regression
+# By model: gradient boosting does not change with the regularisation of a regression.
+BASELINES: dict[str, dict[str, Any]] = {
     "gc": {"N_TRAIN": None},
     "composition": {"N_TRAIN": None},
     "kmer_logistic": {"C": 1.0, "N_TRAIN": None},
@@ -61,8 +63,8 @@ _PLAIN = (int, float, str, bool, type(None), list, dict)
 def collect_parameters(namespace: Mapping) -> dict:
     """The parameters among a notebook's global names: those in capitals with a plain value.
 
-    Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none, whenever it was assigned,
-    so that running a notebook a second time in one kernel collects the same.
+    Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none,
+    whenever it was assigned, so that running a notebook a second time in one kernel collects the same.
     """
     return {
         name: value
@@ -72,10 +74,10 @@ def collect_parameters(namespace: Mapping) -> dict:
 
 
 def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
-    """Which of `parameters` have other values than the cells that the reader sees: "changed: EPOCHS = 1", or "changed: nothing".
+    """Which parameters differ from the cells above: "changed: EPOCHS = 1", or "changed: nothing".
 
-    `shown`: the global names as the parameter cells left them, before a run put values of its own in their place. A name that is not
-    there stands in no parameter cell.
+    `shown`: the global names as the parameter cells left them, before a run put values of its own in their
+    place. A name that is not there stands in no parameter cell.
     """
     changed = [
         f"{name} = {value}" for name, value in parameters.items() if name in shown and shown[name] != value
@@ -84,7 +86,10 @@ def changed_parameters(shown: Mapping, parameters: Mapping) -> str:
 
 
 def changed_settings(parameters: Mapping, defaults: Mapping) -> dict:
-    """The settings of `defaults` that have another value in `parameters`; one that is not in `parameters` has its default."""
+    """The settings of `defaults` that have another value in `parameters`.
+
+    One that is not in `parameters` has its default.
+    """
     return {
         name: _plain(parameters[name])
         for name, default in defaults.items()
@@ -95,8 +100,8 @@ def changed_settings(parameters: Mapping, defaults: Mapping) -> dict:
 def settings_hash(parameters: Mapping, defaults: Mapping) -> str:
     """8 hex digits that stand for all settings that differ from `defaults`; "" when none does.
 
-    They are the first of SHA-256 over the differences as JSON with sorted names. Names that `defaults` lacks do not count. ValueError
-    for a value that JSON does not have (NaN, say).
+    They are the first of SHA-256 over the differences as JSON with sorted names. Names that `defaults` lacks
+    do not count. ValueError for a value that JSON does not have (NaN, say).
     """
     changed = changed_settings(parameters, defaults)
     if not changed:
@@ -115,7 +120,10 @@ def baseline_hash(parameters: Mapping, model: str) -> str:
 
 
 def classifier_hash(parameters: Mapping) -> str:
-    """`settings_hash` of a ULMFiT classifier. Plain ULMFiT has no k-mer start: what would belong to one does not count."""
+    """`settings_hash` of a ULMFiT classifier.
+
+    Plain ULMFiT has no k-mer start: what would belong to one does not count.
+    """
     if not parameters.get("KMERS") and not parameters.get("GAPPED_SPANS"):
         parameters = {name: value for name, value in parameters.items() if name not in _KMER_START}
     return settings_hash(parameters, CLASSIFIER)

@@ -92,7 +92,9 @@ def spread(values: Sequence[float], gap: float) -> np.ndarray:
     """The numbers nearest to `values`, in their order, of which no two are closer than `gap`: where labels can stand."""
     order = np.argsort(values, kind="stable")
     placed = np.asarray(values, dtype=float)[order]
-    clusters: list[list[float]] = []  # [mean of the values, how many]; members stand `gap` apart around the mean
+    clusters: list[
+        list[float]
+    ] = []  # [mean of the values, how many]; members stand `gap` apart around the mean
     for value in placed:
         clusters.append([value, 1])
         while len(clusters) > 1 and _too_close(clusters[-2], clusters[-1], gap):

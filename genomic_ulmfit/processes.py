@@ -1,8 +1,8 @@
-"""Several processes that train one model together: `torchrun` starts them, this module lets each know its part.
+"""Several processes that train one model together: `torchrun` starts them, each learns its part here.
 
-The processes run the same code. Each reads its own rows of every batch (`LanguageModelLoader`), gradients are averaged by
-torch's DistributedDataParallel, sums over tokens go over all processes, and only the first one writes files. With one process
-everything here does nothing.
+The processes run the same code. Each reads its own rows of every batch (`LanguageModelLoader`), gradients are
+averaged by torch's DistributedDataParallel, sums over tokens go over all processes, and only the first one
+writes files. With one process everything here does nothing.
 """
 
 import atexit
@@ -29,7 +29,10 @@ __all__ = [
 
 @cache
 def ranks() -> int:
-    """How many processes train together; the first call joins them (NCCL between GPUs, one a process; Gloo between CPUs)."""
+    """How many processes train together; the first call joins them.
+
+    NCCL joins GPUs, one a process; Gloo joins CPUs.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 1
     gpu = torch.cuda.is_available()
@@ -51,7 +54,7 @@ def _device() -> torch.device:
 
 
 def all_reduce_sum(*values: float) -> list[float]:
-    """Each value all_reduce_sum over all processes."""
+    """Each value summed over all processes."""
     if ranks() == 1:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64, device=_device())
@@ -85,10 +88,11 @@ def on_rank_zero(write, *arguments) -> None:
 
 
 def only_one_process(what: str) -> None:
-    """Raises RuntimeError where several processes train together, for what they would only do over and over."""
+    """Raises RuntimeError where several processes train together and would repeat this."""
     if ranks() > 1:
         raise RuntimeError(
-            f"{what} is for one process, not for {ranks()}: leave PROCESSES out and run notebooks side by side (JOBS) instead"
+            f"{what} is for one process, not for {ranks()}: "
+            "leave PROCESSES out and run notebooks side by side (JOBS) instead"
         )
 
 
@@ -103,11 +107,12 @@ class _Parallel(DistributedDataParallel):
 
 
 class DataParallel(Callback):
-    """Averages gradients over the processes during `fit`, weighing each process's loss by the targets in its rows.
+    """Averages gradients over the processes during `fit`, weighted by each process's targets.
 
-    The step is then that of one process with all rows, up to rounding, but for dropout masks, which every process draws for
-    itself, and for the outputs at rows that only fill up a last batch, which count in AR and TAR. The recorded loss is that
-    of all rows too: fastai averages it over processes. All start from the first one's weights.
+    The step is then that of one process with all rows, up to rounding, but for dropout masks, which every
+    process draws for itself, and for the outputs at rows that only fill up a last batch, which count in AR
+    and TAR. The recorded loss is that of all rows too: fastai averages it over processes. All start from the
+    first one's weights.
     """
 
     order = -10  # before the other callbacks add to the loss

@@ -44,7 +44,7 @@ _COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
 
 
 def project_path(path: str | Path, root: Path = ROOT) -> Path:
-    """A path that a parameter names: `~` is the home folder, and a relative path starts at the project's folder.
+    """A path that a parameter names: `~` is the home folder; a relative path starts at the project's.
 
     The same in the workflow and in a notebook run by hand, whose own folder is another one.
     Raises ValueError for `~` where the system knows no home folder.
@@ -56,23 +56,23 @@ def project_path(path: str | Path, root: Path = ROOT) -> Path:
 
 
 def results_folder(root: Path = ROOT) -> Path:
-    """Folder of the result rows and predictions: `results/`, or the one that the environment variable GENOMIC_RESULTS names."""
+    """Folder of result rows and predictions: `results/`, or the environment variable GENOMIC_RESULTS."""
     return _place("GENOMIC_RESULTS", Path(root) / "results")
 
 
 def _place(variable: str, default: Path) -> Path:
-    """What an environment variable names, as an absolute path: a checkout that cannot be written keeps nothing."""
+    """The path in an environment variable, absolute: a checkout that cannot be written keeps nothing."""
     return project_path(os.environ[variable], ROOT) if os.environ.get(variable) else default
 
 
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
     """Profile name or the path of a folder -> (name, data folder, artifacts folder).
 
-    A folder of one's own in the project's `data/` is called by its name, one elsewhere `<name>-<hash of where it lies>`; artifacts always
-    bear that hash: two folders of one name never share artifacts or rows.
-    Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that is called
-    like a known profile: its results would pass for that profile's. The environment variables GENOMIC_DATA and
-    GENOMIC_ARTIFACTS name other folders than the project's `data/` and `artifacts/`.
+    A folder of one's own in the project's `data/` is called by its name, one elsewhere `<name>-<hash of where
+    it lies>`; artifacts always bear that hash: two folders of one name never share artifacts or rows.
+    Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that
+    is called like a known profile: its results would pass for that profile's. The environment variables
+    GENOMIC_DATA and GENOMIC_ARTIFACTS name other folders than the project's `data/` and `artifacts/`.
     """
     data, artifacts = _place("GENOMIC_DATA", root / "data"), _place("GENOMIC_ARTIFACTS", root / "artifacts")
     if profile in BUILT_IN:
@@ -85,7 +85,8 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
         )
     if (known := folder.name.lower()) in BUILT_IN:
         raise ValueError(
-            f'PROFILE={profile!r}: "{known}" is a profile of this project. For that one write its name without a path '
+            f'PROFILE={profile!r}: "{known}" is a profile of this project. '
+            "For that one write its name without a path "
             f"(its data are in {data / known}, which may be a link); for data of your own rename the folder"
         )
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
@@ -96,8 +97,9 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
 def genome_files(data: Path) -> dict[str, list[Path]]:
     """FASTA files of `data/genomes` by species, sorted: `<species>[.<part>].fa[.gz]`.
 
-    The ending may also be .fas, .fasta, .ffn, .fna or .mfa, then .masked, .rm or .sm, then .bgz, all in either case. Warns
-    of files in the folder that are called otherwise and so not read. Raises FileNotFoundError when there are none.
+    The ending may also be .fas, .fasta, .ffn, .fna or .mfa, then .masked, .rm or .sm, then .bgz, all in
+    either case. Warns of files in the folder that are called otherwise and so not read. Raises
+    FileNotFoundError when there are none.
     """
     folder, files = Path(data) / "genomes", _genome_files(data)
     if not files:
@@ -110,10 +112,11 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
 
 
 def sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
-    """Sample files of `data/enhancers`: by species, the files found for "positive" and for "negative", sorted.
+    """Sample files of `data/enhancers`: species -> files found for "positive" and "negative", sorted.
 
-    A species is a folder with both. A file is called `positive_samples` or `negative_samples`, without an ending or with
-    those of a genome, .txt or .seq. Warns of files in the folder that are called otherwise and so not read.
+    A species is a folder with both. A file is called `positive_samples` or `negative_samples`, without an
+    ending or with those of a genome, .txt or .seq. Warns of files in the folder that are called otherwise and
+    so not read.
     """
     files = _sample_files(data)
     read = [path for words in files.values() for paths in words.values() for path in paths]
@@ -138,7 +141,10 @@ def _genome_files(data: Path) -> dict[str, list[Path]]:
 
 
 def samples_in(folder: Path) -> dict[str, list[Path]]:
-    """The sample files in the folder of one species by "positive" and "negative", sorted; no key for what is not there."""
+    """The sample files in the folder of one species by "positive" and "negative", sorted.
+
+    No key for what is not there.
+    """
     files: dict[str, list[Path]] = {}
     for path in sorted(Path(folder).glob("*")):
         if path.is_file() and (match := _SAMPLE_NAME.fullmatch(path.name)):
@@ -167,21 +173,23 @@ def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
 def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
     """The FASTA file of a species in `data/genomes`; "Human" and "human" are the same.
 
-    Of a species in several files all are read: a copy of them, one after the other, is kept in the folder `lookup`, under a name that
-    changes with them. Raises FileNotFoundError where there is no genome of that species, and ValueError for several files without
-    `lookup`; both say which there are.
+    Of a species in several files all are read: a copy of them, one after the other, is kept in the folder
+    `lookup`, under a name that changes with them. Raises FileNotFoundError where there is no genome of that
+    species, and ValueError for several files without `lookup`; both say which there are.
     """
     files = genome_files(data)
     found = next((paths for name, paths in files.items() if name.lower() == species.lower()), None)
     if found is None:
         raise FileNotFoundError(
-            f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): name a FASTA file in GENOME"
+            f"{Path(data) / 'genomes'} holds no genome of {species} (there: {', '.join(files)}): "
+            "name a FASTA file in GENOME"
         )
     if len(found) == 1:
         return found[0]
     if lookup is None:
         raise ValueError(
-            f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): name one of them in GENOME"
+            f"the genome of {species} is in several files ({', '.join(path.name for path in found)}): "
+            "name one of them in GENOME"
         )
     return _joined(found, species, lookup)
 
@@ -212,10 +220,13 @@ def model_name(
     settings: str = "",
     corpus: str = "",
 ) -> str:
-    """Folder name of a language model: no two settings share one, so a changed parameter never picks up a stale file.
+    """Folder name of a language model; no two settings share one.
 
-    `settings` is `settings_hash` of its parameters, `corpus` the hash of what it reads (`corpus.read_corpus`). Without them the name is
-    that of the setting, by which `encoder_folder` finds every model of it.
+    So a changed parameter never picks up a stale file.
+
+    `settings` is `settings_hash` of its parameters, `corpus` the hash of what it reads
+    (`corpus.read_corpus`). Without them the name is that of the setting, by which `encoder_folder` finds
+    every model of it.
     """
     if direction not in ("forward", "backward"):
         raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
@@ -235,7 +246,7 @@ def model_name(
 
 
 def recipe_name(pretrained: bool, fine_tuned: bool, kmers) -> str:
-    """Name of a classifier's recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
+    """Name of a recipe in results: `ulmfit`, and what was left out of it or (`_kmers`) added to it."""
     left_out = {
         (True, True): "",
         (True, False): "_no_finetuning",
@@ -250,8 +261,9 @@ def classifier_name(
 ) -> str:
     """Folder name of the classifiers of a recipe, one folder for each species and fold in it.
 
-    `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of the parameters and
-    `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a pretrained one. A trial says that it is one.
+    `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of
+    the parameters and `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a
+    pretrained one. A trial says that it is one.
     """
     return "_".join(
         filter(
@@ -279,24 +291,29 @@ def checked_trial(trial: str) -> str:
 
 
 def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, split: str) -> Path:
-    """Folder of the classifiers of a recipe and a trial, as `classifier_name` calls it, whatever their settings and encoder.
+    """Folder of the classifiers of a recipe and a trial, whatever their settings and encoder.
 
-    Of several the one that was trained last is taken, and a line says which. Raises FileNotFoundError when there is none.
+    It is called as `classifier_name` says. Of several the one that was trained last is taken, and a line says
+    which. Raises FileNotFoundError when there is none.
     """
     name = classifier_name(recipe, trial, setting, split)
     return _newest(
         Path(artifacts) / "classifiers",
         name,
         "*/config.json",
-        "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE, SPLIT, SEED and TRIAL",
+        "run `Mammals Enhancers 1` to `3` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE, "
+        "SPLIT, SEED and TRIAL",
     )
 
 
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
-    """Folder of the language model to start from: `encoder` is None (this profile's), another profile, or a model's folder.
+    """Folder of the language model to start from.
 
-    `name` is `model_name` of the setting. Of several models of a setting, of other settings or another corpus, the one that was trained
-    last is taken, and a line says which; to take another, give its folder. A folder is relative to the project's.
+    `encoder` is None (this profile's model), another profile, or a model's folder.
+
+    `name` is `model_name` of the setting. Of several models of a setting, of other settings or another
+    corpus, the one that was trained last is taken, and a line says which; to take another, give its folder. A
+    folder is relative to the project's.
     """
     if encoder and (project_path(encoder, root) / "config.json").exists():
         return project_path(encoder, root)
@@ -304,13 +321,17 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
         profile_paths(encoder or profile, root)[2] / "language_models",
         name,
         "config.json",
-        "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, CONTEXTS, SCALE and SEED, "
+        "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, "
+        "CONTEXTS, SCALE and SEED, "
         'or name a model in ENCODER (a profile such as "pilot", or a folder)',
     )
 
 
 def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
-    """The folder called `name`, or that and hashes, in which the newest file `proof` lies; ties are broken by name."""
+    """The folder called `name`, or that and hashes, in which the newest file `proof` lies.
+
+    Ties are broken by name.
+    """
     hashes = r"(_(settings|corpus|encoder)-[0-9a-f]{8})*"
     dates = {}
     for path in sorted(folder.glob(f"{name}*")):
@@ -319,9 +340,10 @@ def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
             dates[path] = max(file.stat().st_mtime_ns for file in files)
     if not dates:
         raise FileNotFoundError(f"{folder / name} is missing: {way_out}")
-    newest = max(dates, key=dates.get)
+    newest = max(dates, key=lambda path: dates[path])
     if len(dates) > 1:
         print(
-            f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: {newest.name}, trained last"
+            f"{len(dates)} models of this setting: {', '.join(path.name for path in dates)}; taken: "
+            f"{newest.name}, trained last"
         )
     return newest

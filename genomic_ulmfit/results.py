@@ -37,8 +37,8 @@ __all__ = [
     "write_predictions",
 ]
 
-# The key columns identify a run; they come first and order the file. Blank `settings` and hashes: all as the notebooks' defaults, or
-# recorded before there were such columns.
+# The key columns identify a run; they come first and order the file. Blank `settings` and hashes: all as the
+# notebooks' defaults, or recorded before there were such columns.
 ENHANCER_KEY = (
     "profile",
     "species",
@@ -89,7 +89,8 @@ ENHANCER_COLUMNS = (
     "version",
     "command",
 )
-# `weights_hash`: first digits of the SHA-256 of the model's weights, which `encoder_hash` names in the rows of its classifiers.
+# `weights_hash`: first digits of the SHA-256 of the model's weights, `encoder_hash` in the rows of its
+# classifiers.
 LANGUAGE_MODEL_COLUMNS = (
     *LANGUAGE_MODEL_KEY,
     "weights_hash",
@@ -163,7 +164,7 @@ _FORMS = {
     "split": "original|folds|grouped|composition_matched",
     "predicts": "bases|kmer|markov",
 }
-# How a column is written in the name of a predictions file, where its value alone would not tell which column it is.
+# How a column is written in a predictions file's name, if its value alone is ambiguous.
 _IN_NAMES = {
     "k": "k",
     "stride": "stride",
@@ -261,12 +262,13 @@ def _sort_key(identity: tuple[str, ...]) -> list[tuple[int, str]]:
 def save_result(path: str | Path, row: Mapping) -> None:
     """Add a run to results/enhancers.csv or results/language_models.csv, or replace the row of the same run.
 
-    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or "" where a
-    column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by them and is
-    replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each other's rows. A Markov
-    reference stands among the language models with predicts `markov` and its order in `contexts`. ValueError, with the
-    file untouched, for unknown or missing columns, values of the wrong type (NaN too) and a damaged file. Where several
-    processes train together, have one of them save (`processes.on_rank_zero`).
+    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or ""
+    where a column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by
+    them and is replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each
+    other's rows. A Markov reference stands among the language models with predicts `markov` and its order in
+    `contexts`. ValueError, with the file untouched, for unknown or missing columns, values of the wrong type
+    (NaN too) and a damaged file. Where several processes train together, have one of them save
+    (`processes.on_rank_zero`).
     """
     path = Path(path)
     columns, key = _schema(path)
@@ -290,10 +292,10 @@ def save_result(path: str | Path, row: Mapping) -> None:
 
 
 def read_results(path: str | Path, missing_ok: bool = False) -> pd.DataFrame:
-    """A result file as a table: whole numbers Int64 (blank: NA), others float64 (blank: NaN), text str (blank: "").
+    """A result file as a table: Int64 (blank: NA), float64 (blank: NaN), text str (blank: "").
 
-    ValueError names the file and line of a row that is not as `save_result` writes them; `missing_ok` makes a file that no
-    run has written yet an empty table instead of FileNotFoundError.
+    ValueError names the file and line of a row that is not as `save_result` writes them; `missing_ok` makes a
+    file that no run has written yet an empty table instead of FileNotFoundError.
     """
     path = Path(path)
     columns, _ = _schema(path)
@@ -334,7 +336,10 @@ def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write columns id, label (0, 1), fold, probability as Parquet, one row a sequence; ValueError if not so."""
+    """Write columns id, label (0, 1), fold, probability as Parquet, one row a sequence.
+
+    ValueError if not so.
+    """
     write_table(path, _check_predictions(path, frame))
 
 
@@ -344,7 +349,10 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 
 
 def select(results: pd.DataFrame, **values) -> pd.DataFrame:
-    """Rows whose columns have the given values: one value, or a list of those allowed; None stands for a blank."""
+    """Rows whose columns have the given values: one value, or a list of those allowed.
+
+    None stands for a blank.
+    """
     chosen = pd.Series(True, index=results.index)
     for column, value in values.items():
         allowed = value if isinstance(value, list) else [value]
@@ -354,10 +362,10 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 
 
 def predictions_path(root: str | Path, row: Mapping) -> Path:
-    """File of the predictions behind an enhancer row (a mapping or a table's row); all folds of a setting share it.
+    """File of the predictions behind an enhancer row (a mapping or a table's row).
 
-    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and says that it is one: no name
-    makes the file of a trial look like that of another model.
+    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and
+    says that it is one: no name makes the file of a trial look like that of another model.
     """
 
     def word(column: str) -> str:
@@ -376,15 +384,16 @@ def predictions_path(root: str | Path, row: Mapping) -> Path:
 
 
 def version_range(*versions: str) -> str:
-    """The code versions, oldest first, that had a part in a result, in one cell: "a", or "a..b" for the first and the last of several."""
+    """The code versions that had a part in a result, oldest first: "a", or "a..b" for first and last."""
     seen = list(dict.fromkeys(end for version in versions for end in version.split("..")))
     return seen[0] if len(seen) == 1 else f"{seen[0]}..{seen[-1]}"
 
 
 def code_version(root: str | Path) -> str:
-    """`git describe` of the code, with "-dirty" if *.py, *.ipynb, the Snakefile or requirements*.txt are changed or new.
+    """`git describe` of the code, with "-dirty" if code, notebooks, Snakefile or pins are changed or new.
 
-    Fresh results do not make it dirty. "unknown" outside git. A checkout that another user owns is read as well.
+    Fresh results do not make it dirty. "unknown" outside git. A checkout that another user owns is read as
+    well.
     """
 
     def git(*arguments: str) -> str:
@@ -426,15 +435,17 @@ def record_run(
     effort: pd.DataFrame,
     made_with: Mapping | None = None,
 ) -> pd.DataFrame:
-    """Write the rows of a run, one for each fold and, where there are several, `oof` over all; and its predictions.
+    """Write a run's rows, one for each fold and `oof` over several, and its predictions.
 
-    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
-    `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index), and `version` where folds have their own. Returns the
-    rows. Rows and predictions are written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`.
+    `predictions`: `PREDICTION_COLUMNS`. `effort`: `n_train` and `seconds` by fold (its index), and `version`
+    where folds have their own. Returns the rows. Rows and predictions are written together at the end, so
+    that an interrupted run leaves none of its own among those of an older one.
 
-    A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that were made with the
-    same code and the same `made_with` (parameters and data, plain values): the last of them records what one run of all would have,
-    each fold with its own `device` and `command`. It may come from another machine. Folds that were made otherwise are named.
+    A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that
+    were made with the same code and the same `made_with` (parameters and data, plain values): the last of
+    them records what one run of all would have, each fold with its own `device` and `command`. It may come
+    from another machine. Folds that were made otherwise are named.
     """
     identity = {**dict.fromkeys(ENHANCER_KEY), **identity}
     identity["split"], alone = split_and_fold(identity["split"])
@@ -459,7 +470,8 @@ def record_run(
         same = {fold: table for fold, table in others.items() if table.attrs.get("made_with") == made_with}
         if other := sorted(set(others) - set(same)):
             print(
-                f"fold {', '.join(map(str, other))} in {waiting} was made with another version, other parameters or other data: "
+                f"fold {', '.join(map(str, other))} in {waiting} was made with another version, "
+                "other parameters or other data: "
                 "nothing is recorded until it has run again like this one"
             )
         if len(same) < FOLDS:
@@ -481,7 +493,10 @@ def _record_all(
 
 
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
-    """One row for each fold in `effort`, and one over several; what a fold has of its own in `effort` goes before what `identity` says."""
+    """One row for each fold in `effort`, and one over several.
+
+    What a fold has of its own in `effort` goes before what `identity` says.
+    """
     columns = effort.columns.intersection(["n_train", "seconds", *_OWN])
     parts = {
         fold: (predictions[predictions["fold"].astype(str) == str(fold)], effort.loc[fold, columns])

@@ -1,4 +1,4 @@
-"""Models on disk: weights as safetensors, everything needed to use them as JSON beside them, nothing pickled."""
+"""Models on disk: weights as safetensors, the rest as JSON beside them, nothing pickled."""
 
 import hashlib
 import json
@@ -24,20 +24,20 @@ _ROWS, _SCALE = ".int8", ".scale"  # how the two parts of a compact table of emb
 
 
 def save_model(folder: Path, model: LanguageModel | Classifier, /, compact: bool = False, **facts) -> None:
-    """Write `model.safetensors` and `config.json` (architecture, checksum of the weights, `facts`) into `folder`.
+    """Write `model.safetensors` and `config.json` (architecture, weights' checksum, `facts`) to `folder`.
 
-    `compact` keeps embeddings as int8 with one float32 scale a row, a quarter of the size: each value is then off by at most
-    1/254 of the largest of its row.
+    `compact` keeps embeddings as int8 with one float32 scale a row, a quarter of the size: each value is then
+    off by at most 1/254 of the largest of its row.
 
-    Both are complete before either takes its place; on any error, a full disk included, an older model stays as it was.
-    Where several processes train together the first one writes, and all go on when it is done.
+    Both are complete before either takes its place; on any error, a full disk included, an older model stays
+    as it was. Where several processes train together the first one writes, and all go on when it is done.
     """
     on_rank_zero(_write_model, Path(folder), model, compact, facts)
 
 
-def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> None:
+def _write_model(folder: Path, model: LanguageModel | Classifier, compact: bool, facts: dict) -> None:
     with replacing(folder / "config.json") as config, replacing(folder / "model.safetensors") as weights:
-        save_weights(model, weights)
+        save_weights(model, str(weights))
         if compact:
             save_file(_packed(load_file(weights), _embeddings(model)), weights)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -50,20 +50,25 @@ def _write_model(folder: Path, model: nn.Module, compact: bool, facts: dict) -> 
 def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> tuple[LanguageModel, dict]:
     """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
 
-    `expected`: what facts of the config must be (`direction="forward"`). Raises FileNotFoundError when nothing was saved
-    there, ValueError for a model of another kind, k or stride, with other facts than expected, and for damaged files.
+    `expected`: what facts of the config must be (`direction="forward"`). Raises FileNotFoundError when
+    nothing was saved there, ValueError for a model of another kind, k or stride, with other facts than
+    expected, and for damaged files.
     """
     config, architecture = _read_config(folder, "LanguageModel", tokenizer)
     if other := {name: config.get(name) for name, value in expected.items() if config.get(name) != value}:
         wanted = {name: expected[name] for name in other}
         raise ValueError(
-            f"{folder}: its model has {other}; wanted {wanted}. Set the parameters to match or name another model"
+            f"{folder}: its model has {other}; wanted {wanted}. "
+            "Set the parameters to match or name another model"
         )
     return _with_weights(_rebuild(architecture, folder), folder, config)
 
 
 def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tuple[Classifier, dict]:
-    """As `load_language_model`, for a classifier; without a tokenizer, of any k and stride (the config tells which)."""
+    """As `load_language_model`, for a classifier.
+
+    Without a tokenizer, of any k and stride (the config tells which).
+    """
     config, architecture = _read_config(folder, "Classifier", tokenizer)
     ks = architecture.get("composition")
     model = Classifier(_rebuild(architecture, folder).encoder, composition=KmerLogOdds(ks) if ks else None)
@@ -71,10 +76,10 @@ def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tup
 
 
 def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
-    """Folder of the plain ULMFiT classifier that the notebooks have last trained on a profile, for a species; a line says which that is.
+    """Folder of the plain ULMFiT classifier that the notebooks have last trained on a profile, for a species.
 
-    Trials with a name do not count. Without a species: Human if there is one, else the first. Raises FileNotFoundError when none was
-    trained.
+    A line says which that is. Trials with a name do not count. Without a species: Human if there is one, else
+    the first. Raises FileNotFoundError when none was trained.
     """
     folder = Path(artifacts) / "classifiers"
     trained = {
@@ -88,7 +93,8 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
             f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
             "on this profile, or name a folder in CLASSIFIER"
         )
-    newest = max((path for path in trained if path.name.rsplit("_", 1)[0] == species), key=trained.get)
+    of_species = (path for path in trained if path.name.rsplit("_", 1)[0] == species)
+    newest = max(of_species, key=lambda path: trained[path])
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
 
@@ -129,7 +135,10 @@ def _unpacked(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fill(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Copy `state` into the model. Tensors that share memory stand in a file once, so names are compared by what they point to."""
+    """Copy `state` into the model.
+
+    Tensors that share memory stand in a file once, so names are compared by what they point to.
+    """
     own = model.state_dict()
     filled = {own[name].data_ptr() for name in state}
     if missing := [name for name, tensor in own.items() if tensor.data_ptr() not in filled]:
@@ -168,7 +177,8 @@ def _with_weights(model: nn.Module, folder: Path, config: dict):
     path = Path(folder) / "model.safetensors"
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != config.get("weights_sha256"):
         raise ValueError(
-            f"{path}: missing, damaged or not the weights that config.json describes; train or fetch the model again"
+            f"{path}: missing, damaged or not the weights that config.json describes; "
+            "train or fetch the model again"
         )
     try:
         _fill(model, _unpacked(load_file(path)))

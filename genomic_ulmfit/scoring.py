@@ -1,4 +1,6 @@
-"""A trained classifier applied to a user's DNA: sequences of any length, from FASTA, or from BED and a genome, to tables.
+"""A trained classifier applied to a user's DNA: from FASTA, or BED and a genome, to tables.
+
+Sequences may have any length.
 
 Intervals are half-open and counted from 0, as in BED.
 """
@@ -57,9 +59,8 @@ __all__ = [
 
 WINDOW = 500  # bases: the length of the sequences that the classifiers were trained on
 AT_ONCE = 2048  # windows predicted together
-MAKER = (
-    "Mammalian Genome Notebooks"  # stands in everything that is written, and tells it from a user's own files
-)
+# Stands in everything that is written, and tells it from a user's own files.
+MAKER = "Mammalian Genome Notebooks"
 SCORE_COLUMNS = {
     "name": pa.string(),
     "chrom": pa.string(),
@@ -86,7 +87,7 @@ class Scorer:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Scorer":
-        """The classifier that a notebook saved in `folder`, or one of `models/`; a relative path starts at the project's folder.
+        """The classifier that a notebook saved in `folder`, or one of `models/`.
 
         Raises FileNotFoundError and ValueError as `saved_models.load_classifier`.
         """
@@ -98,27 +99,28 @@ class Scorer:
 
     @property
     def identity(self) -> str:
-        """Its name and the first digits of its weights' checksum: trained classifiers of two recipes share a name."""
+        """Name and first digits of the weights' checksum: classifiers of two recipes share a name."""
         return f"{self.name}-{self.config['weights_sha256'][:8]}"
 
     @property
     def shortest(self) -> int:
         """Bases that a sequence must have: those of the longest k-mer or pattern that the model reads."""
-        return max(
-            [self.tokenizer.k, *map(span_of, self.model.composition.ks if self.model.composition else ())]
-        )
+        start = self.model.composition
+        return max([self.tokenizer.k, *map(span_of, start.ks if start else ())])
 
     def probabilities(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
         """P(enhancer) of base codes (uint8 arrays of `shortest` bases or more), float64 [sequences].
 
-        The mean of both strands, or with `both_strands=False` of the strand as given. NaN where more than half of the bases
-        are not A, C, G or T or no `shortest` of them stand side by side. The number depends on how many sequences are given
-        together by rounding only. Raises ValueError, naming the index, for a sequence that is too short.
+        The mean of both strands, or with `both_strands=False` of the strand as given. NaN where more than
+        half of the bases are not A, C, G or T or no `shortest` of them stand side by side. The number depends
+        on how many sequences are given together by rounding only. Raises ValueError, naming the index, for a
+        sequence that is too short.
         """
         short = next((i for i, s in enumerate(sequences) if len(s) < self.shortest), None)
         if short is not None:
             raise ValueError(
-                f"sequence {short} (counted from 0) has {len(sequences[short])} bases; this model needs {self.shortest}"
+                f"sequence {short} (counted from 0) has {len(sequences[short])} bases; "
+                f"this model needs {self.shortest}"
             )
         scores = np.full(len(sequences), np.nan)
         clean = [i for i, s in enumerate(sequences) if self._is_clean(s)]
@@ -133,7 +135,10 @@ class Scorer:
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
-        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16; in float32, as they are for small differences."""
+        """`probabilities` as natural log-odds, float64 [sequences], within -16 and 16.
+
+        In float32, as they are for small differences.
+        """
         with full_precision(self.model):
             p = self.probabilities(sequences, both_strands).clip(1e-7, 1 - 1e-7)
         return np.log(p / (1 - p))
@@ -145,7 +150,7 @@ class Scorer:
         return np.diff(ambiguous, prepend=-1, append=len(codes)).max() > self.shortest
 
     def made_by(self, **parameters) -> str:
-        """One line of JSON that says what made an output: the model, its weights' checksum, the code version, the parameters."""
+        """One line of JSON: the model, its weights' checksum, the code version, the parameters."""
         return json.dumps(
             {
                 "made_by": MAKER,
@@ -167,7 +172,7 @@ def full_precision(model: Classifier) -> Iterator[None]:
         model.encoder.bf16 = before
 
 
-# --- Inputs and outputs ----------------------------------------------------------------------------------------------
+# --- Inputs and outputs -------------------------------------------------------------------------------------
 
 
 def _identity(path: Path) -> dict:
@@ -199,12 +204,14 @@ def output_of(
     folder: Path,
     **parameters,
 ) -> Output:
-    """The files `<write_to>.<kind>` that a run writes, and what made them: model, inputs (path, size, SHA-256), parameters.
+    """The files `<write_to>.<kind>` that a run writes, and what made them.
 
-    Without `write_to` the files lie in `folder`; their name has the first input's, the model's, and eight digits that
-    follow from the model, the content of the inputs and the parameters, so that two runs share one only if they agree in
-    all three. Raises FileNotFoundError for a missing input, and ValueError when an output would replace an input, through
-    links too, or a file that was not written by this project.
+    That is the model, the inputs (path, size, SHA-256) and the parameters.
+
+    Without `write_to` the files lie in `folder`; their name has the first input's, the model's, and eight
+    digits that follow from the model, the content of the inputs and the parameters, so that two runs share
+    one only if they agree in all three. Raises FileNotFoundError for a missing input, and ValueError when an
+    output would replace an input, through links too, or a file that was not written by this project.
     """
     files = {name: _identity(path) for name, path in inputs.items()}
     content = {name: file["sha256"] for name, file in files.items()} | parameters
@@ -230,13 +237,16 @@ def _refuse_to_replace(output: Path, inputs: Iterable[Path]) -> None:
             )
     if output.is_dir() or (output.is_file() and not _written_by_us(output)):
         raise ValueError(
-            f"{output} is there already and was not written by this project. Nothing was written: name another "
-            "WRITE_TO, or move that file"
+            f"{output} is there already and was not written by this project. Nothing was written: "
+            "name another WRITE_TO, or move that file"
         )
 
 
 def _written_by_us(path: Path) -> bool:
-    """Whether a result says that this project made it, at its beginning or (Parquet) its end; for a bigWig, the JSON beside it."""
+    """Whether a result says that this project made it, at its beginning or (Parquet) its end.
+
+    For a bigWig, the JSON beside it.
+    """
     path = path.with_suffix(".json") if path.suffix == ".bw" else path
     if not path.is_file():
         return False
@@ -248,7 +258,7 @@ def _written_by_us(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Written:
-    """What a run has written: files by kind, the number of scored records, and those left out, each with its reason."""
+    """What a run wrote: files by kind, number of scored records, those left out and why."""
 
     paths: dict[str, Path]
     n: int
@@ -271,7 +281,7 @@ def _shown(path: Path) -> Path:
 
 
 def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
-    """The items, with a bar (in a notebook or a terminal) that shows how far they are read and goes when they end."""
+    """The items, with a progress bar (in a notebook or a terminal) that goes when they end."""
     if IN_NOTEBOOK:
         return progress_bar(items, total=total or "noinfer", leave=False, comment=unit)
     return tqdm(items, total=total, unit=f" {unit}", leave=False, disable=None)
@@ -279,7 +289,10 @@ def progress(items: Iterable, total: int | None, unit: str) -> Iterable:
 
 @dataclass
 class BadRecords:
-    """What happens to records that cannot be scored: the first stops the run ("stop"), or each is left out and named ("skip")."""
+    """What happens to records that cannot be scored.
+
+    The first stops the run ("stop"), or each is left out and named ("skip").
+    """
 
     on_bad: str = "stop"
     skipped: list[str] = field(default_factory=list)
@@ -296,7 +309,10 @@ class BadRecords:
 
 
 def write_skipped(output: Output, bad: BadRecords) -> dict[str, Path]:
-    """The list of records that were left out, one a line, as `skipped.txt`; without any, a list of an earlier run goes."""
+    """The list of records that were left out, one a line, as `skipped.txt`.
+
+    Without any, a list of an earlier run goes.
+    """
     path = output.paths["skipped.txt"]
     if not bad.skipped:
         path.unlink(missing_ok=True)
@@ -306,11 +322,11 @@ def write_skipped(output: Output, bad: BadRecords) -> dict[str, Path]:
     return {"skipped.txt": path}
 
 
-# --- What there is to score ------------------------------------------------------------------------------------------
+# --- What there is to score ---------------------------------------------------------------------------------
 
 
 class Query(NamedTuple):
-    """A sequence to score: its name, base codes of the plus strand, where it lies (for FASTA: in itself), its strand."""
+    """A sequence to score: name, base codes of the plus strand, place (for FASTA: in itself), strand."""
 
     name: str
     codes: np.ndarray
@@ -322,10 +338,10 @@ class Query(NamedTuple):
 def read_queries(
     path: str | Path, genome: str | Path | None = None, shortest: int = 1, bad: BadRecords | None = None
 ) -> Iterator[Query]:
-    """The sequences of a FASTA file, or of the intervals of a BED file and a genome; the content tells which it is.
+    """The sequences of a FASTA file, or of the intervals of a BED file and a genome.
 
-    Records with fewer than `shortest` bases, and others that cannot be read, go to `bad`. Raises as `genome.read_fasta` and
-    `read_bed`; ValueError for a BED file without a genome.
+    The content tells which it is. Records with fewer than `shortest` bases, and others that cannot be read,
+    go to `bad`. Raises as `genome.read_fasta` and `read_bed`; ValueError for a BED file without a genome.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
@@ -337,7 +353,10 @@ def read_queries(
 
 
 def _is_bed(path: str | Path) -> bool:
-    """Whether the first line that says anything has an interval; an empty or damaged file is what its name says."""
+    """Whether the first line that says anything has an interval.
+
+    An empty or damaged file is what its name says.
+    """
     for _, line in read_lines(path):
         if cells := _bed_cells(line):
             return not line.startswith(">") and (
@@ -347,7 +366,10 @@ def _is_bed(path: str | Path) -> bool:
 
 
 def _bed_cells(line: str) -> list[str]:
-    """The columns of a BED line; none for blank lines, comments and the lines by which browsers are set up."""
+    """The columns of a BED line.
+
+    None for blank lines, comments and the lines by which browsers are set up.
+    """
     words = line.split()
     if not words or line.startswith("#") or words[0] in ("track", "browser"):
         return []
@@ -366,7 +388,10 @@ def _too_short(length: int, shortest: int) -> str:
 
 
 def _fasta_records(path: str | Path, shortest: int, bad: BadRecords) -> Iterator[Query]:
-    """Records of a FASTA file one at a time, see `genome.read_fasta`; one without a name is called by its number."""
+    """Records of a FASTA file one at a time, see `genome.read_fasta`.
+
+    One without a name is called by its number.
+    """
     for number, record in enumerate(read_fasta(path, bad.refuse), 1):
         name = record.name or f"record_{number}"
         if short := _too_short(len(record.codes), shortest):
@@ -383,10 +408,11 @@ def stem_of(path: Path) -> str:
 def read_bed(
     path: str | Path, genome: str | Path, shortest: int = 1, bad: BadRecords | None = None
 ) -> Iterator[Query]:
-    """The sequences of the intervals of a BED file (plain or compressed), one at a time, from a genome's FASTA file.
+    """Sequences of a BED file's intervals (plain or compressed), one at a time, from a genome's FASTA.
 
-    The name is the fourth column, or `chrom:start-end`, the strand the sixth. Intervals that are malformed, not in the genome,
-    or shorter than `shortest` go to `bad`. Raises FileNotFoundError, or ValueError for a file without an interval.
+    The name is the fourth column, or `chrom:start-end`, the strand the sixth. Intervals that are malformed,
+    not in the genome, or shorter than `shortest` go to `bad`. Raises FileNotFoundError, or ValueError for a
+    file without an interval.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
@@ -412,8 +438,8 @@ def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: s
     chrom, start, end = place
     if chrom in bases and start < bases.get_reference_length(chrom) < end:
         raise ValueError(
-            f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. Is the genome "
-            f"({genome}) the assembly of these intervals?"
+            f"{chrom} ends at {bases.get_reference_length(chrom):,}, but this interval ends at {end:,}. "
+            f"Is the genome ({genome}) the assembly of these intervals?"
         )
     codes = fetch(bases, chrom, start, end)
     if short := _too_short(len(codes), shortest):
@@ -422,11 +448,11 @@ def _interval(cells: list[str], bases: ReferenceGenome, shortest: int, genome: s
     return Query(name, codes, chrom, start, strand if strand in ("+", "-") else ".")
 
 
-# --- Scores ----------------------------------------------------------------------------------------------------------
+# --- Scores -------------------------------------------------------------------------------------------------
 
 
 def windows_of(length: int, size: int = WINDOW, step: int = WINDOW // 2) -> list[int]:
-    """Starts of the windows by which a sequence is covered: every `step` bases, and one that ends where the sequence ends.
+    """Starts of the windows that cover a sequence: every `step` bases, the last ends at its end.
 
     A sequence of at most `size` bases is one window, as long as it is.
     """
@@ -439,13 +465,14 @@ def windows_of(length: int, size: int = WINDOW, step: int = WINDOW // 2) -> list
 def score_queries(
     scorer: Scorer, records: Iterable[Query], both_strands: bool = True
 ) -> Iterator[pd.DataFrame]:
-    """Tables with `SCORE_COLUMNS`, one row a record, in order; memory stays that of some thousand windows and one record.
+    """Tables with `SCORE_COLUMNS`, one row a record, in order.
 
-    With `both_strands=False` a record is scored on its own strand, the plus strand unless it says `-`. A record longer than
-    500 bases is covered by windows of 500, one every 250: `probability` is that of the best window (`best_start`, `best_end`),
-    `mean_probability` the mean of all that can be scored. The best of many is high by chance alone, so compare sequences of
-    one length, or their means. NaN, and -1 for the window, where none can be scored. ValueError names a record that is
-    shorter than the model needs.
+    Memory stays that of some thousand windows and one record. With `both_strands=False` a record is scored on
+    its own strand, the plus strand unless it says `-`. A record longer than 500 bases is covered by windows
+    of 500, one every 250: `probability` is that of the best window (`best_start`, `best_end`),
+    `mean_probability` the mean of all that can be scored. The best of many is high by chance alone, so
+    compare sequences of one length, or their means. NaN, and -1 for the window, where none can be scored.
+    ValueError names a record that is shorter than the model needs.
     """
     waiting, n_windows = [], 0
     for record in records:
@@ -503,9 +530,10 @@ def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
 
 
 def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by: str) -> int:
-    """Write the files `tsv`, `parquet` and `bed` of `paths` while the tables come; returns the number of rows.
+    """Write the files `tsv`, `parquet` and `bed` of `paths` while the tables come.
 
-    Each takes its name when all are complete. `made_by` heads the TSV and BED as a comment and stands in the Parquet's metadata.
+    Returns the number of rows. Each takes its name when all are complete. `made_by` heads the TSV and BED as
+    a comment and stands in the Parquet's metadata.
     """
     schema, n = pa.schema(list(SCORE_COLUMNS.items()), metadata={"made_by": made_by}), 0
     with ExitStack() as stack:
@@ -543,19 +571,21 @@ def score_file(
     both_strands: bool = True,
     on_bad: str = "stop",
 ) -> Written:
-    """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet` and `.bed`; see `score_queries`.
+    """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet`, `.bed`.
 
-    The whole input is checked before the first record is scored. `write_to` is the path of the results without their ending;
-    without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves out records that cannot be scored and
-    lists them in `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
-    when no record is left.
+    See `score_queries`.
+
+    The whole input is checked before the first record is scored. `write_to` is the path of the results
+    without their ending; without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves
+    out records that cannot be scored and lists them in `.skipped.txt`. Memory does not grow with the input.
+    Raises as `read_queries` and `output_of`; ValueError when no record is left.
     """
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
     output = output_of(
         scorer,
         inputs,
         ("tsv", "parquet", "bed", "skipped.txt"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         both_strands=both_strands,
         on_bad=on_bad,

@@ -1,9 +1,9 @@
-"""Groups of similar sequences: copies, overlapping windows and repeats of one family, found by the k-mers they share.
+"""Groups of similar sequences (copies, overlaps, repeats of one family), by the k-mers they share.
 
-The number of shared k-mers is exact: the matrix of which sequence has which k-mer, times its transpose. MinHash and
-locality-sensitive hashing estimate that number from samples of the k-mers, which pays off with millions of sequences or
-long genomes. Two enhancers of 500 bases may share 30 of 489 12-mers; a sketch of a size that saves work misses such pairs
-at random, and the exact product of a whole species takes seconds.
+The number of shared k-mers is exact: the matrix of which sequence has which k-mer, times its transpose.
+MinHash and locality-sensitive hashing estimate that number from samples of the k-mers, which pays off with
+millions of sequences or long genomes. Two enhancers of 500 bases may share 30 of 489 12-mers; a sketch of a
+size that saves work misses such pairs at random, and the exact product of a whole species takes seconds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,13 +24,14 @@ BLOCK = 512  # sequences compared with all others at a time: bounds the memory
 def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_SHARED) -> np.ndarray:
     """Group number of each sequence, int64, shape (n,), from 0 in order of each group's first sequence.
 
-    Two sequences with at least `min_shared` different canonical k-mers in common are in one group, on whichever strand,
-    and so is what is joined to either: no such pair is ever in two groups. Different k-mers count once, so a
-    microsatellite, however long, makes no pair. Sequences shorter than k are alone.
+    Two sequences with at least `min_shared` different canonical k-mers in common are in one group, on
+    whichever strand, and so is what is joined to either: no such pair is ever in two groups. Different k-mers
+    count once, so a microsatellite, however long, makes no pair. Sequences shorter than k are alone.
 
-    The defaults join copies of 300 bases that differ in up to about 17 % of them (289 * 0.83**12 = 31 shared 12-mers) and windows
-    that overlap by 41 bases or more. Measured on the pilot's 6,948 human sequences, against the same sequences with their
-    dinucleotides shuffled, where 15 shared 12-mers are chance (3 pairs of 24 million) and 20 do not occur:
+    The defaults join copies of 300 bases that differ in up to about 17 % of them (289 * 0.83**12 = 31 shared
+    12-mers) and windows that overlap by 41 bases or more. Measured on the pilot's 6,948 human sequences,
+    against the same sequences with their dinucleotides shuffled, where 15 shared 12-mers are chance (3 pairs
+    of 24 million) and 20 do not occur:
 
         min_shared   in groups of two or more   largest group   pairs   of them by chance
                 12                      2,283           2,081  266,710          10
@@ -39,9 +40,10 @@ def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_S
                 40                      1,168             999   33,819           0
                 60                        764             654    7,364           0
 
-    The largest group is a family and what hangs on it: three in four of its sequences share more than 20 8-mers with the
-    consensus of AluY, the others are chained to those. With fewer shared k-mers such chains outgrow one of five folds,
-    with more the older copies of a repeat stay apart (with 30, a tenth of the sequences with Alu are outside the group).
+    The largest group is a family and what hangs on it: three in four of its sequences share more than 20
+    8-mers with the consensus of AluY, the others are chained to those. With fewer shared k-mers such chains
+    outgrow one of five folds, with more the older copies of a repeat stay apart (with 30, a tenth of the
+    sequences with Alu are outside the group).
 
     Memory: about 50 bytes a base; 27,792 sequences of 500 bases took 0.8 GB and 14 seconds on one core.
     Raises ValueError for k outside 1 .. `kmers.MAX_K`, for `min_shared` below 1 and for anything but texts.
@@ -61,7 +63,7 @@ def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_S
 
 
 def kmer_presence(sequences: Sequence[str], k: int) -> csr_matrix:
-    """Which sequence has which canonical k-mer: ones, int32, shape (n, k-mers that at least two sequences have).
+    """Which sequence has which canonical k-mer: ones, int32, (n, k-mers of at least two sequences).
 
     Raises ValueError for k outside 1 .. `kmers.MAX_K` and for anything but texts.
     """
@@ -78,13 +80,14 @@ def kmer_presence(sequences: Sequence[str], k: int) -> csr_matrix:
 def kmer_containment(
     sequences: Sequence[str | np.ndarray], corpus: Iterable[np.ndarray], k: int = 20
 ) -> np.ndarray:
-    """Share of each sequence's different canonical k-mers that occur somewhere in `corpus`, float64, shape (n,).
+    """Share of each sequence's different canonical k-mers that are in `corpus`, float64, shape (n,).
 
-    1 for a sequence that lies in the corpus, on either strand, nearly 1 for a copy with few substitutions, and near 0 for
-    unrelated ones: in 50 million bases one random 20-mer in 10,000 is found. Copies of a repeat are found in pieces.
-    `corpus`: uint8 arrays of base codes, each A, C, G, T throughout (memory-mapped ones too), read a block at a time.
-    Memory: some 30 bytes a base of the sequences. Raises ValueError for k outside 14 .. 26, for a sequence shorter than k
-    and for any other letter.
+    1 for a sequence that lies in the corpus, on either strand, nearly 1 for a copy with few substitutions,
+    and near 0 for unrelated ones: in 50 million bases one random 20-mer in 10,000 is found. Copies of a
+    repeat are found in pieces.
+    `corpus`: uint8 arrays of base codes, each A, C, G, T throughout (memory-mapped ones too), read a block at
+    a time. Memory: some 30 bytes a base of the sequences. Raises ValueError for k outside 14 .. 26, for a
+    sequence shorter than k and for any other letter.
     """
     if not 14 <= k <= 26:
         raise ValueError(f"k is {k}, but must be from 14 (shorter ones occur everywhere) to 26")

@@ -1,11 +1,15 @@
-"""Splits of labelled sequences into training, validation and test: at random, by similarity, by region, matched in GC.
+"""Splits of labelled sequences: at random, by similarity, by region, matched in GC.
 
-Tables come from `enhancers.read_species`; `assign_splits` adds columns to them, `read_tables` and `parts` read these.
+Each makes training, validation and test parts.
+
+Tables come from `enhancers.read_species`; `assign_splits` adds columns to them, `read_tables` and `parts`
+read these.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -38,14 +42,16 @@ SPLITS = ("original", "folds", "grouped", "composition_matched")
 
 
 def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """`table` (columns id, sequence, label) with five columns more, set by its rows and the seed, not by their order:
+    """`table` (columns id, sequence, label) with five more columns, set by its rows and the seed.
+
+    The order of rows does not matter. The columns are:
 
     - `split`: train, valid or test, 80/10/10 at random within class;
     - `fold`: 0 to 4, stratified by class, every sequence once;
     - `group`: number of the group of similar sequences, see `similarity.similar_groups`;
     - `grouped_fold`: 0 to 4, every group in one fold, see `grouped_folds`;
-    - `matched`: negatives matched to positives on GC content: within each percent of GC as many of either class as
-      the rarer one has, at random.
+    - `matched`: negatives matched to positives on GC content: within each percent of GC as many of either
+      class as the rarer one has, at random.
 
     Raises ValueError for repeated ids or fewer than ten sequences in a class.
     """
@@ -66,16 +72,17 @@ def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def grouped_folds(table: pd.DataFrame, column: str, seed: int = 0) -> np.ndarray:
-    """Fold of each row of `table` (columns id, label, `column`), 0 to 4, int64; rows of one group of `column` share it.
+    """Fold of each row of `table` (columns id, label, `column`), 0 to 4, int64.
 
-    Groups of two and more are laid out first, the largest first, each into the fold where the shares of the two classes
-    then stay smallest. Rows that are alone in their group even out the sizes of the folds, **with the same share of
-    positives in every fold**. So a fold has more of one class only as far as its groups have: the fold of a large repeat
-    is not filled up with the other class, which would let a model win that fold by knowing the repeat. A group larger
-    than a fifth of the table makes a larger fold.
+    Rows of one group of `column` share it. Groups of two and more are laid out first, the largest first, each
+    into the fold where the shares of the two classes then stay smallest. Rows that are alone in their group
+    even out the sizes of the folds, **with the same share of positives in every fold**. So a fold has more of
+    one class only as far as its groups have: the fold of a large repeat is not filled up with the other
+    class, which would let a model win that fold by knowing the repeat. A group larger than a fifth of the
+    table makes a larger fold.
 
-    Set by the rows and the seed, not by their order. Raises ValueError for repeated ids, fewer than ten sequences in a
-    class, and a row without a group.
+    Set by the rows and the seed, not by their order. Raises ValueError for repeated ids, fewer than ten
+    sequences in a class, and a row without a group.
     """
     if table[column].isna().any():
         raise ValueError(
@@ -109,8 +116,8 @@ def grouped_folds(table: pd.DataFrame, column: str, seed: int = 0) -> np.ndarray
 def region_folds(tables: dict[str, pd.DataFrame], seed: int = 0) -> dict[str, pd.DataFrame]:
     """The tables of several species (columns id, label, region) with whole regions held out: `fold` set anew.
 
-    A region, named by the same word in all species, is in the same fold in all of them, so that a sequence and its
-    orthologue are never on both sides. Errors are those of `grouped_folds`.
+    A region, named by the same word in all species, is in the same fold in all of them, so that a sequence
+    and its orthologue are never on both sides. Errors are those of `grouped_folds`.
     """
     whole = pd.concat(tables.values(), ignore_index=True)
     folds = np.split(
@@ -132,9 +139,9 @@ def _even_out(sizes: np.ndarray, n: int) -> np.ndarray:
 def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The tables of several species, from `assign_splits`, as one: to train one model of all of them.
 
-    Every sequence keeps its id, split and folds, so the test sequences of a species are never trained on. Groups are
-    numbered on and hold one species each. A sequence that stands in two species, on either strand, is left out. Raises
-    ValueError for a species of the name `ALL`.
+    Every sequence keeps its id, split and folds, so the test sequences of a species are never trained on.
+    Groups are numbered on and hold one species each. A sequence that stands in two species, on either strand,
+    is left out. Raises ValueError for a species of the name `ALL`.
     """
     if ALL in tables:
         raise ValueError(f"a species is called {ALL!r}, the name of all species together: rename its folder")
@@ -157,9 +164,10 @@ def fold_parts(
     seed: int = 0,
     group_column: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
-    tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column` rows that share
-    their group with a training row stay in training, so validation is smaller.
+    """Rows to train, validate and test: test is that fold, validation a tenth of each class of the rest.
+
+    Which tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column`
+    rows that share their group with a training row stay in training, so validation is smaller.
 
     Raises ValueError for another fold than 0 to 4, or one without both classes.
     """
@@ -168,7 +176,8 @@ def fold_parts(
     test, rest = table[table["fold"] == fold], table[table["fold"] != fold]
     if test["label"].nunique() < len(CLASSES):
         raise ValueError(
-            f"fold {fold} has not both classes ({len(test)} sequences): too few sequences, or groups, to make {FOLDS}"
+            f"fold {fold} has not both classes ({len(test)} sequences): "
+            f"too few sequences, or groups, to make {FOLDS}"
         )
     valid = _random_rank(rest, seed) < 0.1
     if group_column:
@@ -179,19 +188,21 @@ def fold_parts(
 def read_tables(
     folder: str | Path, species: list[str] | None = None, split: str = "folds"
 ) -> dict[str, pd.DataFrame]:
-    """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species; all there are if `species` is None.
+    """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species.
 
-    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no column `group`, and
-    with "composition_matched" only the matched rows are left.
-    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
-    word, or a table made without the column it needs.
+    All there are if `species` is None. They are ready for `parts`: with split "grouped" `fold` is
+    `grouped_fold`; with the others there is no column `group`, and with "composition_matched" only the
+    matched rows are left.
+    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError
+    for another word, or a table made without the column it needs.
     """
     word, _ = split_and_fold(split)
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
     missing = [name for name in species or [] if name not in found]
     if missing or not found:
         raise FileNotFoundError(
-            f"no table of {', '.join(missing) or 'any species'} in {folder} (there: {', '.join(found) or 'none'}): "
+            f"no table of {', '.join(missing) or 'any species'} in {folder} (there: "
+            f"{', '.join(found) or 'none'}): "
             "run `Mammals Enhancers 0 Data Processing` for this profile first"
         )
     return {name: _for_split(read_table(found[name]), word, found[name]) for name in species or found}
@@ -200,17 +211,22 @@ def read_tables(
 def parts(
     table: pd.DataFrame, fold: int | str, split: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train, validation and test rows of a table that `read_tables` read for `split`: of `split_parts` for the fold
-    "test", of `fold_parts` for a number; with the split "grouped" no group is in two of the three."""
+    """Rows to train, validate and test on, of a table that `read_tables` read for `split`.
+
+    `split_parts` makes them for the fold "test", `fold_parts` for a number. With the split "grouped" no group
+    is in two of the three.
+    """
     if fold == "test":
         return split_parts(table)
-    return fold_parts(table, fold, group_column="group" if split_and_fold(split)[0] == "grouped" else None)
+    grouped = split_and_fold(split)[0] == "grouped"
+    return fold_parts(table, cast(int, fold), group_column="group" if grouped else None)
 
 
 def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
-    """`n` rows of `table` (columns id, label), half of each class, drawn by the ids and the seed; all if `n` is None.
+    """`n` rows of `table` (columns id, label), half of each class, drawn by the ids and the seed.
 
-    A smaller sample of the same seed is part of a larger one. Raises ValueError for an odd or too large `n`.
+    All if `n` is None. A smaller sample of the same seed is part of a larger one. Raises ValueError for an
+    odd or too large `n`.
     """
     if n is None:
         return table
@@ -222,13 +238,20 @@ def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.Da
 
 
 def folds_of(split: str) -> list[int | str]:
-    """What has to be scored: the one test set for "original", every fold for the others, fold 3 for "folds 3". ValueError for other words."""
+    """What has to be scored for a split.
+
+    The one test set for "original", every fold for the others, fold 3 for "folds 3". ValueError for other
+    words.
+    """
     word, fold = split_and_fold(split)
     return ["test"] if word == "original" else list(range(FOLDS)) if fold is None else [fold]
 
 
 def split_and_fold(split: str) -> tuple[str, int | None]:
-    """Word and number of a split: ("folds", 3) of "folds 3", which is one fold alone, and ("folds", None) of "folds". ValueError for others."""
+    """Word and number of a split: ("folds", 3) of "folds 3", one fold alone; ("folds", None) of "folds".
+
+    ValueError for others.
+    """
     word, _, fold = split.partition(" ")
     if word not in SPLITS or fold and (word == "original" or fold not in map(str, range(FOLDS))):
         raise ValueError(
@@ -248,19 +271,17 @@ def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:
         )
     if split == "grouped":
         return table.assign(fold=table["grouped_fold"])
-    table = table.drop(
-        columns="group", errors="ignore"
-    )  # only this split keeps groups together, also when log-odds are cross-fitted
+    # Only this split keeps groups together, also when log-odds are cross-fitted.
+    table = table.drop(columns="group", errors="ignore")
     return table[table["matched"]].reset_index(drop=True) if split == "composition_matched" else table
 
 
 def _gc_matched(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """Which rows to keep, bool, for both classes to have the same number of sequences in each percent of GC."""
+    """Rows to keep, bool, so that both classes have as many sequences in each percent of GC."""
     gc, labels = table["sequence"].str.count("[GC]"), table["label"]
     percent = (100 * gc // table["sequence"].str.len()).to_numpy()
-    shuffled = table.assign(
-        percent=percent, rank=_random_rank(table, [seed, 1])
-    )  # a draw of its own, apart from `split`
+    # Drawn apart from `split`.
+    shuffled = table.assign(percent=percent, rank=_random_rank(table, [seed, 1]))
     place = shuffled.groupby(["percent", "label"])["rank"].rank().to_numpy()
     sizes = pd.crosstab(percent, labels).min(axis=1)
     return place <= sizes.loc[percent].to_numpy()

@@ -15,10 +15,10 @@ CLIP = 1e-6  # probabilities of 0 and 1 have no log-odds
 def stacked_log_odds(odds: pd.DataFrame, labels: pd.Series, folds: pd.Series) -> pd.Series:
     """Log-odds of the models together, float64, one a sequence.
 
-    A logistic regression weighs the models; that of a fold is fitted on the others, so what a fold gets depends on
-    no label of that fold (Wolpert 1992, Neural Networks 5:241). `odds`: log-odds out of fold, a row for each sequence
-    and a column for each model; `labels` (0, 1) and `folds` have the same index. Raises ValueError where the indices
-    differ, and for one fold alone, which leaves nothing to fit.
+    A logistic regression weighs the models; that of a fold is fitted on the others, so what a fold gets
+    depends on no label of that fold (Wolpert 1992, Neural Networks 5:241). `odds`: log-odds out of fold, a
+    row for each sequence and a column for each model; `labels` (0, 1) and `folds` have the same index. Raises
+    ValueError where the indices differ, and for one fold alone, which leaves nothing to fit.
     """
     if not (odds.index.equals(labels.index) and odds.index.equals(folds.index)):
         raise ValueError("log-odds, labels and folds must be of the same sequences in the same order")

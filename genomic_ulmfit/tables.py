@@ -102,7 +102,7 @@ def _comparable(published: pd.DataFrame, profile: str) -> pd.DataFrame:
 def _published_rows(
     published: pd.DataFrame, metrics: tuple[str, ...], spread: str, by: tuple[str, ...] = ()
 ) -> list:
-    """A row for each published model (and value of `by`), in file order, its `metrics` spread over column `spread`."""
+    """A row for each published model (and value of `by`), its `metrics` spread over column `spread`."""
     rows = []
     for _, group in published[published["metric"].isin(metrics)].groupby(
         [*by, "source", "model"], sort=False
@@ -120,7 +120,7 @@ def _published_rows(
 
 
 def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Rows that score a whole set, baselines first: pooled out-of-fold, or `test` where a setting has no such row."""
+    """Rows that score a whole set, baselines first: out-of-fold, or `test` where that is missing."""
     rows = results[(results["profile"] == profile) & results["fold"].isin(["oof", "test"])]
     rows = rows[~on_fewer_sequences(rows) & ~on_another_species(rows)]
     # `original` and `folds` are two ways to score the same sequences; each other split asks another question
@@ -142,7 +142,7 @@ def _headline_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
 
 
 def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
-    """Which rows bear the number of their training sequences as trial (n300, say): they ask how many it takes."""
+    """Rows whose trial is the number of their training sequences (n300, say)."""
     return rows["trial"] == "n" + rows["n_train"].astype(str)
 
 
@@ -152,7 +152,9 @@ def on_another_species(rows: pd.DataFrame) -> pd.Series:
 
 
 def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
-    """Seconds of the language model that an enhancer row's classifier started from; 0 without one, NaN where no row has its weights.
+    """Seconds of the language model that an enhancer row's classifier started from.
+
+    0 without one, NaN where no row has its weights.
 
     A row that was recorded before encoders had hashes is matched by its setting.
     """
@@ -171,7 +173,8 @@ def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
 def setting_name(row: Mapping) -> str:
     """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default.
 
-    Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see `setting_names`.
+    Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see
+    `setting_names`.
     """
     words = [
         _MODELS.get(row["model"], row["model"].replace("_", " ")),
@@ -193,7 +196,10 @@ def setting_name(row: Mapping) -> str:
 
 
 def setting_names(rows: pd.DataFrame) -> pd.Series:
-    """`setting_name` of each row; where one would stand for encoders of other weights, or ensembles of other members, hashes are added."""
+    """`setting_name` of each row, with hashes where one name would stand for different models.
+
+    Those are encoders of other weights, or ensembles of other members.
+    """
     return _told_apart(
         rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash")
     )
@@ -287,7 +293,10 @@ def published_on(published: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
-    """The tokens of each row ("4-mer stride 2"), blank without a network; where networks of one trial differ otherwise too, in what."""
+    """The tokens of each row ("4-mer stride 2"), blank without a network.
+
+    Where networks of one trial differ otherwise too, it says in what.
+    """
     networks = rows[rows["scale"] != ""]
     names = [f"{row.k}-mer stride {row.stride}" for row in networks.itertuples()]
     told_apart = _told_apart(
@@ -302,7 +311,10 @@ def token_names(rows: pd.DataFrame) -> pd.Series:
 def _told_apart(
     rows: pd.DataFrame, names, columns: tuple[str, ...], within: list[pd.Series] | None = None
 ) -> pd.Series:
-    """`names` with the values of those `columns` added in which rows of one name (and one value of each of `within`) differ."""
+    """`names`, with values of `columns` added where rows of one name differ in them.
+
+    Rows of one name are compared within equal values of the columns `within`.
+    """
     names = pd.Series(list(names), rows.index, dtype=str)
     for column in columns:
         several = rows.groupby([names, *(within or [])])[column].transform("nunique").gt(1)
@@ -319,9 +331,10 @@ def _told_apart(
 
 
 def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Rows of one setting for each group of equal values in the columns `by`, all its folds; the others are named in a printed line.
+    """Rows of one setting for each group of equal values in the columns `by`, all its folds.
 
-    Of several settings one with the notebooks' own comes first, then the one whose encoder is this profile's and known by its weights.
+    The others are named in a printed line. Of several settings one with the notebooks' own comes first, then
+    the one whose encoder is this profile's and known by its weights.
     """
     identity = [column for column in ENHANCER_KEY if column not in ("fold", "split")]
     ranked = rows.assign(
@@ -348,7 +361,8 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
                 ("encoder_hash", "scale", "seed"),
             )
             print(
-                f"{first['species']}: {len(candidates)} candidates, {'; '.join(names)}. Taken: {names.iloc[0]}"
+                f"{first['species']}: {len(candidates)} candidates, {'; '.join(names)}. Taken: "
+                f"{names.iloc[0]}"
             )
     return rows.loc[sorted(kept, key=rows.index.get_loc)]
 
@@ -356,9 +370,10 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[int, int]]:
     """Index labels of the pairs of rows that differ in a lever alone: (with it, without it).
 
-    `with_it` and `without` name a model, or a model and the trial of its trial ("ulmfit one_strand"). Both rows are of one species and
-    split and of networks of one kind: k, stride, direction, predicts, contexts, scale and seed. Of one trial they have the same settings
-    and, where both have one, the same encoder: labels name trials with others. A model without a network stands beside every setting.
+    `with_it` and `without` name a model, or a model and the trial of its trial ("ulmfit one_strand"). Both
+    rows are of one species and split and of networks of one kind: k, stride, direction, predicts, contexts,
+    scale and seed. Of one trial they have the same settings and, where both have one, the same encoder:
+    labels name trials with others. A model without a network stands beside every setting.
     """
     (model, _, trial), (other, _, other_trial) = (name.partition(" ") for name in (with_it, without))
     shared = ["species", "split", "fold", "seed", "k", "stride", "direction", "predicts", "contexts", "scale"]
@@ -379,9 +394,12 @@ def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[in
 
 
 def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """Rows of single folds of models that were also trained on fewer sequences, with columns `setting` (the name they share) and `n`.
+    """Rows of single folds of models that were also trained on fewer sequences.
 
-    `n` is the number of training sequences in tens. Of several settings `one_of_each` takes one. Other trials are left out.
+    The columns `setting` (the name they share) and `n` are added.
+
+    `n` is the number of training sequences in tens. Of several settings `one_of_each` takes one. Other trials
+    are left out.
     """
     rows = results[
         (results["fold"] != "oof")
@@ -395,7 +413,7 @@ def learning_curve_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def members_hash(members: pd.DataFrame) -> str:
-    """8 hex digits that stand for the models that an ensemble is made of, the same for every species: the `settings` of its row."""
+    """8 hex digits that stand for an ensemble's models, for every species: its row's `settings`."""
     identities = [
         [str(row[column]) for column in ENHANCER_KEY if column not in ("species", "fold")]
         for row in members.to_dict("records")
@@ -431,8 +449,8 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
 
-    Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and `auc`,
-    the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT the
+    Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
+    `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT the
     setting with the highest AUC is taken. A model that has no row in `profile` is left out.
     """
     ours = whole_set_rows(results[(results["profile"] == profile) & (results["species"] == "Human")])
@@ -494,7 +512,10 @@ def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> p
 
 
 def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Metrics at probability 0.5 as text, by species, published models first; accuracy has its Wilson interval."""
+    """Metrics at probability 0.5 as text, by species, published models first.
+
+    Accuracy has its Wilson interval.
+    """
 
     def ours(rows: pd.DataFrame) -> dict[str, str]:
         row = rows.iloc[0]
@@ -518,7 +539,10 @@ def threshold_table(results: pd.DataFrame, published: pd.DataFrame, profile: str
 
 
 def language_model_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Language models as text: published, then Markov references, then ours; compare them by bits per base."""
+    """Language models as text: published, then Markov references, then ours.
+
+    Compare them by bits per base.
+    """
     forms = {
         "k": "",
         "stride": "",

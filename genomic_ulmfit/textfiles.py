@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
+_GzipFile: type[gzip.GzipFile]
+_InflateError: type[Exception]
 try:  # the same as Python's own, twice as fast; made for most processors
-    from isal.igzip import BadGzipFile, GzipFile
-    from isal.isal_zlib import error as InflateError
+    from isal import igzip, isal_zlib
 except ImportError:
-    from gzip import BadGzipFile, GzipFile
-    from zlib import error as InflateError
+    _GzipFile, _InflateError = gzip.GzipFile, zlib.error
+else:
+    _GzipFile, _InflateError = igzip.IGzipFile, cast(type[Exception], isal_zlib.error)
 
 __all__ = ["BOM", "open_text", "read_blocks", "read_lines"]
 
@@ -26,7 +30,7 @@ _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 
 
 @contextmanager
-def open_text(path: str | Path) -> Iterator[BinaryIO]:
+def open_text(path: str | Path) -> Iterator[io.BufferedIOBase]:
     """Open a plain, gzip or bgzip file as bytes; its first bytes tell which it is, not its name.
 
     Raises FileNotFoundError, or ValueError naming the file for a damaged archive.
@@ -42,13 +46,13 @@ def open_text(path: str | Path) -> Iterator[BinaryIO]:
                 raise ValueError(f"{path}: truncated bgzip file (no end-of-file mark); fetch it again")
             raw.seek(0)
         try:
-            with GzipFile(fileobj=raw) as file:
+            with _GzipFile(fileobj=raw) as file:
                 yield file
-        except (EOFError, InflateError, BadGzipFile) as error:
+        except (EOFError, _InflateError, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: truncated or corrupt gzip file ({error}); fetch it again") from error
 
 
-def _open(path: str | Path) -> BinaryIO:
+def _open(path: str | Path) -> io.BufferedReader:
     try:
         return open(path, "rb")
     except FileNotFoundError:

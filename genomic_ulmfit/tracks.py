@@ -1,4 +1,4 @@
-"""Scores along a genome: windows slid over a region, as bedGraph and bigWig tracks, and simple calls as BED."""
+"""Scores along a genome: windows slid over a region, to bedGraph, bigWig and calls as BED."""
 
 import errno
 import shutil
@@ -35,8 +35,10 @@ BYTES_A_WINDOW = 80  # on disk: a line of bedGraph, and its share of the bigWig 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
-def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
-    """`chr7:1,000-2,000` (bases counted from 1, both ends included, as browsers write it) or `chr7` -> (contig, start, end), half-open from 0.
+def parse_region(region: str | int, genome: ReferenceGenome) -> tuple[str, int, int]:
+    """`chr7:1,000-2,000` or `chr7` -> (contig, start, end), half-open from 0.
+
+    The text counts bases from 1 and includes both ends, as browsers do.
 
     Raises ValueError for a contig or an interval that the genome lacks.
     """
@@ -55,10 +57,10 @@ def parse_region(region: str, genome: ReferenceGenome) -> tuple[str, int, int]:
 
 
 def regions_of(region: str | int | None, genome: ReferenceGenome) -> list[tuple[str, int, int]]:
-    """What is scanned, as (contig, start, end): one region (see `parse_region`), or every contig, in the order of their names.
+    """What is scanned, as (contig, start, end): one region (see `parse_region`), or every contig.
 
-    Names are compared byte by byte, as bigWig and UCSC's programs have it. Contigs without room for a window are left out.
-    Raises ValueError when nothing is left, and as `parse_region`.
+    Names are compared byte by byte, as bigWig and UCSC's programs have it. Contigs without room for a window
+    are left out. Raises ValueError when nothing is left, and as `parse_region`.
     """
     regions = [parse_region(one, genome) for one in (genome.references if region is None else [region])]
     regions = sorted(one for one in regions if one[2] - one[1] >= WINDOW)
@@ -71,10 +73,13 @@ def regions_of(region: str | int | None, genome: ReferenceGenome) -> list[tuple[
 def scan(
     scorer: Scorer, genome: ReferenceGenome, regions: Iterable[tuple[str, int, int]], step: int
 ) -> Iterator[pd.DataFrame]:
-    """Slide a window of 500 bases over (contig, start, end) by `step` bases: tables with columns chrom, start, end, probability.
+    """Slide a window of 500 bases over (contig, start, end) by `step` bases.
 
-    [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so the first and last 250 - step / 2
-    bases of a region have none. Windows that cannot be scored (gaps) are left out. Sorted if the regions are. Memory: a megabase.
+    Yields tables with columns chrom, start, end, probability.
+
+    [start, end) are the `step` bases around the middle of a window, which the window's score stands for; so
+    the first and last 250 - step / 2 bases of a region have none. Windows that cannot be scored (gaps) are
+    left out. Sorted if the regions are. Memory: a megabase.
     """
     _check_step(step)
     for chrom, start, end in regions:
@@ -101,12 +106,13 @@ def scan_region(
     write_to: str | Path | None = None,
     folder: str | Path = ROOT / "artifacts" / "scans",
 ) -> Written:
-    """Scan a region of a genome (None: all of it) into `.bedgraph`, `.bw`, `.peaks.bed` and `.json`; see `scan`.
+    """Scan a region (None: the whole genome) into `.bedgraph`, `.bw`, `.peaks.bed`, `.json`; see `scan`.
 
-    Region, names of the results and room on the disk are checked before the first window is scored. `threshold` is that of
-    the calls. `write_to` is the path of the results without their ending; without it they lie in `folder`, named as
-    `scoring.output_of` says. The track is read back by `read_track`. Raises FileNotFoundError; OSError for a disk that is
-    too full; ValueError as `regions_of` and `scoring.output_of`, and when no window can be scored.
+    Region, names of the results and room on the disk are checked before the first window is scored.
+    `threshold` is that of the calls. `write_to` is the path of the results without their ending; without it
+    they lie in `folder`, named as `scoring.output_of` says. The track is read back by `read_track`. Raises
+    FileNotFoundError; OSError for a disk that is too full; ValueError as `regions_of` and
+    `scoring.output_of`, and when no window can be scored.
     """
     _check_step(step)
     path, region = project_path(genome), None if region is None else str(region)
@@ -114,7 +120,7 @@ def scan_region(
         scorer,
         {"genome": path},
         ("bedgraph", "bw", "peaks.bed", "json"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         region=region,
         step=step,
@@ -137,8 +143,8 @@ def _check_room(folder: Path, needed: int) -> None:
     if (free := shutil.disk_usage(there).free) < needed:
         raise OSError(
             errno.ENOSPC,
-            f"the tracks take up to {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free. Nothing was "
-            "written: name a WRITE_TO on another disk, or a larger STEP",
+            f"the tracks take up to {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free. "
+            "Nothing was written: name a WRITE_TO on another disk, or a larger STEP",
             str(folder),
         )
 
@@ -150,10 +156,10 @@ def write_tracks(
     made_by: str,
     threshold: float,
 ) -> int:
-    """Write the files `bedgraph`, `bw` (bigWig), `peaks.bed` and `json` of `paths` while the tables of `scan` come.
+    """Write the files `bedgraph`, `bw`, `peaks.bed` and `json` of `paths` from the tables of `scan`.
 
-    Contigs come in the order of their names; `lengths` says how long each is. All files take their names when they are
-    complete. Returns the number of windows. ValueError when there is none.
+    Contigs come in the order of their names; `lengths` says how long each is. All files take their names when
+    they are complete. Returns the number of windows. ValueError when there is none.
     """
     n, high = 0, []
     with ExitStack() as stack:
@@ -190,7 +196,9 @@ def read_track(written: Written) -> pd.DataFrame:
 
 
 def call_peaks(track: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Runs of neighbouring bins of a `scan` with a probability of at least `threshold`: columns chrom, start, end, probability.
+    """Runs of neighbouring bins of a `scan` with a probability of at least `threshold`.
+
+    Columns: chrom, start, end, probability.
 
     A run goes from the first window's bin to the last one's; `probability` is its highest.
     """
@@ -218,10 +226,10 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def operating_points(labels, probabilities, thresholds: Sequence[float] = THRESHOLDS) -> pd.DataFrame:
-    """What a model calls at each threshold, on labelled sequences: `labels` (n,) 0 and 1, `probabilities` (n,).
+    """What a model calls at each threshold on labelled sequences: `labels` and `probabilities`, (n,).
 
-    Columns threshold; enhancers and others, the number of sequences of each label; enhancers_called and others_called;
-    recall and false_positive_rate.
+    Columns threshold; enhancers and others, the number of sequences of each label; enhancers_called and
+    others_called; recall and false_positive_rate.
     """
     labels, called = np.asarray(labels, bool), np.asarray(probabilities)[:, None] >= np.asarray(thresholds)
     counts = {
@@ -235,13 +243,15 @@ def operating_points(labels, probabilities, thresholds: Sequence[float] = THRESH
 
 
 def calls_on_genome(points: pd.DataFrame, track: pd.DataFrame, prevalence: float) -> pd.DataFrame:
-    """What calls at each threshold mean on a genome: `operating_points` of labelled sequences that the model never saw, and a `scan`.
+    """What calls at each threshold mean on a genome, from labelled sequences and a `scan`.
 
-    `prevalence` (pi): the share of windows that are enhancers, an assumption. Added columns: precision by the labelled
-    negatives, pi R / (pi R + (1 - pi) F) (Bayes), and precision_low and _high, the same with the ends of the 95 % Wilson
-    intervals of R and F that make it lowest and highest; share_called, of the scanned windows; precision_ceiling,
-    pi R / share_called, the most that this share leaves room for (NaN where nothing is called); calls_per_megabase, runs of
-    windows by the bases scanned.
+    `points`: `operating_points` of labelled sequences that the model never saw.
+
+    `prevalence` (pi): the share of windows that are enhancers, an assumption. Added columns: precision by the
+    labelled negatives, pi R / (pi R + (1 - pi) F) (Bayes), and precision_low and _high, the same with the
+    ends of the 95 % Wilson intervals of R and F that make it lowest and highest; share_called, of the scanned
+    windows; precision_ceiling, pi R / share_called, the most that this share leaves room for (NaN where
+    nothing is called); calls_per_megabase, runs of windows by the bases scanned.
     """
     recall = np.array([wilson_interval(*pair) for pair in zip(points.enhancers_called, points.enhancers)])
     false = np.array([wilson_interval(*pair) for pair in zip(points.others_called, points.others)])

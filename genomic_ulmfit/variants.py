@@ -1,4 +1,4 @@
-"""What a variant does to the score of the DNA around it: the reference and the alternative allele, for a VCF and a genome."""
+"""What a variant changes in the score of the DNA around it: both alleles, from a VCF and a genome."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ AT_ONCE = 512  # alleles scored together
 
 
 class Allele(NamedTuple):
-    """An alternative allele and the two windows that are compared (None where `note` says why it is not scored)."""
+    """An alternative allele and its two windows (None where `note` says why it is not scored)."""
 
     chrom: str
     position: int
@@ -69,11 +69,11 @@ class _Variant(NamedTuple):
 
 
 def read_variants(path: str | Path, genome: str | Path, bad: BadRecords | None = None) -> Iterator[Allele]:
-    """The alternative alleles of a VCF (plain, gzip, bgzip) or BCF file, one at a time, with 500 bases around each.
+    """The alternative alleles of a VCF (plain, gzip, bgzip) or BCF file, with 500 bases around each.
 
-    A line that is malformed, on a contig that the genome lacks, or with a reference allele that is not what the genome has
-    there goes to `bad`, with the file and the line (BCF: the record). Raises FileNotFoundError, or ValueError for a file
-    that is neither.
+    A line that is malformed, on a contig that the genome lacks, or with a reference allele that is not what
+    the genome has there goes to `bad`, with the file and the line (BCF: the record). Raises
+    FileNotFoundError, or ValueError for a file that is neither.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there")
@@ -100,7 +100,7 @@ def _read_bcf(path: str | Path) -> Iterator[tuple[str, _Variant]]:
                 alts = tuple(record.alts or (".",))
                 yield (
                     f"record {number:,}",
-                    _Variant(record.chrom, record.pos, record.id or ".", record.ref, alts),
+                    _Variant(record.chrom, record.pos, record.id or ".", record.ref or ".", alts),
                 )
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged, or no BCF file ({error})") from error
@@ -164,7 +164,10 @@ def _beside_the_contig(variant: _Variant, genome: ReferenceGenome) -> str:
 
 
 def _check_reference(variant: _Variant, genome: ReferenceGenome) -> None:
-    """ValueError where REF says another base than the genome. An N says none, and stands for the genome's ambiguity codes too."""
+    """ValueError where REF says another base than the genome.
+
+    An N says none, and stands for the genome's ambiguity codes too.
+    """
     start, end = variant.position - 1, variant.position - 1 + len(variant.ref)
     there, given = fetch(genome, variant.chrom, start, end), encode_bases(variant.ref)
     known = (there < 4) & (given < 4)
@@ -186,8 +189,11 @@ def _why_not(ref: str, alt: str) -> str:
 def _windows(
     genome: ReferenceGenome, chrom: str, start: int, ref: str, alt: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """500 bases with the reference and with the alternative allele, from the same first base: the allele is in the middle, or as near
-    to it as the contig's ends let it. A shorter contig is taken whole. None where no such window holds the allele."""
+    """500 bases with the reference and with the alternative allele, from the same first base.
+
+    The allele is in the middle, or as near to it as the contig's ends let it. A shorter contig is taken
+    whole. None where no such window holds the allele.
+    """
     length, longest = genome.get_reference_length(chrom), max(len(ref), len(alt))
     first = max(0, min(start - (WINDOW - longest) // 2, length - WINDOW - max(0, len(ref) - len(alt))))
     if start + longest > first + WINDOW:
@@ -201,10 +207,11 @@ def _windows(
 def score_alleles(scorer: Scorer, alleles: Iterable[Allele]) -> Iterator[pd.DataFrame]:
     """Tables with `VARIANT_COLUMNS`, one row an alternative allele, in order.
 
-    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds (natural logarithm) of
-    the mean probability of both strands; NaN with a `note` where an allele is not scored. With a stride above 1 an insertion
-    shifts how the bases after it are cut into k-mers, which alone moves a score; so log-odds are means over all `stride` ways
-    to cut, the window beginning one base later each time.
+    `position` counts from 1, as in VCF. `difference` is the alternative's minus the reference's log-odds
+    (natural logarithm) of the mean probability of both strands; NaN with a `note` where an allele is not
+    scored. With a stride above 1 an insertion shifts how the bases after it are cut into k-mers, which alone
+    moves a score; so log-odds are means over all `stride` ways to cut, the window beginning one base later
+    each time.
     """
     waiting = []
     for allele in alleles:
@@ -229,7 +236,7 @@ def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
     )
     for i, which in enumerate(("ref", "alt")):
         log_odds, stride = np.full(len(alleles), np.nan), scorer.tokenizer.stride
-        windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok]
+        windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok and a.windows]
         log_odds[fit] = np.mean(
             [
                 scorer.log_odds([w[shift : len(w) - stride + 1 + shift] for w in windows])
@@ -271,18 +278,19 @@ def score_variants(
     folder: str | Path = ROOT / "artifacts" / "variants",
     on_bad: str = "stop",
 ) -> Written:
-    """Score the variants of a VCF or BCF file into `.tsv`; see `score_alleles`. A file without a variant gives an empty table.
+    """Score the variants of a VCF or BCF file into `.tsv`; see `score_alleles`.
 
-    The whole file is compared with the genome before the first variant is scored. `write_to` is the path of the result
-    without its ending; without it, it lies in `folder`, named as `scoring.output_of` says. `on_bad="skip"` leaves out lines
-    that do not fit and lists them in `.skipped.txt`. Raises as `read_variants` and `scoring.output_of`.
+    A file without a variant gives an empty table. The whole file is compared with the genome before the first
+    variant is scored. `write_to` is the path of the result without its ending; without it, it lies in
+    `folder`, named as `scoring.output_of` says. `on_bad="skip"` leaves out lines that do not fit and lists
+    them in `.skipped.txt`. Raises as `read_variants` and `scoring.output_of`.
     """
     inputs = {"variants": project_path(path), "genome": project_path(genome)}
     output = output_of(
         scorer,
         inputs,
         ("tsv", "skipped.txt"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         on_bad=on_bad,
     )

@@ -1,4 +1,4 @@
-"""Set before anything imports torch: one thread a process, and the CPU, where one seed gives the same numbers bit for bit."""
+"""Before anything imports torch: one thread a process, and the CPU, where a seed gives the same numbers."""
 
 import os
 

@@ -11,7 +11,7 @@ def naive_codes(text: str) -> list[int]:
 
 @st.composite
 def fasta_files(draw):
-    """Text of a FASTA file with any line lengths, line ends, blank lines, case and mark at its start, and its records."""
+    """A FASTA text (any line lengths, line ends, blank lines, case, mark at its start) and its records."""
     records, text = [], draw(st.sampled_from(["", "\ufeff", "\n", " \n\r\n"]))
     names = draw(
         st.lists(st.text("abcXYZ019._é", min_size=1, max_size=8), min_size=1, max_size=5, unique=True)

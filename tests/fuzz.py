@@ -1,7 +1,9 @@
-"""Coverage-guided fuzzing of the readers, for minutes or hours; not part of the tests, and its fuzzer is not among the pins.
+"""Coverage-guided fuzzing of the readers, for minutes or hours.
 
-.venv/bin/python -m pip install atheris==3.0.0
-.venv/bin/python tests/fuzz.py "bed" 120          one reader, for so many seconds; without a name, lists the readers
+Not part of the tests, and its fuzzer is not among the pins.
+
+    .venv/bin/python -m pip install atheris==3.0.0
+    .venv/bin/python tests/fuzz.py "bed" 120   one reader, for so many seconds; without a name, lists them
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Every reader of files, fed with files that somebody may have damaged on purpose: shared by test_hostile.py and fuzz.py.
+"""Every reader of files, to be fed with damaged files: shared by test_hostile.py and fuzz.py.
 
 A reader may accept a file or refuse it with one of `REFUSALS`; anything else is a fault.
 """
@@ -63,7 +63,10 @@ def _checkpoint(path: Path) -> None:
 
 
 def targets(folder: Path) -> dict[str, Target]:
-    """All readers by name; `folder` is where they may write, and where a genome and a model are put for those that need one."""
+    """All readers by name.
+
+    `folder` is where they may write, and where a genome and a model are put for those that need one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     genome = folder / "genome.fa"
     genome.write_text(GENOME)
@@ -130,9 +133,8 @@ def targets(folder: Path) -> dict[str, Target]:
 
 
 def _bcf(folder: Path) -> bytes:
-    (folder / "v.vcf").write_bytes(
-        b"\n".join(VCF.splitlines()[:-1]) + b"\n"
-    )  # htslib does not read the <DEL> that it writes
+    # htslib does not read the <DEL> that it writes.
+    (folder / "v.vcf").write_bytes(b"\n".join(VCF.splitlines()[:-1]) + b"\n")
     with (
         pysam.VariantFile(str(folder / "v.vcf")) as text,
         pysam.VariantFile(str(folder / "v.bcf"), "wb", header=text.header) as packed,

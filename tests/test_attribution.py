@@ -49,7 +49,7 @@ def test_occlusion_averages_over_the_stretches_that_hide_a_base(scorer):
 
 
 def test_gradients_add_up_to_what_the_sequence_changes(scorer):
-    """Completeness (Sundararajan et al. 2017): the contributions sum to the output minus that of pads in every place."""
+    """Completeness (Sundararajan et al. 2017): contributions sum to the output minus that of pads."""
 
     def network(codes, keep):
         ids = padded_ids([codes], scorer.tokenizer, scorer.config["direction"] == "backward")
@@ -102,7 +102,7 @@ def test_means_of_kmers_are_those_of_a_dictionary():
 
 
 def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
-    """Against gradients all_reduce_sum along the way by hand, token by token."""
+    """Against gradients summed along the way by hand, token by token."""
     k, stride, backwards = (
         scorer.tokenizer.k,
         scorer.tokenizer.stride,
@@ -118,7 +118,7 @@ def test_the_share_of_a_token_is_spread_evenly_over_its_bases(scorer):
         total = torch.zeros_like(tokens)
         for i in range(200):
             point = (pads + (i + 0.5) / 200 * (tokens - pads)).requires_grad_()
-            handle = model.encoder.embedding.register_forward_hook(lambda module, inputs, out: point)
+            handle = model.encoder.embedding.register_forward_hook(lambda *_, point=point: point)
             logits = model(ids)[0][0]
             handle.remove()
             total += torch.autograd.grad(logits[1] - logits[0], point)[0] / 200

@@ -75,11 +75,11 @@ def only_dropout(encoder: AWDLSTM, place: str, p: float) -> None:
     setattr(encoder.get_submodule(path), attribute, p)
 
 
-# --- Embedding -------------------------------------------------------------------------------------------------------
+# --- Embedding ----------------------------------------------------------------------------------------------
 
 
 def context_rows(k: int, stride: int, c: int, ids: torch.Tensor, history=None) -> np.ndarray:
-    """Rows that an embedding takes for a context, read off its output: every row of the table holds its own number."""
+    """Rows that an embedding takes for a context: every row of the table holds its own number."""
     embedding = KmerEmbedding(k, stride, 1, (c,)).eval()
     with torch.no_grad():
         embedding.kmers.weight.zero_()
@@ -89,7 +89,10 @@ def context_rows(k: int, stride: int, c: int, ids: torch.Tensor, history=None) -
 
 
 def last_bases(k: int, stride: int, c: int, row: list[int]) -> list[str | None]:
-    """Text of the last c bases at each token, glued together token by token; None where a pad or the row's start is met."""
+    """Text of the last c bases at each token, glued together token by token.
+
+    None where a pad or the row's start is met.
+    """
     texts = [None if i == 0 else np.base_repr(i - 1, 4).zfill(k) for i in row]
     glued = []
     for t in range(len(row)):
@@ -169,7 +172,7 @@ def test_contexts_add_nothing_before_training():
     assert torch.equal(encoder.embedding(ids), encoder.embedding.kmers(ids))
 
 
-# --- Encoder ---------------------------------------------------------------------------------------------------------
+# --- Encoder ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -317,7 +320,7 @@ def test_bfloat16_stays_close_and_carries_its_state():
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
-# --- Language model --------------------------------------------------------------------------------------------------
+# --- Language model -----------------------------------------------------------------------------------------
 
 
 @few
@@ -353,9 +356,8 @@ def test_a_pad_at_the_start_forgets_the_past_of_that_row_only(k, stride, context
         second = model(ids[:, 10:])[0]
     torch.testing.assert_close(second[[0, 2]], whole[[0, 2], 10:])
     torch.testing.assert_close(second[1:2], fresh)
-    assert not torch.allclose(
-        whole[1:2, 11:], fresh[:, 1:], atol=1e-6
-    )  # without a window's border the past still counts
+    # Without a window's border the past still counts.
+    assert not torch.allclose(whole[1:2, 11:], fresh[:, 1:], atol=1e-6)
 
 
 def test_state_is_forgotten_on_reset_and_with_another_batch_size():
@@ -393,7 +395,7 @@ def test_unknown_output_is_refused():
         make_model(predicts="codons")
 
 
-# --- Loss ------------------------------------------------------------------------------------------------------------
+# --- Loss ---------------------------------------------------------------------------------------------------
 
 
 @few
@@ -434,7 +436,7 @@ def test_a_window_without_targets_costs_nothing():
     assert loss == 0 and (logits.grad == 0).all()
 
 
-# --- Classifier ------------------------------------------------------------------------------------------------------
+# --- Classifier ---------------------------------------------------------------------------------------------
 
 
 def padded(rows: list[list[int]], width: int) -> torch.Tensor:
@@ -448,9 +450,8 @@ id_rows = st.lists(st.lists(st.integers(0, 64), max_size=9), min_size=1, max_siz
 @given(id_rows, st.integers(0, 3), st.integers(0, 9999))
 def test_pooling_is_last_maximum_and_mean_over_real_tokens(rows, more, seed):
     ids = padded([[0, *row] for row in rows], 10 + more)
-    outputs = (
-        torch.randn(*ids.shape, 8, generator=torch.Generator().manual_seed(seed)) - 3
-    )  # mostly negative: no zero may win
+    # Mostly negative: no zero may win.
+    outputs = torch.randn(*ids.shape, 8, generator=torch.Generator().manual_seed(seed)) - 3
     pooled = Classifier(make_encoder()).pool(outputs, ids)
     assert pooled.shape == (len(rows), 24)
     for row_ids, row_outputs, found in zip(ids, outputs, pooled):
@@ -482,7 +483,7 @@ def test_classifier_keeps_no_state_between_batches():
     assert torch.equal(model(ids)[0], model(ids)[0])
 
 
-# --- Parameter groups ------------------------------------------------------------------------------------------------
+# --- Parameter groups ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -512,15 +513,14 @@ def test_dropped_weights_are_as_many_as_asked_and_the_mean_stays(p):
     assert abs(zero - p) < 5 * (p * (1 - p) / n) ** 0.5
     torch.testing.assert_close(dropped[dropped != 0], torch.full_like(dropped[dropped != 0], 2 / (1 - p)))
     dropped.sum().backward()
-    torch.testing.assert_close(
-        weight.grad, (dropped != 0) / (1 - p)
-    )  # gradients reach the weights that were kept
+    # Gradients reach the weights that were kept.
+    torch.testing.assert_close(weight.grad, (dropped != 0) / (1 - p))
     assert not torch.equal(dropped == 0, drop_weights(weight, p) == 0)
 
 
 @pytest.mark.parametrize("build", [Classifier, lambda encoder: LanguageModel(encoder, "bases")])
 def test_half_precision_ends_with_the_encoder_and_can_be_switched_off(build, monkeypatch):
-    """Log-odds that are added to the classifier's, and the head's own, are float32 whatever the LSTM computes in."""
+    """Added log-odds and the head's own are float32, whatever the LSTM computes in."""
     monkeypatch.setattr("genomic_ulmfit.awd_lstm.has_fast_bf16", lambda device: True)
     model, ids = build(make_encoder()).eval(), make_ids(3, 12)
     exact = model(ids)

@@ -1,4 +1,4 @@
-"""What the table in data/README.md promises about bad input, full disks and interrupts, where no other test file shows it."""
+"""What data/README.md promises about bad input, full disks and interrupts, unless tested elsewhere."""
 
 import resource
 import signal
@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-# --- Files -----------------------------------------------------------------------------------------------------------
+# --- Files --------------------------------------------------------------------------------------------------
 
 
 def test_iupac_codes_cut_a_genome_and_drop_a_labelled_sequence(tmp_path):
@@ -70,12 +70,12 @@ def test_one_name_twice_among_labelled_sequences_loses_none(tmp_path):
     assert len(table) == 3 and table["id"].is_unique
 
 
-# --- A full disk -----------------------------------------------------------------------------------------------------
+# --- A full disk --------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def full_disk(size: int):
-    """No file can grow beyond `size` bytes: the system itself refuses the write half-way, as on a full disk."""
+    """No file can grow beyond `size` bytes: the system refuses the write, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, write, older):
     assert contents(folder) and contents(folder) != before
 
 
-# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+# --- Ctrl-C -------------------------------------------------------------------------------------------------
 
 
 class PressCtrlC(Callback):

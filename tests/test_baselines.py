@@ -31,7 +31,7 @@ DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[list[str], np.ndarray]:
-    """160 random sequences of two lengths, half with TGACTCA planted three times on either strand: GC says little."""
+    """160 random sequences of two lengths, half with TGACTCA planted three times; GC says little."""
     sequences = random_sequences(80, 120, seed=1) + random_sequences(80, 200, seed=2)
     rng = np.random.default_rng(3)
     labels = rng.permutation(np.repeat([0, 1], 80))

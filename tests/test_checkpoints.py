@@ -141,9 +141,8 @@ def test_the_table_of_epochs_shows_what_was_done_before(tmp_path, uninterrupted,
 def test_a_finished_fit_is_loaded_instead_of_run(tmp_path, uninterrupted):
     path = tmp_path / "run.ckpt"
     fit(language_model(), Checkpoints(path))
-    again = fit(
-        language_model(seed=5), keeper := Checkpoints(path), Stop(1)
-    )  # which would stop at the first step
+    # `Stop` would act at the first step.
+    again = fit(language_model(seed=5), keeper := Checkpoints(path), Stop(1))
     assert outcome(again) == uninterrupted[0]
     keeper.delete()
     assert not path.exists()

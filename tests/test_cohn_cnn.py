@@ -35,9 +35,8 @@ def test_layers_are_those_of_the_paper():
     assert sizes == [(20, 4, 9), (30, 20, 5), (40, 30, 3), (90, 360), (45, 90), (1, 45)]
     assert [module.kernel_size for module in net if isinstance(module, torch.nn.MaxPool1d)] == [3, 4, 4]
     assert net(torch.zeros(2, 4, LENGTH)).shape == (2, 1)
-    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [
-        0.15
-    ] * 5  # after each layer but the last
+    # After each layer but the last.
+    assert [module.p for module in net if isinstance(module, torch.nn.Dropout)] == [0.15] * 5
 
 
 def test_dropout_is_for_training_only(small):
@@ -60,7 +59,7 @@ def test_a_motif_is_learnt():
 
 
 def test_the_best_epoch_is_kept_also_where_a_later_one_is_worse():
-    """On sequences without a motif the validation AUC goes up and down: the last epoch is hardly ever the best."""
+    """On sequences without a motif the validation AUC goes up and down; the last is hardly the best."""
     sequences, labels = random_sequences(80, LENGTH, 15), [0, 1] * 40
     train, valid = (sequences[:40], labels[:40]), (sequences[40:], labels[40:])
     trained = (CohnCNN(max_epochs=5, seed=seed).fit(*train, *valid) for seed in range(20))

@@ -59,9 +59,8 @@ def test_controls_are_what_their_names_say_and_the_same_for_a_seed():
         (np.bincount(a, minlength=4) == np.bincount(b, minlength=4)).all()
         for a, b in zip(controls["letters shuffled"], sequences)
     )
-    assert (
-        0.4 < np.mean([np.isin(codes, (1, 2)).mean() for codes in controls["random bases"]]) < 0.6
-    )  # not the 70 % of the sequences
+    # Not the 70 % of the sequences.
+    assert 0.4 < np.mean([np.isin(codes, (1, 2)).mean() for codes in controls["random bases"]]) < 0.6
 
 
 def test_the_share_called_is_counted_among_what_can_be_scored():

@@ -32,16 +32,15 @@ GITHUB, NCBI, HUJI = fetch.SOURCES
 
 @dataclass
 class Site:
-    """What the server has, how it misbehaves, and what it was asked: (method, path, Range, body bytes sent)."""
+    """What the server has, how it misbehaves, what it was asked: (method, path, Range, body bytes)."""
 
     files: dict[str, bytes]
     address: str = ""
     ranges: bool = True
     shift: int = 0  # how far from the byte that was asked for a range begins
     lengths: bool = True  # whether it says how long a body is
-    drops: list[int] = field(
-        default_factory=list
-    )  # for the next responses: body bytes before the line goes dead
+    # For the next responses: body bytes before the line goes dead.
+    drops: list[int] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)  # for the next responses: an HTTP status
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None, int]] = field(default_factory=list)
@@ -184,7 +183,7 @@ def cow(pilot) -> bytes:
     return (pilot.folder / "genomes/cow.ENm001.fa").read_bytes()
 
 
-# --- pilot ------------------------------------------------------------------------------------------------------------
+# --- pilot --------------------------------------------------------------------------------------------------
 
 
 def test_complete_download(pilot, site, capsys):
@@ -436,7 +435,7 @@ def test_missing_sample_file_is_written_again(pilot, site):
     assert site.asked == []
 
 
-# --- the cache --------------------------------------------------------------------------------------------------------
+# --- the cache ----------------------------------------------------------------------------------------------
 
 
 def fill_cache(cache: Path, genome: str = GENOME, table_path: str = "enhancers/test.tsv") -> Path:
@@ -482,7 +481,7 @@ def test_command_line(pilot, tmp_path, monkeypatch, capsys):
         fetch.main(["simulated"])
 
 
-# --- the table of sequences -------------------------------------------------------------------------------------------
+# --- the table of sequences ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -503,7 +502,7 @@ def test_bad_table_names_the_line_and_writes_nothing(tmp_path, content, line):
     assert not (tmp_path / "Human").exists()
 
 
-# --- full -------------------------------------------------------------------------------------------------------------
+# --- full ---------------------------------------------------------------------------------------------------
 
 
 def archive(members: list[tuple[str, str] | tarfile.TarInfo]) -> bytes:
@@ -692,7 +691,7 @@ def test_damaged_archive(tmp_path, damage):
     assert files_below(tmp_path) == {"a.tgz"}
 
 
-# --- what is committed ------------------------------------------------------------------------------------------------
+# --- what is committed --------------------------------------------------------------------------------------
 
 
 def test_committed_registry():

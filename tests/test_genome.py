@@ -39,9 +39,8 @@ settings.register_profile(
 settings.load_profile("genome")
 
 dna = st.text("ACGT", min_size=1, max_size=120)
-gapped = st.text(
-    "AACCGGTTNacgtnRy", min_size=1, max_size=120
-)  # mostly bases, some ambiguous, some lower case
+# Mostly bases, some ambiguous, some lower case.
+gapped = st.text("AACCGGTTNacgtnRy", min_size=1, max_size=120)
 contig_lists = st.lists(gapped, min_size=1, max_size=6)
 
 
@@ -71,7 +70,7 @@ def genome_of(contigs: list[str], keep: str | None = None):
         return open_genome(name, "x")
 
 
-# --- Text and codes --------------------------------------------------------------------------------------------------
+# --- Text and codes -----------------------------------------------------------------------------------------
 
 
 @given(st.text(max_size=50))
@@ -120,7 +119,7 @@ def test_reverse_complement_along_the_last_axis():
     assert np.array_equal(reverse_complement(flipped), codes) and np.array_equal(codes, before)
 
 
-# --- FASTA to mapped bases -------------------------------------------------------------------------------------------
+# --- FASTA to mapped bases ----------------------------------------------------------------------------------
 
 
 @given(file=fasta_files(), archive=st.sampled_from(["plain", "gzip", "members"]), cut=st.integers(0, 400))
@@ -225,9 +224,8 @@ def bgzip(text: bytes) -> bytes:
 
 def test_bgzip_and_its_end_mark(folder):
     whole = bgzip(b">a\nAC") + bgzip(b"GT\n") + bgzip(b"")
-    assert whole.endswith(
-        textfiles._BGZIP_END[18:]
-    )  # the empty member differs from the standard's only in its header
+    # The empty member differs from the standard's only in its header.
+    assert whole.endswith(textfiles._BGZIP_END[18:])
     whole = whole[: -len(textfiles._BGZIP_END)] + textfiles._BGZIP_END
     import_fasta(write(folder / "x.fa", whole), folder / "x.bases")
     assert decode_bases(open_genome(folder, "x").bases) == "ACGT"
@@ -384,7 +382,7 @@ def test_open_genome_names_the_notebook(folder, damage, kind):
         open_genome(folder, "x")
 
 
-# --- Stretches of a genome -------------------------------------------------------------------------------------------
+# --- Stretches of a genome ----------------------------------------------------------------------------------
 
 
 def rows(table: pd.DataFrame) -> list[tuple]:
@@ -456,7 +454,7 @@ def test_subtract(borders, masks, min_length):
     assert_frame_equal(masked, before[1])
 
 
-# --- Finding labelled sequences --------------------------------------------------------------------------------------
+# --- Finding labelled sequences -----------------------------------------------------------------------------
 
 
 def naive_hits(text: str, sequences: list[str]) -> list[tuple]:

@@ -63,7 +63,10 @@ def test_relatives_are_kept_together_when_groups_are_given():
 
 
 def test_cross_fitting_is_over_shuffled_folds_that_the_seed_draws():
-    """Against a plain loop. Sequences often come in the order of chromosomes or sources: folds of neighbours would differ."""
+    """Against a plain loop.
+
+    Sequences often come in the order of chromosomes or sources: folds of neighbours would differ.
+    """
     texts, labels = labelled(120, 3)
     for groups in (None, np.arange(120) // 3):
         crossed = [

@@ -1,4 +1,4 @@
-"""The notebooks of language models, cell by cell as a kernel runs them: run twice, interrupted, and with other settings."""
+"""The notebooks of language models, cell by cell: run twice, interrupted, with other settings."""
 
 from pathlib import Path
 
@@ -24,7 +24,10 @@ DATA = dict(PROFILE="pilot", MARKOV_ORDER=2)
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Genomes of two species, of which `locus2` is held out; one kernel, in which the corpus has been made."""
+    """Genomes of two species, of which `locus2` is held out.
+
+    One kernel, in which the corpus has been made.
+    """
     folder = tmp_path_factory.mktemp("project")
     (folder / "data/genomes").mkdir(parents=True)
     for seed, species in enumerate(("cat", "dog")):

@@ -1,8 +1,8 @@
-"""No score may come from what it is scored on: guards on the ways in which test sequences could leak into training.
+"""No score may come from what it is scored on: guards against leaks from test into training.
 
-A profile in miniature whose labels mean nothing, the notebooks' own parameters, and the functions that the notebooks
-call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its variance is
-(m + n + 1) / (12 m n).
+A profile in miniature whose labels mean nothing, the notebooks' own parameters, and the functions that the
+notebooks call. Bounds on an AUC are those of the Mann-Whitney statistic where the classes do not differ: its
+variance is (m + n + 1) / (12 m n).
 """
 
 from pathlib import Path
@@ -310,7 +310,10 @@ def auc(scored: pd.DataFrame) -> float:
 
 
 def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
-    """On grouped folds near copies are on one side: nothing is left to learn. On others copies give labels away."""
+    """On grouped folds near copies are on one side: nothing is left to learn.
+
+    On others copies give labels away.
+    """
     made = experiment(SPLIT="grouped")
     grouped, folds = made.tables["Cat"], made.folds
     scored = {name: out_of_fold(make, grouped, folds) for name, make in BASELINES.items()}
@@ -322,9 +325,8 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
     stacked = stacked_log_odds(pd.concat(odds, axis=1), first.label, first.fold)
     scored["ensemble_stacked"] = first.assign(probability=stacked)
     aucs = {name: auc(p) for name, p in scored.items()}
-    sizes = grouped.groupby(
-        "label"
-    ).group.value_counts()  # a group has one label and nearly one score: one draw
+    # A group has one label and nearly one score: one draw.
+    sizes = grouped.groupby("label").group.value_counts()
     independent = [sizes[label].sum() ** 2 / (sizes[label] ** 2).sum() for label in (0, 1)]
     allowed = bound(*independent, len(aucs))
     assert all(abs(value - 0.5) < allowed for value in aucs.values()), (allowed, aucs)
@@ -334,6 +336,5 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
         auc(out_of_fold(lambda: kmer_logistic(6, 100.0), rows, folds).loc[with_copy])
         for rows in (table, grouped)
     )
-    assert (
-        apart > 0.5 + allowed > together
-    )  # what a regression that remembers its sequences makes of the copies
+    # What a regression that remembers its sequences makes of the copies.
+    assert apart > 0.5 + allowed > together

@@ -63,7 +63,7 @@ def steps_of(learn) -> list:
 
 @pytest.mark.parametrize("make", [language_learner, enhancer_learner])
 def test_large_and_jumping_outputs_are_penalised_as_in_the_paper(make):
-    """AR on dropped outputs, TAR on differences of raw ones: Merity, McCann & Socher 2017, arXiv 1708.01009."""
+    """AR on dropped outputs, TAR on differences of raw ones (Merity et al. 2017, arXiv 1708.01009)."""
     for alpha, beta in (None, None), (0, 3), (5, 0), (0, 0):
         steps = steps_of(make() if alpha is None else make(alpha=alpha, beta=beta))
         alpha, beta = (2, 1) if alpha is None else (alpha, beta)

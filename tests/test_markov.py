@@ -27,7 +27,10 @@ def naive_counts(sequences: list[str], k: int, both_strands: bool) -> Counter:
 
 
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
-    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are all_reduce_sum over their first bases."""
+    """p_n(base | context) by recursion on a dictionary.
+
+    Counts of longer k-mers are summed over their first bases.
+    """
     n = len(context)
     seen = Counter()
     for kmer, count in counts.items():
@@ -152,7 +155,10 @@ def test_markov_refuses_bad_counts_and_weights():
 
 
 def naive_bits(train, test, order, short, weight, long_weight):
-    """Bits per segment and order by dictionaries: counts up to order `short` from (short + 1)-mers, above from the longest."""
+    """Bits per segment and order by dictionaries.
+
+    Counts come from (short + 1)-mers up to order `short`, above that from the longest.
+    """
     strands = [strand for text in train for strand in (text, naive.reverse_complement(text))]
     seen = {
         k: Counter(kmer[-n:] for text in strands for kmer in naive.kmers(text, k) for n in range(1, k + 1))
@@ -181,7 +187,10 @@ def naive_bits(train, test, order, short, weight, long_weight):
     st.sampled_from([(100.0, 50.0), (0.5, 7.0)]),
 )
 def test_long_orders_match_dictionaries_at_every_chunk_size(seed, order, chunk, weights):
-    """Copies with substitutions on either strand, segments too short, ambiguous bases; short orders end at 3 to be quick."""
+    """Copies with substitutions on either strand, segments too short, ambiguous bases.
+
+    Short orders end at 3 to be quick.
+    """
     rng = np.random.default_rng(seed)
     locus = rng.integers(0, 4, 120, dtype=np.uint8)
 

@@ -1,4 +1,7 @@
-"""Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap; comparisons, and what a run leaves behind."""
+"""Metrics against scikit-learn, the definition of DeLong's variance and the bootstrap.
+
+Comparisons, and what a run leaves behind.
+"""
 
 import hashlib
 import math
@@ -108,7 +111,10 @@ def test_paired_difference_without_spread():
 
 
 def naive_within(labels, scores, strata):
-    """AUC over the pairs whose two sequences share a stratum, pair by pair; for these tests every stratum has two of each class."""
+    """AUC over the pairs whose two sequences share a stratum, pair by pair.
+
+    For these tests every stratum has two of each class.
+    """
     wins = [
         (a > b) + 0.5 * (a == b)
         for a, s, p in zip(scores, strata, labels)
@@ -220,9 +226,8 @@ def test_metrics_refuse_bad_input(labels, probabilities, message):
 
 def test_bits_per_base():
     assert metrics.bits_per_base(math.log(4), 1) == pytest.approx(2)  # uniform guess of each base
-    assert metrics.bits_per_base(2.1067, 2) == pytest.approx(
-        1.520, abs=5e-4
-    )  # as published for 4-mers of stride 2
+    # As published for 4-mers of stride 2.
+    assert metrics.bits_per_base(2.1067, 2) == pytest.approx(1.520, abs=5e-4)
     for loss, stride in [(1.0, 0), (math.nan, 1), (-1.0, 1)]:
         with pytest.raises(ValueError):
             metrics.bits_per_base(loss, stride)
@@ -426,7 +431,10 @@ def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
 
 
 def grouped_sample(seed=0, groups=14, size=8):
-    """Groups of unequal size whose sequences share much of their score; labels, two scores with ties, groups, folds."""
+    """Groups of unequal size whose sequences share much of their score.
+
+    Labels, two scores with ties, groups, folds.
+    """
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(groups), rng.integers(1, 2 * size, groups))
     labels = rng.integers(0, 2, len(group))
@@ -481,9 +489,8 @@ def test_groups_widen_an_interval_and_groups_of_one_leave_it_as_delong_has_it():
     tenfold = metrics.bootstrap_over_groups(
         np.tile(labels, 10), np.tile(scores, 10), np.tile(np.arange(700), 10), repeats=500
     )
-    assert tenfold["high"] - tenfold["low"] == pytest.approx(
-        high - low, rel=0.15
-    )  # ten copies of everything say no more
+    # Ten copies of everything say no more.
+    assert tenfold["high"] - tenfold["low"] == pytest.approx(high - low, rel=0.15)
     assert alone == metrics.bootstrap_over_groups(labels, scores, np.arange(700))
     assert metrics.classification_metrics(labels, 1 / (1 + np.exp(-scores)), groups=np.arange(700))[
         "auroc_low"

@@ -26,7 +26,8 @@ TRAINING = """
     from genomic_ulmfit.checkpoints import Checkpoints
     from genomic_ulmfit.genome import encode_bases
     from genomic_ulmfit.learners import (
-        classifier_learner, evaluate_language_model, language_model_learner, new_language_model, seed_everything
+        classifier_learner, evaluate_language_model, language_model_learner, new_language_model,
+        seed_everything
     )
     from genomic_ulmfit.processes import all_gather, rank
     from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
@@ -34,8 +35,9 @@ TRAINING = """
     def learner(dropout=0., seed=0):
         seed_everything(seed)
         bases, segments = sequence_corpus([encode_bases(s) for s in random_sequences(7, 150, 1)])
-        tokenizer = KmerTokenizer(3, 1)
-        loaders = [LanguageModelLoader(bases, segments, tokenizer, rows=4, bptt=16, windows=3, shuffle=shuffle) for shuffle in (True, False)]
+        tokenizer, sizes = KmerTokenizer(3, 1), dict(rows=4, bptt=16, windows=3)
+        loaders = [LanguageModelLoader(bases, segments, tokenizer, shuffle=shuffle, **sizes)
+                   for shuffle in (True, False)]
         model = new_language_model(tokenizer, embedding=8, hidden=12, layers=2)
         model.encoder.bf16 = False
         penalties = dict(alpha=0., beta=0.) if dropout == 0 else {{}}
@@ -43,7 +45,8 @@ TRAINING = """
 
     def outcome(learn):
         metrics = [list(values)[2:] for values in learn.recorder.values]
-        return dict(weights=[w.tolist() for w in learn.model.state_dict().values()], losses=learn.recorder.losses, metrics=metrics,
+        weights = [w.tolist() for w in learn.model.state_dict().values()]
+        return dict(weights=weights, losses=learn.recorder.losses, metrics=metrics,
                     scores=evaluate_language_model(learn.model, learn.dls.valid))
 
     def keep(result):
@@ -166,7 +169,8 @@ def test_a_classifier_is_not_trained_by_several(tmp_path):
         tmp_path,
         2,
         """
-        loader = SequenceLoader([encode_bases(s) for s in random_sequences(4, 60, 2)], [0, 1, 0, 1], KmerTokenizer(3, 1))
+        sequences = [encode_bases(s) for s in random_sequences(4, 60, 2)]
+        loader = SequenceLoader(sequences, [0, 1, 0, 1], KmerTokenizer(3, 1))
         classifier_learner(learner().model.encoder, loader, loader, drop_mult=0.)
     """,
         check=False,

@@ -119,7 +119,8 @@ def test_intervals_are_cut_out_of_the_genome(tmp_path, compressed):
         ("chr1\t9\t9", "line 2: chr1:9-9 is no interval"),
         (
             "chr1\t0\t2001",
-            r"line 2: chr1 ends at 2,000, but this interval ends at 2,001. Is the genome \(g.fa\) the assembly",
+            r"line 2: chr1 ends at 2,000, but this interval ends at 2,001. "
+            r"Is the genome \(g.fa\) the assembly",
         ),
         ("1\t0\t9", 'line 2: no contig "1" in the genome: it is called "chr1" there'),
         ("chrX\t0\t9", 'line 2: no contig "chrX" in the genome: there are chr1'),
@@ -285,7 +286,7 @@ def test_a_scorer_is_what_was_saved(scorer, tmp_path):
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
 
 
-# --- A whole file ----------------------------------------------------------------------------------------------------
+# --- A whole file -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

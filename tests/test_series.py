@@ -228,10 +228,8 @@ def test_enhancers_1_is_not_enhancers_10(mine):
 
 def test_the_command_in_the_rows_gives_the_same_runs(mine):
     wanted = Series("simulated", params={"REGION": "chr 7:1-2", "LR": 0.02, "SPECIES": ["Pig"]}, processes=2)
-    assert (
-        wanted.command
-        == """make run PROFILE=simulated PARAMS='REGION: "chr 7:1-2", LR: 0.02, SPECIES: ["Pig"]' PROCESSES=2"""
-    )
+    params = """'REGION: "chr 7:1-2", LR: 0.02, SPECIES: ["Pig"]'"""
+    assert wanted.command == f"make run PROFILE=simulated PARAMS={params} PROCESSES=2"
 
 
 def test_the_executed_copy_lies_in_the_artifacts_under_the_notebooks_own_path(mine):

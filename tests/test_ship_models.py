@@ -23,7 +23,10 @@ SETTING = "3-mer_stride-1_forward_bases_laptop_seed-0"
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """The table of sequences and the folders that were written. GC tells the classes, but in the last fold."""
+    """The table of sequences and the folders that were written.
+
+    GC tells the classes, but in the last fold.
+    """
     root, rng = tmp_path_factory.mktemp("project"), np.random.default_rng(0)
     artifacts = profiles.profile_paths("pilot", root)[2]
     label, fold = np.arange(200) % 2, np.arange(200) // 2 % ship_models.FOLDS
@@ -64,8 +67,7 @@ def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
         assert found[name] == pytest.approx(value, abs=1e-4), name
     others = table[table.fold != ship_models.FOLDS - 1]
     scored = Scorer.load(folder).probabilities([encode_bases(s) for s in others.sequence])
-    assert (
-        classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
-    )  # or the test could not tell
+    # Otherwise the test could not tell.
+    assert classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
     card = (folder / "README.md").read_text()
     assert f"{expected['auroc']:.3f} ({expected['auroc_low']:.3f}-{expected['auroc_high']:.3f})" in card

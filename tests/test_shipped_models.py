@@ -46,8 +46,8 @@ def test_a_shipped_model_is_small_plain_and_described(folder):
     )
     if folder in CLASSIFIERS:
         assert (
-            f"{config['test']['auroc']:.3f} ({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})"
-            in card
+            f"{config['test']['auroc']:.3f} "
+            f"({config['test']['auroc_low']:.3f}-{config['test']['auroc_high']:.3f})" in card
         )
     else:
         assert f"{config['bits_per_base']:.3f}" in card
@@ -89,9 +89,8 @@ def test_a_card_says_what_its_classifier_calls_of_dna_that_is_not_real(folder):
     table = pd.DataFrame(scorer.config["test"]["controls"]).set_index("sequences")
     assert len(set(table.n)) == 1 and table.n.iloc[0] == scorer.config["test"]["points"]["others"][0]
     assert all(f"{share:.0%}" in card.split("## Limits")[1] for share in table.share)
-    random_bases = [
-        np.random.default_rng(5).integers(0, 4, 500).astype(np.uint8) for _ in range(40)
-    ]  # drawn anew
+    # Drawn anew, not those of the card.
+    random_bases = [np.random.default_rng(5).integers(0, 4, 500).astype(np.uint8) for _ in range(40)]
     called = (scorer.probabilities(random_bases) >= 0.5).mean()
     assert abs(called - table.share["random bases"]) < 0.15
     assert "142 of which" in card and "nothing was trained or chosen" not in card
@@ -102,9 +101,8 @@ def test_a_compact_model_is_a_quarter_the_size_and_nearly_the_same(tmp_path):
     for name, compact in (("whole", False), ("compact", True)):
         save_model(tmp_path / name, scorer.model, compact=compact)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("compact", "whole")]
-    embeddings = (
-        sum(e.weight.nbytes for e in scorer.model.modules() if isinstance(e, torch.nn.Embedding)) / 2
-    )  # each stands there twice
+    # Each stands there twice.
+    embeddings = sum(e.weight.nbytes for e in scorer.model.modules() if isinstance(e, torch.nn.Embedding)) / 2
     assert sizes[1] - sizes[0] > 0.5 * embeddings
     whole, compact = (load_classifier(tmp_path / name)[0].state_dict() for name in ("whole", "compact"))
     assert list(whole) == list(compact)

@@ -1,4 +1,4 @@
-"""The simulated profile: repeatable, laid out as promised, and decided by motif grammar rather than composition."""
+"""The simulated profile: repeatable, laid out as promised, decided by motif grammar."""
 
 import hashlib
 import re
@@ -122,7 +122,7 @@ def test_composition_decides_nothing(profile, species):
 
 @pytest.mark.parametrize("species", simulate.SPECIES)
 def test_grammar_decides(profile, species):
-    """A scan with the true motifs, all_reduce_sum over positions and strands, tells the classes apart."""
+    """A scan with the true motifs, summed over positions and strands, tells the classes apart."""
     out, _ = profile
     table, _ = read_species(out / "enhancers" / species, min_length=500)
     bases = base_numbers(table["sequence"])
@@ -253,7 +253,7 @@ def test_command_prints_counts_and_errors(tmp_path, capsys):
 
 
 def bits_of_a_period_tracker(bases, unit, divergence):
-    """Bits per base of an array under the forward algorithm over phases and strands of its satellite: what can be known."""
+    """Bits per base of an array by the forward algorithm over its satellite's phases and strands."""
     emitted = np.full((2 * len(unit), 4), divergence / 3)
     emitted[np.arange(2 * len(unit)), np.r_[unit, 3 - unit[::-1]]] = 1 - divergence
     after = np.r_[np.roll(np.arange(len(unit)), -1), len(unit) + np.roll(np.arange(len(unit)), -1)]
@@ -268,7 +268,7 @@ def bits_of_a_period_tracker(bases, unit, divergence):
 
 
 def test_satellites_hold_what_short_words_do_not():
-    """In their arrays a model that follows the period beats Markov models of every order that so few bases can fill."""
+    """In arrays a model that follows the period beats Markov models of every order."""
     rng = np.random.default_rng(0)
     families = simulate._repeat_families(rng)
 

@@ -152,9 +152,8 @@ def test_groups_lie_in_one_fold_and_do_not_depend_on_row_order(positives, negati
     assert ((group[:, None] == group) == (expected[:, None] == expected)).all()
     assert (split.groupby("group")["grouped_fold"].nunique() == 1).all()
     sizes = split["grouped_fold"].value_counts().reindex(range(5), fill_value=0)
-    assert (
-        sizes.sum() == len(table) and sizes.max() - sizes.min() <= 1
-    )  # families are small: enough are alone to even out
+    # Families are small: enough are alone to even out.
+    assert sizes.sum() == len(table) and sizes.max() - sizes.min() <= 1
 
     order = list(range(len(table)))
     shuffle.shuffle(order)
@@ -185,9 +184,10 @@ def test_another_seed_gives_other_groups_of_folds_and_other_matches():
     assert (one["grouped_fold"] != other["grouped_fold"]).any() and (one["matched"] != other["matched"]).any()
     assert (one["group"] == other["group"]).all()
     negatives = one[one["label"] == 0]
+    # Matches are drawn apart from the split.
     assert (
         abs(pd.crosstab(negatives["split"], negatives["matched"], normalize="index")[True] - 0.5).max() < 0.25
-    )  # drawn apart
+    )
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,10 @@ def test_folds_and_original_are_assigned_as_ever():
 
 @st.composite
 def grouped_tables(draw):
-    """Tables of a few groups of any size and class, the largest up to half of all rows, and of rows that are alone."""
+    """Tables of a few groups of any size and class, and of rows that are alone.
+
+    The largest group has up to half of all rows.
+    """
     groups = draw(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8))
     alone = draw(st.tuples(st.integers(10, 150), st.integers(10, 150)))
     labels, group = [], []
@@ -354,9 +357,8 @@ def test_regions_are_in_one_fold_in_all_species():
     before = {species: table.copy() for species, table in tables.items()}
     held_out = region_folds(tables)
     of_region = pd.concat(held_out.values()).groupby("region")["fold"]
-    assert (of_region.nunique() == 1).all() and (
-        of_region.first().value_counts() == 2
-    ).all()  # ten regions, two a fold
+    # Ten regions, two a fold.
+    assert (of_region.nunique() == 1).all() and (of_region.first().value_counts() == 2).all()
     for species, table in held_out.items():
         pd.testing.assert_frame_equal(tables[species], before[species])
         pd.testing.assert_frame_equal(table.drop(columns="fold"), before[species])

@@ -143,9 +143,8 @@ def test_the_picture_is_drawn_when_the_rows_of_the_summary_change(project):
 def test_rows_of_fewer_sequences_stand_in_no_table(project):
     before = tables.auc_table(*frames(project), "pilot")
     save_result(project / "results/enhancers.csv", enhancer_row(trial="n300", n_train=300))
-    save_result(
-        project / "results/enhancers.csv", enhancer_row(trial="n400", n_train=5558)
-    )  # a trial like any other
+    # Such a name is a trial like any other.
+    save_result(project / "results/enhancers.csv", enhancer_row(trial="n400", n_train=5558))
     results, published = frames(project)
     assert results.loc[tables.on_fewer_sequences(results), "trial"].tolist() == ["n300"]
     assert len(tables.auc_table(results, published, "pilot")) == len(before) + 1
@@ -288,9 +287,8 @@ def test_show_prints_the_tables_of_a_profile(project, capsys):
     assert "0.734 (0.800–0.820)" in output and "Markov model" in output
     mine = project / "data/mine"
     mine.mkdir(parents=True)
-    assert (
-        show_tables.main(["--root", str(project), "show", str(mine)]) == 0
-    )  # an empty folder, or one of which nothing was trained
+    # An empty folder, or one of which nothing was trained.
+    assert show_tables.main(["--root", str(project), "show", str(mine)]) == 0
     assert capsys.readouterr().out == "no results of profile mine yet\n"
     save_result(project / "results/enhancers.csv", gc_row(profile="mine", auroc=0.777))
     assert show_tables.main(["--root", str(project), "show", str(mine)]) == 0

@@ -79,7 +79,7 @@ def tiny_model(tokenizer, predicts="bases", contexts=(), seed=0):
 
 
 def tiny_classifier(tokenizer, contexts=(), seed=0):
-    """A float32 classifier whose batch normalisation has statistics of its own, so that its answers differ."""
+    """A float32 classifier whose batch normalisation has its own statistics, so answers differ."""
     encoder = tiny_model(tokenizer, contexts=contexts, seed=seed).encoder
     sequences = [encode_bases(random_text(30, i)) for i in range(4)]
     loader = SequenceLoader(sequences, [0, 1, 0, 1], tokenizer)
@@ -91,7 +91,7 @@ def tiny_classifier(tokenizer, contexts=(), seed=0):
     return model.eval()
 
 
-# --- Tokenizer -------------------------------------------------------------------------------------------------------
+# --- Tokenizer ----------------------------------------------------------------------------------------------
 
 
 @usual
@@ -148,7 +148,7 @@ def test_impossible_k_and_stride_are_refused(k, stride, message):
         KmerTokenizer(k, stride)
 
 
-# --- Language-model loader -------------------------------------------------------------------------------------------
+# --- Language-model loader ----------------------------------------------------------------------------------
 
 TEXTS = {"human": random_text(2500, 2), "gorilla": random_text(1500, 1002)}
 BASES = {species: encode_bases(text) for species, text in TEXTS.items()}
@@ -160,7 +160,7 @@ def segment_table(*rows) -> pd.DataFrame:
 
 @st.composite
 def segment_tables(draw):
-    """One to four segments, apart or touching, of either species: shorter than a k-mer, or many blocks long."""
+    """One to four segments, apart or touching: shorter than a k-mer, or many blocks long."""
     rows = []
     for species, text in TEXTS.items():
         cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=4, unique=True)))
@@ -232,9 +232,8 @@ def test_batches_have_the_promised_form(segments, tokenizer, sizes, shuffle):
             assert torch.equal(batches[i + 1][0][:, 0], y[:, -1])
 
 
-UNIQUE = KmerTokenizer(
-    12, 1
-)  # every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read
+# Every 12-mer of both strands of TEXTS lies at one place, so that a k-mer tells where it was read.
+UNIQUE = KmerTokenizer(12, 1)
 
 
 def places() -> dict[str, tuple[str, int, int]]:
@@ -254,7 +253,10 @@ def test_the_texts_tell_places_apart():
 
 
 def place_of_row(tokens: list[int]) -> tuple[str, int, int] | None:
-    """Species, start and end of the one gapless stretch of one strand that a row of tokens reads; None if it has no k-mer."""
+    """Species, start and end of the one gapless stretch of one strand that a row of tokens reads.
+
+    None if it has no k-mer.
+    """
     read = [PLACES[kmer] for kmer in UNIQUE.decode(tokens) if kmer != "pad"]
     if not read:
         return None
@@ -271,9 +273,8 @@ def test_shuffled_passes_read_every_base_once_and_cross_no_border(segments, size
     loader = LanguageModelLoader(BASES, segments, UNIQUE, shuffle=True, seed=seed, **sizes)
     first, second = (len(loader.blocks(number)[0]) for number in (0, 1))
     rows = []
-    while (
-        len(rows) < first + second
-    ):  # epochs are of a fixed number of blocks: read on until two whole passes are through
+    # Epochs are of a fixed number of blocks: read on until two whole passes are through.
+    while len(rows) < first + second:
         rows += zip(*rows_of(loader))
     borders = {(s.species, i) for s in segments.itertuples() for i in (s.start, s.end)}
     for rows_of_pass in (rows[:first], rows[first : first + second]):
@@ -407,7 +408,7 @@ def test_sequence_corpus_keeps_each_sequence_apart():
     assert list(bases) == ["Mouse"] and segments.species.eq("Mouse").all()
 
 
-# --- Sequence loader and predictions ---------------------------------------------------------------------------------
+# --- Sequence loader and predictions ------------------------------------------------------------------------
 
 sequence_lists = st.lists(st.text("ACGTN", min_size=4, max_size=40), min_size=1, max_size=12)
 
@@ -533,7 +534,7 @@ def test_a_sequence_without_a_clean_kmer_gets_a_probability():
     assert ((0 < predicted) & (predicted < 1)).all()
 
 
-# --- Language models: building and scoring ---------------------------------------------------------------------------
+# --- Language models: building and scoring ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -684,7 +685,7 @@ def test_an_unknown_scale_is_refused():
         sizes_of("huge")
 
 
-# --- Training --------------------------------------------------------------------------------------------------------
+# --- Training -----------------------------------------------------------------------------------------------
 
 
 def quiet_fit(learn, *arguments) -> None:
@@ -723,9 +724,8 @@ def test_one_seed_trains_one_language_model_bit_for_bit(predicts):
 def test_a_language_model_learns_what_can_be_known():
     learn, valid = train_language_model(epochs=12, text="ACCGTGA" * 300)
     found = evaluate_language_model(learn.model, valid)
-    assert (
-        found["bits_per_base"] < 0.6 and found["accuracy"] > 0.85
-    )  # all but the first bases of a block follow from those before
+    # All but the first bases of a block follow from those before.
+    assert found["bits_per_base"] < 0.6 and found["accuracy"] > 0.85
 
 
 def test_the_learner_reports_what_evaluation_finds():
@@ -802,7 +802,7 @@ def test_freezing_trains_only_the_upper_layer_groups(frozen_to, trained):
     assert [i for i, c in enumerate(changed) if c] == trained
 
 
-# --- Models on disk --------------------------------------------------------------------------------------------------
+# --- Models on disk -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("predicts, contexts", [("bases", ()), ("kmer", ()), ("bases", (6, 10))])
@@ -974,7 +974,7 @@ def test_sequences_whose_last_bases_make_no_kmer_are_not_cut_in_two(k, stride):
     assert len(rows) == 6 and set(rows) <= whole
 
 
-# --- A classifier that starts from k-mer log-odds ------------------------------------------------------------------------
+# --- A classifier that starts from k-mer log-odds -----------------------------------------------------------
 
 
 def classifier_with_composition(tokenizer, ks=(1, 3)):

@@ -1,4 +1,4 @@
-"""Profiles `mammals` and `benchmark` on a made-up registry: what is merged, cut, drawn, marked and refused."""
+"""Profiles `mammals` and `benchmark` on an invented registry: merged, cut, drawn and refused."""
 
 from __future__ import annotations
 
@@ -198,7 +198,8 @@ def test_regions_are_grouped_if_they_overlap_in_any_species():
         (b">chr1_0_4\nACGT\n>chr1:4-8\nACGT\n", r"record 2 \(chr1:4-8\): its name is no interval"),
         (
             b">chr1_39990_40000\nACGTACGTAC\n",
-            r"chr1_\d+_40000 \(region .*\) and chr1_39990_40000 .* differ where they overlap, chr1:39990-40000",
+            r"chr1_\d+_40000 \(region .*\) and chr1_39990_40000 .* differ where they overlap, "
+            "chr1:39990-40000",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The whole series on a shrunken simulated profile, through the workflow that `make run` calls, in a copy of the tree."""
+"""The whole series on a shrunken simulated profile, by the workflow, in a copy of the tree."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ SMALL = {
 
 @pytest.fixture(scope="module", autouse=True)
 def warm_kernels(tmp_path_factory):
-    """Forks that have imported torch and the like already, for all notebooks of this file (`warm/forks.py`)."""
+    """Forks that have imported torch already, for all notebooks of this file (`warm/forks.py`)."""
     if not hasattr(os, "pidfd_open"):
         return (yield)  # not on this system: kernels begin from nothing
     warm, place = ROOT / "tests/warm", tmp_path_factory.mktemp("warm") / "socket"
@@ -198,7 +198,7 @@ def labelled_of(tree: Path) -> list[str]:
 
 
 def test_no_language_model_reads_a_labelled_sequence(tree, first_run):
-    """Those that lie in the genome base for base, on either strand, are in none of its stretches in the corpus."""
+    """Those that lie in the genome, on either strand, are in no stretch of the corpus."""
     (folder,) = tree.glob("artifacts/tiny-*/genomes")
     segments, _ = read_corpus(folder)
     genomes = {species: open_genome(folder, species).bases for species in segments.species.unique()}
@@ -217,7 +217,7 @@ def test_a_second_run_does_nothing(tree, first_run):
 def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_numbers(
     tree, results, monkeypatch
 ):
-    """6-mers with stride 3 through notebooks that were written for others; then again, in processes that are no forks."""
+    """6-mers with stride 3 through notebooks for others; then again, in processes that are no forks."""
     seen = []
     for warm in (os.environ.get("WARM_KERNELS", ""), ""):
         monkeypatch.setenv("WARM_KERNELS", warm)
@@ -302,7 +302,8 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
     files = {
         "g.fa": f">chr1\n{sequence}\n",
         "x.bed": "chr1\t100\t600\tmine\nchr1\t1000\t2400\n",
-        "x.vcf": f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n",
+        "x.vcf": "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"chr1\t500\t.\t{sequence[499]}\tN\t.\t.\t.\n",
     }
     for name, content in files.items():
         (tmp_path / name).write_text(content)
@@ -435,7 +436,7 @@ def test_a_newer_notebook_is_run_again_also_when_the_downloader_is_newer(tree, f
 
 
 def test_labels_that_mean_nothing_are_predicted_by_no_model(tree, first_run):
-    """Out of fold, through the notebooks: each AUC is within what chance allows in 999 of 1,000 such tests (Mann-Whitney)."""
+    """Each out-of-fold AUC is within what chance allows in 999 of 1,000 such tests (Mann-Whitney)."""
     sequences = np.random.default_rng(0).permutation(sorted(set(labelled_of(tree))))[:200]
     folder = tree.parent / "nonsense/enhancers/Human"
     folder.mkdir(parents=True)

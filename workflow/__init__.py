@@ -1,1 +1,4 @@
-"""Runs the notebooks as a series, keeps their outputs in step, ships models. No notebook imports anything from here."""
+"""Runs the notebooks as a series, keeps their outputs in step, ships models.
+
+No notebook imports anything from here.
+"""

@@ -55,7 +55,8 @@ ENHANCER_DATA, BASELINES, *SETTINGS, IMPROVING, RESULTS, ACROSS_SPECIES = _FOLDE
 SCORE, SCAN, VARIANTS, ATTRIBUTION = _FOLDERS["Using the Models"]
 _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 
-# Notebook: the notebooks whose results it reads. A classifier starts from the language model of its own k and stride.
+# Notebook: the notebooks whose results it reads. A classifier starts from the language model of its own k and
+# stride.
 NEEDS = {
     GENOMIC_DATA: [],
     **dict.fromkeys(LANGUAGE_MODELS, [GENOMIC_DATA]),
@@ -66,18 +67,19 @@ NEEDS = {
     RESULTS: [IMPROVING],
     **dict.fromkeys((ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS), [ENHANCER_DATA, SETTINGS[0]]),
 }
-# Parts of a profile's data that a notebook opens itself. Labelled sequences are masked in the corpus of the language models.
+# Data that a notebook opens itself. Labelled sequences are masked in the language models' corpus.
 READS = {
     GENOMIC_DATA: ["genomes", "enhancers"],
     ENHANCER_DATA: ["enhancers"],
     SCAN: ["genomes"],
     VARIANTS: ["genomes"],
 }
-# Notebooks that use a trained model, and the parameter that names the user's file: with it and CLASSIFIER they need nothing else.
+# Notebooks that use a trained model, and the parameter that names the user's file. With it and CLASSIFIER
+# they need nothing else.
 USES = {SCORE: "INPUT", SCAN: "GENOME", ATTRIBUTION: None, VARIANTS: "VARIANTS"}
 
-# Further runs of a notebook beside the one with its own parameters: ULMFiT taken apart, started from k-mer log-odds,
-# with fewer labels, and with other ways to split the sequences.
+# Further runs of a notebook beside the one with its own parameters: ULMFiT taken apart, started from k-mer
+# log-odds, with fewer labels, and with other ways to split the sequences.
 FROM_KMERS = {"KMERS": [1, 2, 3, 4, 5, 6, 7], "GAPPED_SPANS": [8, 10, 12]}
 NO_PRETRAINING, FROM_SCRATCH = {"PRETRAINED": False}, {"PRETRAINED": False, "FINE_TUNED": False}
 VARIATIONS = {
@@ -136,16 +138,16 @@ VARIED = {
     "mammals": _REAL,
 }
 
-# Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be nine updates an epoch;
-# attribution of fewer sequences, for time. Real data: every sequence is scored once; the smaller corpus is read four times;
-# the classifier that comes with the project scores.
+# Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be
+# nine updates an epoch; attribution of fewer sequences, for time. Real data: every sequence is scored once;
+# the smaller corpus is read four times; the classifier that comes with the project scores.
 _SHIPPED = {"SPLIT": "folds", "CLASSIFIER": "models/human_4-mer_stride-2"}
 PRESETS = {
     "simulated": {"BATCH_SIZE": 16, "N_MARKED": 4, "N_GATHERED": 40, "N_HOSTS": 20},
     "pilot": _SHIPPED | {"EPOCHS": 4},
     "mammals": _SHIPPED | {"EPOCHS": 1},
 }
-# What makes the data of a profile, and the file that says they are there. A folder of the user's is there already.
+# What makes a profile's data, and the file that says they are there. A user's folder is there already.
 MAKERS = {
     "simulated": ("data/simulate.py", "README.md"),
     **dict.fromkeys(("pilot", "mammals", "benchmark", "full"), ("data/fetch.py", "downloads/checksums.json")),

@@ -30,9 +30,8 @@ def notebook_parameters(path: str | Path) -> dict:
     Raises ValueError, naming the notebook, for a damaged one and for a default that is no plain value.
     """
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))[
-            "cells"
-        ]  # nbformat would check outputs of megabytes
+        # Nbformat would check outputs of megabytes.
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a notebook, or damaged ({error.__class__.__name__})") from error
     known = {}
@@ -55,11 +54,11 @@ def notebook_parameters(path: str | Path) -> dict:
 
 
 def parse_parameters(text: str) -> dict[str, object]:
-    """`NAME: value, NAME: value` -> names and what was typed, text where it is not quoted, a list or a dictionary.
+    """`NAME: value, ...` -> names and what was typed: text unless quoted, a list or a dictionary.
 
-    A text is taken as it stands, up to the next `, NAME:`; blanks around it go. Quotes, single or double, hold anything.
-    `[...]` and `{...}` are YAML. `checked` turns text into what each parameter wants.
-    Raises ValueError, saying where, for anything else.
+    A text is taken as it stands, up to the next `, NAME:`; blanks around it go. Quotes, single or double,
+    hold anything. `[...]` and `{...}` are YAML. `checked` turns text into what each parameter wants. Raises
+    ValueError, saying where, for anything else.
     """
     values, place = {}, 0
     while text[place:].strip(" ,\n\t"):
@@ -120,7 +119,8 @@ def _end_of(name: str, text: str, place: int) -> int:
     following = _NEXT.match(text, place)
     if not following:
         raise ValueError(
-            f"PARAMS: {name}: {text[place:].strip()!r} follows its value; put a comma, or quotes around all of it"
+            f"PARAMS: {name}: {text[place:].strip()!r} follows its value; "
+            "put a comma, or quotes around all of it"
         )
     return following.end()
 
@@ -187,7 +187,7 @@ def _as_list(name: str, value: object) -> list | None:
 
 
 def _numbers(value: object) -> object:
-    """Texts as the numbers and words that they say, in lists and dictionaries too: YAML takes 1e-3 for a text."""
+    """Texts as the numbers and words that they say, also in lists; YAML reads 1e-3 as a text."""
     if isinstance(value, dict):
         return {name: _numbers(item) for name, item in value.items()}
     if isinstance(value, list):

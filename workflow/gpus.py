@@ -14,7 +14,10 @@ __all__ = ["exclusive_gpu", "visible_gpus"]
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES names, else the numbers of all NVIDIA GPUs of this machine; empty without any."""
+    """What CUDA_VISIBLE_DEVICES names, else the numbers of all NVIDIA GPUs of this machine.
+
+    Empty without any.
+    """
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
     if not shutil.which("nvidia-smi"):
@@ -27,10 +30,10 @@ def visible_gpus() -> list[str]:
 
 @contextmanager
 def exclusive_gpu(folder: Path) -> Iterator[dict[str, str]]:
-    """The environment variables with which a process sees one GPU that no other has, as long as there are enough.
+    """Environment variables that show a process one GPU, no other's as long as there are enough.
 
-    Nothing is set where there is one GPU or none. `folder`: where the locks lie, by which the processes of a machine know of each other;
-    with more of them than GPUs, those that come too late share.
+    Nothing is set where there is one GPU or none. `folder`: where the locks lie, by which the processes of a
+    machine know of each other; with more of them than GPUs, those that come too late share.
     """
     gpus = visible_gpus()
     if len(gpus) < 2:

@@ -1,11 +1,13 @@
-"""Same numbers tomorrow: what a run's numbers depend on, beside the numbers, and a comparison with those of another run.
+"""Same numbers tomorrow: what a run's numbers depend on, and a comparison with another run's.
 
-    python manifest.py write simulated     artifacts/simulated/manifest.json, from the rows in results/
-    python manifest.py verify              run the simulated series again in a copy of the tree and compare with results/simulated.manifest.json
-    python manifest.py accept              make the last written manifest of simulated the one that `verify` compares with
+    python -m workflow.manifest write simulated   artifacts/simulated/manifest.json, from the rows in results/
+    python -m workflow.manifest verify            run the simulated series again in a copy of the tree and
+                                                  compare with results/simulated.manifest.json
+    python -m workflow.manifest accept            make the last manifest of simulated the one to compare with
 
-Between two runs on one type of processor, with the same pins and threads, every number must be the same; elsewhere AUC may differ by
-`TOLERANCE["auroc"]` and bits per base by `TOLERANCE["bits_per_base"]`: sums are rounded in another order there.
+Between two runs on one type of processor, with the same pins and threads, every number must be the same;
+elsewhere AUC may differ by `TOLERANCE["auroc"]` and bits per base by `TOLERANCE["bits_per_base"]`: sums are
+rounded in another order there.
 """
 
 import hashlib
@@ -50,7 +52,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def manifest(profile: str, root: Path = ROOT) -> dict:
-    """What the numbers of a profile depend on (data, pins, code, processor) and the numbers: one for each row of `results/`."""
+    """What a profile's numbers depend on (data, pins, code, processor), and each row of `results/`."""
     name, data, _ = profile_paths(profile, root)
     return {
         "profile": name,
@@ -74,7 +76,7 @@ def _processor() -> str:
 
 
 def _installed(root: Path) -> dict[str, str]:
-    """The installed versions of what requirements.txt pins for every machine (a line with a condition is for some only)."""
+    """Installed versions of what requirements.txt pins for every machine (without conditional lines)."""
     lines = (root / "requirements.txt").read_text().splitlines()
     return {
         name: version(name)
@@ -103,9 +105,8 @@ def _numbers(profile: str, table: str, root: Path) -> dict[str, dict]:
     key, _ = TABLES[table]
     rows = read_results(results_folder(root) / f"{table}.csv", missing_ok=True)
     rows = rows[rows.profile == profile].drop(columns=["profile", "command", "seconds"])
-    names = [
-        column for column in key if column not in ("profile", "encoder_hash")
-    ]  # a hash of weights, which elsewhere differ in the last bit
+    # A hash of weights, which elsewhere differ in the last bit.
+    names = [column for column in key if column not in ("profile", "encoder_hash")]
     numbers = {}
     for row in json.loads(rows.to_json(orient="records")):
         identity = " ".join(f"{name}={row[name]}" for name in names if row[name] not in (None, ""))
@@ -144,7 +145,9 @@ def compare_manifests(found: dict, expected: dict) -> tuple[str, list[str]]:
 
 
 def verify(root: Path = ROOT) -> tuple[str, list[str]]:
-    """Run the simulated series again, in a copy of the tree, and compare with the committed manifest; as `compare_manifests`.
+    """Run the simulated series again in a copy of the tree; compare it with the committed manifest.
+
+    Returns as `compare_manifests`.
 
     Raises FileNotFoundError when there is none, CalledProcessError when the series fails.
     """

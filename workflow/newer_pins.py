@@ -1,7 +1,7 @@
 """Which pins have newer releases, and whether the tests pass with them: to be run every week or so.
 
-python newer_pins.py          in a new environment beside the project's, which stays as it is
-python newer_pins.py --list   only the list
+python -m workflow.newer_pins          in a new environment beside the project's, which stays as it is
+python -m workflow.newer_pins --list   only the list
 """
 
 import json

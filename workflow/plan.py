@@ -1,12 +1,14 @@
-"""What large runs would take: costs measured on small ones, multiplied. Prints the table of workflow/README.md.
+"""What large runs would take: costs measured on small ones, multiplied.
 
-python workflow/plan.py
-python workflow/plan.py --tokens-per-second 250000 --price 2.50     a GPU of one's own, measured, and its price an hour
+Prints the table of workflow/README.md.
+
+    python -m workflow.plan
+    python -m workflow.plan --tokens-per-second 250000 --price 2.50     a measured GPU, and its price an hour
 """
 
 import argparse
 
-# Measured on `pilot`, one core each, laptop scale (results/, executed notebooks), but for the import (benchmarks/README.md).
+# Measured on `pilot`, one core each, laptop scale (results/, notebooks); the import: benchmarks/README.md.
 IMPORT_BASES = 182e6  # bases a second, gzip FASTA to mapped bases
 MARKOV_BASES = 53e6 / 116  # bases a second of the whole of `Mammals LM 0`: import, masking, Markov models
 LAPTOP_TOKENS = 148.7e6 / 2635  # tokens a second of language-model training, 3-mers at stride 1
@@ -25,7 +27,7 @@ RUNS = {"full: four primate genomes, 17 species": 9.5e9, "240 mammalian genomes,
 
 
 def plan(bases: float, tokens_per_second: float, price: float) -> dict[str, str]:
-    """One column of the table: what a corpus of so many `bases` takes on GPUs that train so many tokens a second."""
+    """A column of the table: what a corpus of `bases` takes on GPUs that train so many tokens a second."""
     language_models = sum(bases / stride for stride in STRIDES.values()) / tokens_per_second / 3600
     train = ENHANCERS["species"] * 0.8 * ENHANCERS["sequences"]
     tokens = sum(train * PASSES * ENHANCERS["bases"] / stride for stride in STRIDES.values())

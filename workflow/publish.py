@@ -3,8 +3,8 @@
     python -m workflow.publish pilot
     python -m workflow.publish path/to/folder "Across Species"     only notebooks with this in their name
 
-For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from the notebook
-in the tree is refused, so outputs always belong to the code above them.
+For maintainers: what a reader sees on a code-hosting site are these outputs. A copy whose code differs from
+the notebook in the tree is refused, so outputs always belong to the code above them.
 """
 
 import ast
@@ -39,15 +39,16 @@ def with_outputs(source: nbformat.NotebookNode, executed: nbformat.NotebookNode)
 
 
 def publish(profile: str, only: str = "", root: Path = ROOT) -> list[Path]:
-    """Bring the executed notebooks of a profile (with `only` in their name) into the tree; returns those written.
+    """Bring the executed notebooks of a profile (with `only` in their name) into the tree.
 
-    Raises FileNotFoundError when there are none.
+    Returns those written. Raises FileNotFoundError when there are none.
     """
     name, _, artifacts = profile_paths(profile, root)
     copies = sorted((artifacts / "notebooks").rglob("*.ipynb"))
+    # No unfinished ones, no variations.
     copies = [
         c for c in copies if only in c.name and (root / c.relative_to(artifacts / "notebooks")).exists()
-    ]  # no unfinished ones, no variations
+    ]
     if not copies:
         raise FileNotFoundError(
             f"no executed notebooks in {artifacts / 'notebooks'}: `make run PROFILE={name}` makes them"

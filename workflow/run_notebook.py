@@ -1,7 +1,7 @@
-"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK PREDICTS PARAMETERS`.
+"""Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK OUTPUT PARAMETERS`.
 
-PREDICTS is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under `torchrun` several
-processes train one model; workflow/README.md shows the commands.
+OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
+`torchrun` several processes train one model; workflow/README.md shows the commands.
 """
 
 import argparse
@@ -29,9 +29,10 @@ __all__ = ["done_file", "run_notebook", "with_values"]
 
 
 class OwnKernel(AsyncKernelManager):
-    """The kernel of the Python that runs this, wherever others are installed; ended by a request, without an interrupt first.
+    """The kernel of the Python that runs this, wherever others are installed.
 
-    jupyter_client interrupts every kernel that it ends, also one that has nothing left to do, and the kernel then complains of it.
+    Ended by a request, without an interrupt first. jupyter_client interrupts every kernel that it ends, also
+    one that has nothing left to do, and the kernel then complains of it.
     """
 
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
@@ -48,11 +49,12 @@ class OwnKernel(AsyncKernelManager):
 
 
 def run_notebook(source: str | Path, output: str | Path | None, values: dict) -> None:
-    """Execute `source` in its own folder with `values` below its cells of parameters; a complete copy is left at `output`, unless None.
+    """Execute `source` in its own folder with `values` below its cells of parameters.
 
-    Until it is complete the copy is called `<output>.unfinished.ipynb`, and an earlier one stays. Raises ValueError for a value of
-    which the notebook has no parameter; RuntimeError, saying which cell failed and how, or that another process is executing
-    the same copy: one that outlived the command which started it, say.
+    A complete copy is left at `output`, unless None. Until it is complete the copy is called
+    `<output>.unfinished.ipynb`, and an earlier one stays. Raises ValueError for a value of which the notebook
+    has no parameter; RuntimeError, saying which cell failed and how, or that another process is executing the
+    same copy: one that outlived the command which started it, say.
     """
     source = Path(source).absolute()
     notebook = with_values(source, values)
@@ -69,19 +71,23 @@ def run_notebook(source: str | Path, output: str | Path | None, values: dict) ->
             done_file(output).touch()
     except Timeout:
         raise RuntimeError(
-            f"{output.stem}: another process is executing it to the same file, {output}: wait for its end, or end it"
+            f"{output.stem}: another process is executing it to the same file, {output}: "
+            "wait for its end, or end it"
         ) from None
 
 
 def done_file(output: Path) -> Path:
-    """An empty file beside an executed copy, newer than it: it is there as long as no other run of it has begun."""
+    """An empty file beside an executed copy, newer than it, until another run of it begins."""
     return output.with_name(f".{output.stem}.done")
 
 
 def with_values(source: Path, values: dict) -> NotebookNode:
-    """The notebook with a cell of `values` after the last cell of parameters: papermill alone would put it after the first.
+    """The notebook with a cell of `values` after the last cell of parameters.
 
-    Raises ValueError for a name that no cell of parameters has: papermill would set it, and nothing would read it.
+    papermill alone would put it after the first.
+
+    Raises ValueError for a name that no cell of parameters has: papermill would set it, and nothing would
+    read it.
     """
     if unknown := sorted(set(values) - set(notebook_parameters(source))):
         raise ValueError(f"{source.stem} has no parameter {', '.join(unknown)}")
@@ -116,7 +122,10 @@ def _execute(source: Path, notebook: NotebookNode, unfinished: Path | None) -> N
 
 
 def run_on_this_machine(source: str, output: str, values: dict, processes: int) -> None:
-    """`run_notebook` on a GPU of its own, or by several processes; says when it began and what it took. Errors as there."""
+    """`run_notebook` on a GPU of its own, or by several processes; says when it began and what it took.
+
+    Errors as there.
+    """
     name, started = Path(output).stem, time.time()
     print(f"{name} ...", flush=True)
     if processes == 1:

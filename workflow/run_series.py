@@ -1,7 +1,8 @@
 """Runs notebooks of the series, prints the tables and says what was written: what `make run` calls.
 
-Reads the environment variables PROFILE, ONLY, PARAMS, JOBS, PROCESSES and FAN_OUT, which `make` passes on as they were typed.
-GENOMIC_DATA, GENOMIC_ARTIFACTS and GENOMIC_RESULTS name other folders than the project's `data/`, `artifacts/` and `results/`.
+Reads the environment variables PROFILE, ONLY, PARAMS, JOBS, PROCESSES and FAN_OUT, which `make` passes on as
+they were typed. GENOMIC_DATA, GENOMIC_ARTIFACTS and GENOMIC_RESULTS name other folders than the project's
+`data/`, `artifacts/` and `results/`.
 """
 
 import json
@@ -27,7 +28,7 @@ QUIET = ["--quiet", "host", "progress", "reason", "rules"]
 
 
 def home_of_its_own(environment: Mapping, folder: Path) -> dict[str, str]:
-    """What to add to the environment where there is no home folder that can be written, or no name for the user.
+    """What to add to the environment without a writable home folder, or without a user's name.
 
     Snakemake, Jupyter and matplotlib keep files in the home folder; containers and clusters may have none.
     """
@@ -74,9 +75,8 @@ def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapp
         "processes": series.processes,
         "jobs": jobs,
     }
-    told = (
-        folder / ".snakemake" / f"{series.artifacts.name}.config.json"
-    )  # in a file, every text arrives as it was typed
+    # In a file, every text arrives as it was typed.
+    told = folder / ".snakemake" / f"{series.artifacts.name}.config.json"
     with replacing(told) as temporary:
         temporary.write_text(json.dumps(config))
     command = [

@@ -1,4 +1,4 @@
-"""What to run of the series, in which order and when again: the decisions behind the Snakefile, without Snakemake."""
+"""What to run of the series, in which order and when again: what the Snakefile decides by."""
 
 import json
 import os
@@ -42,8 +42,8 @@ def defaults(root: Path = ROOT) -> dict[str, dict]:
 class Series:
     """The runs of one command: which notebooks, with which values, after which others.
 
-    A run is a notebook and the name of a variation ("" for the notebook's own parameters). Raises ValueError for whatever
-    a user may get wrong, in one line that says the way out.
+    A run is a notebook and the name of a variation ("" for the notebook's own parameters). Raises ValueError
+    for whatever a user may get wrong, in one line that says the way out.
 
     profile, only, params, fan_out, processes: as `make run` takes them; `params` is text or a dictionary.
     """
@@ -62,7 +62,8 @@ class Series:
             )
         if self.fan_out and not self.species:
             raise ValueError(
-                f"FAN_OUT: no species in {self.data / 'enhancers'}; fetch or simulate the data first (data/README.md)"
+                f"FAN_OUT: no species in {self.data / 'enhancers'}; "
+                "fetch or simulate the data first (data/README.md)"
             )
         if not any(self.present(notebook) for notebook in NOTEBOOKS):
             raise ValueError(
@@ -113,9 +114,8 @@ class Series:
         if not self.fan_out or self.given.get("SPECIES"):
             return self.given.get("SPECIES") or []
         found = sorted({path.parent.name for path in self._sequences["enhancers"]})
-        return (
-            [*found, "All"] if found and self.given.get("TOGETHER") else found
-        )  # enhancers.ALL, whose import takes seconds
+        # enhancers.ALL, whose import takes seconds.
+        return [*found, "All"] if found and self.given.get("TOGETHER") else found
 
     @cached_property
     def runs(self) -> list[tuple[str, str]]:
@@ -166,7 +166,10 @@ class Series:
         return json.loads(_plain(changed))
 
     def files(self, notebook: str, variation: str) -> str:
-        """What the files that the values name are now: a model by its weights, any other by size and time. As text, to be compared."""
+        """What the files that the values name are now: a model by its weights, any other by size and time.
+
+        As text, to be compared.
+        """
         values = self.values(notebook, variation)
         found = {name: _state(project_path(values[name], self.root)) for name in FILES if values.get(name)}
         for name in ("CLASSIFIER", "ENCODER"):
@@ -175,7 +178,7 @@ class Series:
         return _plain(found)
 
     def _configs(self, notebook: str, values: dict, name: str) -> list[Path]:
-        """The descriptions of the models that CLASSIFIER or ENCODER may mean: a folder's, or those of another profile."""
+        """Descriptions of the models that CLASSIFIER or ENCODER may mean: a folder or another profile."""
         config = project_path(values[name], self.root) / "config.json"
         if name == "CLASSIFIER" or config.is_file():
             return [config]
@@ -208,7 +211,10 @@ class Series:
         return [n for n in needed if not (encoder and n in LANGUAGE_MODELS)]
 
     def reads(self, notebook: str) -> list[Path]:
-        """The data that a notebook opens itself; of a folder of the user's the files of sequences, and nothing else there."""
+        """The data that a notebook opens itself.
+
+        Of a folder of the user's the files of sequences, and nothing else there.
+        """
         if self.stands_alone(notebook):
             return []
         if self.profile in MAKERS:
@@ -230,7 +236,7 @@ class Series:
         return self.data / MAKERS[self.profile][1]
 
     def present(self, notebook: str) -> bool:
-        """Whether there is something to run it on: a folder of the user's may hold genomes only, or enhancers only."""
+        """Whether it has data to run on: a user's folder may hold genomes or enhancers only."""
         if self.profile in MAKERS or self.stands_alone(notebook):
             return True
         parts = {"genomes" if " LM " in notebook else "enhancers"} | (
@@ -243,7 +249,7 @@ class Series:
         return self._classifier(notebook) and self.of_the_user(notebook)
 
     def of_the_user(self, notebook: str) -> bool:
-        """Whether it scores a file of the user's: it does so each time it is asked to, as its results may lie anywhere."""
+        """Whether it scores a user's file: then it runs whenever asked, as results may lie anywhere."""
         return bool(USES.get(notebook) and self.given.get(USES[notebook]))
 
     def _classifier(self, notebook: str) -> bool:
@@ -268,7 +274,8 @@ class Series:
                 "PRETRAINED", True
             ):
                 raise ValueError(
-                    f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has one for {notebook}"
+                    f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has "
+                    f"one for {notebook}"
                 )
 
     def source(self, notebook: str) -> Path:

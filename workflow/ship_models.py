@@ -1,11 +1,11 @@
-"""Make `models/` from what the notebooks have trained: small copies of a profile's encoders and of one classifier for each, with cards.
+"""Make `models/` from trained models: small copies of a profile's encoders and classifiers, with cards.
 
     python -m workflow.ship_models pilot     # models and cards
     python -m workflow.ship_models cards     # the cards alone, from what each config.json says
 
-For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last fold; its figures are
-those of the copy itself, on that fold's test sequences. They trained no weight of it, but were not left out of every choice: see
-`CHOICES`.
+For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
+fold; its figures are those of the copy itself, on that fold's test sequences. They trained no weight of it,
+but were not left out of every choice: see `CHOICES`.
 """
 
 import json
@@ -56,8 +56,9 @@ tags: [genomics, dna, awd-lstm, ulmfit, k-mers]
 {use}
 ```
 
-`model.safetensors` holds the weights (embeddings as int8 with one scale a row), `config.json` the architecture and everything needed to
-use them; nothing is pickled, and loading checks the SHA-256. The folder can be uploaded to and downloaded from a model hub as it is.
+`model.safetensors` holds the weights (embeddings as int8 with one scale a row), `config.json` the
+architecture and everything needed to use them; nothing is pickled, and loading checks the SHA-256. The folder
+can be uploaded to and downloaded from a model hub as it is.
 
 ## Limits
 
@@ -65,31 +66,37 @@ use them; nothing is pickled, and loading checks the SHA-256. The folder can be 
 
 ## Terms
 
-The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they are
-stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
+The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they
+are stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
 """
-ENCODER_LIMITS = """Laptop scale (64/128/3), four passes over 37 million bases: small beside language models of whole genomes. The bits per base above
-are on held-out loci of the same mammals."""
-CHOICES = """The test sequences trained no weight of this copy. They were not left out of every choice: learning rates, epochs and
-the ratio between layers were chosen on validation sequences of fold 0, 142 of which are test sequences here, and tables of all five
-folds were seen before some later choices. So the figures are slightly optimistic."""
+ENCODER_LIMITS = """\
+Laptop scale (64/128/3), four passes over 37 million bases: small beside language models of whole genomes. The
+bits per base above are on held-out loci of the same mammals."""
+CHOICES = """\
+The test sequences trained no weight of this copy. They were not left out of every choice: learning rates,
+epochs and the ratio between layers were chosen on validation sequences of fold 0, 142 of which are test
+sequences here, and tables of all five folds were seen before some later choices. So the figures are slightly
+optimistic."""
 CLASSIFIER_LIMITS = """- {blind_spot}
-- Trained to tell enhancers of human liver (Cohn et al. 2018) from other DNA, half of each, 500 bases long. Other
-  tissues, species and lengths are other questions (`Across Species` measures one).
-- A probability is for such a half-and-half mixture. On a genome, where enhancers are rare, most calls are false:
-  `Scan a Genome Region` says how many.
+- Trained to tell enhancers of human liver (Cohn et al. 2018) from other DNA, half of each, 500 bases long.
+  Other tissues, species and lengths are other questions (`Across Species` measures one).
+- A probability is for such a half-and-half mixture. On a genome, where enhancers are rare, most calls are
+  false: `Scan a Genome Region` says how many.
 - {choices}
-- A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables in `README.md`.
+- A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables in
+  `README.md`.
 - Not for clinical use."""
-BLIND_SPOT = """**It knows real DNA only.** It calls {random_bases} of random bases enhancers (probability of .5 or more), {letters_shuffled} of
-  real negatives with their letters shuffled, {dinucleotides_shuffled} with their dinucleotides kept, and {real_negatives} of
-  the real negatives themselves (n = {n:,} each, test sequences)."""
+BLIND_SPOT = """\
+**It knows real DNA only.** It calls {random_bases} of random bases enhancers (probability of .5 or more),
+  {letters_shuffled} of real negatives with their letters shuffled, {dinucleotides_shuffled} with their
+  dinucleotides kept, and {real_negatives} of the real negatives themselves (n = {n:,} each, test
+  sequences)."""
 
 
 def ship(profile: str, root: Path = ROOT) -> list[Path]:
-    """Write `models/<name>` for every laptop-scale encoder of a profile and for its human classifier; returns the folders.
+    """Write `models/<name>` for every laptop-scale encoder of a profile and for its human classifier.
 
-    Raises FileNotFoundError where a classifier is missing.
+    Returns the folders. Raises FileNotFoundError where a classifier is missing.
     """
     _, _, artifacts = profile_paths(profile, root)
     written = []
@@ -129,7 +136,7 @@ def _ship_classifier(source: Path, artifacts: Path, target: Path, tokenizer: Kme
 
 
 def measure(scorer: Scorer, test: pd.DataFrame) -> dict:
-    """Figures of a classifier on test sequences (columns sequence, label): metrics, `operating_points`, `score_controls`."""
+    """Figures of a classifier on test sequences (sequence, label): metrics, thresholds, controls."""
     codes = [encode_bases(s) for s in test.sequence]
     probabilities = scorer.probabilities(codes)
     metrics = {
@@ -149,20 +156,28 @@ def card_of(folder: Path) -> str:
     k, stride = config["architecture"]["k"], config["architecture"]["stride"]
     if config["kind"] == "Classifier":
         what = (
-            f"Tells 500-bp human enhancers from other DNA: ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
+            "Tells 500-bp human enhancers from other DNA: "
+            f"ULMFiT on {k}-mers with stride {stride} that starts from a logistic "
             "regression on k-mers."
         )
         use = (
             "from genomic_ulmfit.genome import encode_bases\nfrom genomic_ulmfit.scoring import Scorer\n\n"
-            f'scorer = Scorer.load("models/{folder.name}")\nscorer.probabilities([encode_bases("ACGT" * 125)])'
+            f'scorer = Scorer.load("models/{folder.name}")\n'
+            'scorer.probabilities([encode_bases("ACGT" * 125)])'
         )
         facts = _classifier_facts(config)
         limits = CLASSIFIER_LIMITS.format(
             blind_spot=_blind_spot(config["test"]["controls"]), choices=CHOICES.replace("\n", "\n  ")
         )
     else:
-        what = f"AWD-LSTM language model of mammalian DNA, cut into {k}-mers with stride {stride}; to start classifiers from."
-        use = f'# in the parameters cell of a notebook `Mammals Enhancers 1` to `3`\nENCODER = "models/{folder.name}"'
+        what = (
+            f"AWD-LSTM language model of mammalian DNA, cut into {k}-mers with stride {stride}; "
+            "to start classifiers from."
+        )
+        use = (
+            "# in the parameters cell of a notebook `Mammals Enhancers 1` to `3`\n"
+            f'ENCODER = "models/{folder.name}"'
+        )
         facts, limits = _encoder_facts(config), ENCODER_LIMITS
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return CARD.format(name=folder.name, what=what, facts=rows, use=use, limits=limits)
@@ -181,10 +196,11 @@ def _classifier_facts(config: dict) -> dict[str, str]:
     test = config["test"]
     return {
         "ROC-AUC (95 %)": "{auroc:.3f} ({auroc_low:.3f}-{auroc_high:.3f})".format(**test),
-        "accuracy, average precision, Brier score": "{accuracy:.3f}, {average_precision:.3f}, {brier:.3f}".format(
-            **test
+        "accuracy, average precision, Brier score": ", ".join(
+            f"{test[metric]:.3f}" for metric in ("accuracy", "average_precision", "brier")
         ),
-        "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, on which no weight was trained (see Limits)",
+        "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, "
+        "on which no weight was trained (see Limits)",
         "trained on": f"profile `{config['profile']}`, {config['n_train']:,} sequences of the other folds",
         "scale, seed": f"{config['scale']}, {config['seed']}",
         "trained by code": config["version"],

@@ -1,4 +1,4 @@
-"""Result tables in the terminal and in the READMEs: `python -m workflow.show_tables update` or `show PROFILE`."""
+"""Result tables in the terminal and in the READMEs: `update`, or `show PROFILE`."""
 
 import argparse
 import re
@@ -29,8 +29,10 @@ _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classifi
 
 
 _AUC_MEANING = (
-    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: every sequence scored once, by a model not trained on it; "
-    "test: one fixed test set. Minutes: training and scoring of all folds and species, pretraining not included."
+    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: "
+    "every sequence scored once, by a model not trained on it; "
+    "test: one fixed test set. Minutes: training and scoring of all folds and species, "
+    "pretraining not included."
 )
 
 
@@ -77,7 +79,8 @@ def _table(name: str, profile: str, frames: dict[str, pd.DataFrame]) -> tuple[pd
     origin = (
         "simulated sequences, which say nothing about real ones."
         if profile == "simulated"
-        else "published rows from `results/published.csv`, not rerun: the figures and the test sets are those of their authors."
+        else "published rows from `results/published.csv`, not rerun: "
+        "the figures and the test sets are those of their authors."
     )
     caption = f"Profile `{profile}`. {meaning} Numbers come from `results/{file}`; {origin}"
     return make(frames[file], frames["published.csv"], profile), caption

@@ -1,8 +1,9 @@
-"""`python forks.py SOCKET`: Jupyter kernels forked from a process that has imported torch and the like already.
+"""`python forks.py SOCKET`: Jupyter kernels forked from a process that has imported torch.
 
-A notebook's imports take four seconds of computing, and the tests execute some sixty notebooks. Every kernel still is
-a process of its own; only libraries are shared, nothing of the project. `kernel`, called in the process that a kernel
-manager has started (`sitecustomize.py`), asks for a fork, passes signals on to it and ends as it ends.
+A notebook's imports take four seconds of computing, and the tests execute some sixty notebooks. Every kernel
+still is a process of its own; only libraries are shared, nothing of the project. `kernel`, called in the
+process that a kernel manager has started (`sitecustomize.py`), asks for a fork, passes signals on to it and
+ends as it ends.
 """
 
 import importlib
@@ -55,7 +56,10 @@ LOOK_AROUND = {
 
 
 def kernel(path: str) -> None:
-    """Run the kernel that this process was started for in a fork of the server at `path`; ends the process."""
+    """Run the kernel that this process was started for in a fork of the server at `path`.
+
+    Ends the process.
+    """
     arguments = sys.orig_argv[sys.orig_argv.index("ipykernel_launcher") :]
     wanted = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as server:

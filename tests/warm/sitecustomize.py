@@ -1,4 +1,4 @@
-"""Python imports this first where its folder is on PYTHONPATH: a kernel that a test starts is then a fork (`forks.py`)."""
+"""Python imports this first where its folder is on PYTHONPATH; a test's kernel is then a fork."""
 
 import os
 import sys
