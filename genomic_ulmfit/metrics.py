@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 from scipy.stats import norm, rankdata
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -20,14 +22,17 @@ from sklearn.metrics import (
 __all__ = [
     "bits_per_base",
     "bootstrap_over_groups",
+    "calibration",
     "check_same_sequences",
     "classification_metrics",
     "compare",
     "comparison_table",
     "delong_interval",
     "difference_text",
+    "gain_text",
     "differences_by_fold",
     "groups_to_draw",
+    "differences_by_kinship",
     "join_predictions",
     "log_odds",
     "paired_auc_difference",
@@ -300,6 +305,24 @@ def groups_to_draw(predictions: pd.DataFrame) -> pd.Series | None:
     return None if groups is None or groups.nunique() < MIN_GROUPS else groups
 
 
+def calibration(predictions: pd.DataFrame, bins: int = 10) -> dict[str, float]:
+    """How well probabilities are calibrated: `slope`, `mean probability` and `distance`.
+
+    `predictions` have columns label (0, 1) and probability. `slope`: of a logistic regression of the labels on the log-odds, 1 at best,
+    below 1 for a model that is too sure of itself (Cox 1958, Biometrika 45:562). `distance`: mean distance between predicted
+    probability and share of label 1 over `bins` bins of equal size, 0 at best.
+    """
+    odds = logit(predictions["probability"].clip(1e-6, 1 - 1e-6)).to_numpy()[:, None]
+    observed, predicted = calibration_curve(
+        predictions["label"], predictions["probability"], n_bins=bins, strategy="quantile"
+    )
+    return {
+        "slope": float(LogisticRegression(C=np.inf).fit(odds, predictions["label"]).coef_.item()),
+        "mean probability": float(predictions["probability"].mean()),
+        "distance": float(np.abs(observed - predicted).mean()),
+    }
+
+
 def join_predictions(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Predictions of several models over the sequences that all have: a column for each model.
 
@@ -382,6 +405,30 @@ def differences_by_fold(predictions, reference, groups: Mapping | None = None) -
     ).set_index("fold")
 
 
+def differences_by_kinship(predictions, reference, groups: pd.Series) -> pd.DataFrame:
+    """What relatives do to a difference: over all folds, without the largest group, and in each fold (index `part`).
+
+    `predictions` and `reference`: tables of a split that keeps relatives together. `groups`: a group for each id. Pairs of one fold only
+    are compared. Columns as in `differences_by_fold`, intervals by `bootstrap_over_groups`; `largest`: how many sequences of the part
+    belong to the largest group.
+    """
+    largest = groups.index[groups == groups.value_counts().index[0]]
+    parts = {
+        "all folds": predictions["id"],
+        "without the largest group": predictions["id"][~predictions["id"].isin(largest)],
+    }
+    rows = {}
+    for part, ids in parts.items():
+        sides = [table[table["id"].isin(ids)] for table in (predictions, reference)]
+        positive = int(sides[0]["label"].sum())
+        rows[part] = {**compare(*sides, within_folds=True, groups=groups), "positive": positive}
+    folds = differences_by_fold(predictions, reference, groups)
+    table = pd.concat([pd.DataFrame(rows).T, folds.rename(index=lambda fold: f"fold {fold}")])
+    parts |= {f"fold {fold}": ids for fold, ids in predictions.groupby("fold")["id"]}
+    table["largest"] = [int(parts[part].isin(largest).sum()) for part in table.index]
+    return table.astype({"n": int, "positive": int}).rename_axis("part")[[*folds.columns, "largest"]]
+
+
 def _as_list(tables) -> list:
     return tables if isinstance(tables, list) else [tables]
 
@@ -397,6 +444,11 @@ def _paired(predictions, reference) -> tuple[pd.DataFrame, list[np.ndarray]]:
 def difference_text(gain: Mapping) -> str:
     """A difference of `compare` in one cell: "+0.0097 (+0.0020 to +0.0174)"."""
     return f"{gain['difference']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+
+
+def gain_text(gain: Mapping) -> str:
+    """`difference_text` with its p-value: "+0.0097 (+0.0020 to +0.0174), p 0.014"."""
+    return f"{difference_text(gain)}, p {gain['p_value']:.2g}"
 
 
 def comparison_table(rows: list[dict], minuend: str, subtrahend: str):

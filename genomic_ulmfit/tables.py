@@ -24,12 +24,16 @@ __all__ = [
     "on_fewer_sequences",
     "one_of_each",
     "pretraining_seconds",
+    "published_on",
     "setting_name",
     "setting_names",
+    "short_names",
+    "side_by_side",
     "summary_rows",
     "summary_table",
     "threshold_table",
     "token_names",
+    "whole_set_rows",
 ]
 
 _SPECIES = ("Human", "Mouse", "Dog", "Opossum")
@@ -56,31 +60,29 @@ _MODELS = {
     "ensemble": "ensemble of all these and baselines",
     "ensemble_stacked": "stacked ensemble of all these and baselines",
 }
-# The models of `summary_rows`. Published: source and model in published.csv, and the name to show.
-# Ours: family, name, and what its row holds.
-_SUMMARY_PUBLISHED = (
-    ("Cohn et al.", "CNN", "Cohn et al. CNN"),
-    ("Genomic-ULMFiT", "3-mer stride 1", "Genomic-ULMFiT 3-mer stride 1"),
-    ("DNABERT-2", "frozen", "DNABERT-2, frozen"),
-)
+# What pictures call them, where that is shorter.
+_SHORT = {
+    "kmer_logistic": "k-mer regression",
+    "multi_kmer_logistic": "1- to 7-mer regression",
+    "gapped_kmer_logistic": "gapped k-mer regression",
+    "cohn_cnn": "CNN of Cohn et al., one strand",
+    "cohn_cnn_both_strands": "CNN of Cohn et al.",
+    "ulmfit_scratch": "ULMFiT from random weights",
+    "ensemble_ulmfit": "mean of ULMFiT from k-mers",
+    "ensemble_ulmfit_all": "mean of all ULMFiT",
+    "ensemble": "mean of all and baselines",
+    "ensemble_stacked": "stacked ensemble",
+}
+# The models of `summary_rows`. Published: source and model in published.csv. Ours: what the row holds, and a remark.
+_SUMMARY_PUBLISHED = (("Cohn et al.", "CNN"), ("Genomic-ULMFiT", "3-mer stride 1"), ("DNABERT-2", "frozen"))
 _SUMMARY_OURS = (
-    ("baseline", "GC content", {"model": "gc"}),
-    ("baseline", "regression on gapped k-mers", {"model": "gapped_kmer_logistic"}),
-    ("ulmfit", "plain ULMFiT", {"model": "ulmfit"}),
-    ("ulmfit", "ULMFiT from k-mer log-odds (shipped)", {"model": "ulmfit_kmers", "k": 4, "stride": 2}),
-    ("ensemble", "stacked ensemble", {"model": "ensemble_stacked"}),
+    ({"model": "gc"}, ""),
+    ({"model": "gapped_kmer_logistic"}, ""),
+    ({"model": "ulmfit"}, ""),
+    ({"model": "ulmfit_kmers", "k": 4, "stride": 2}, " (shipped)"),
+    ({"model": "ensemble_stacked"}, ""),
 )
-_SUMMARY_COLUMNS = [
-    "model",
-    "family",
-    "n_train",
-    "n_test",
-    "auroc",
-    "auroc_low",
-    "auroc_high",
-    "accuracy",
-    "auc",
-]
+_SUMMARY_NUMBERS = ("n_train", "n_test", "auroc", "auroc_low", "auroc_high", "accuracy")
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
 _ABSENT = "–"
 
@@ -203,6 +205,93 @@ def setting_names(rows: pd.DataFrame) -> pd.Series:
     return _told_apart(
         rows, [setting_name(row) for row in rows.to_dict("records")], ("settings", "encoder_hash")
     )
+
+
+def short_names(rows: pd.DataFrame) -> pd.Series:
+    """A name for each row, as short as tells it from others of its species and trial: model and tokens, then what differs beyond."""
+    names = []
+    for row in rows.to_dict("records"):
+        name = _SHORT.get(row["model"], _MODELS.get(row["model"], row["model"].replace("_", " ")))
+        if row["scale"] != "":
+            name += f", {row['k']}-mer stride {row['stride']}"
+        elif not pd.isna(row["k"]):
+            name = name.replace("k-mer", f"{row['k']}-mer", 1)
+        names.append(name)
+    columns = (
+        "trained_on",
+        "direction",
+        "predicts",
+        "contexts",
+        "scale",
+        "settings",
+        "encoder",
+        "encoder_hash",
+    )
+    return _told_apart(rows, names, columns, within=[rows["species"], rows["trial"]])
+
+
+def whole_set_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that score all sequences of a species in the usual splits, with a column `name` (`short_names`).
+
+    Out-of-fold rows where a species has any, else those of the one test set. Trials, rows of fewer training sequences and models
+    of another species are left out: they ask other questions.
+    """
+    rows = results[results["split"].isin(["original", "folds"]) & results["fold"].isin(["oof", "test"])]
+    rows = rows[(rows["trial"] == "") & ~on_another_species(rows)]
+    pooled = rows["fold"] == "oof"
+    rows = rows[pooled | ~rows["species"].isin(rows["species"][pooled])]
+    return rows.assign(name=short_names(rows))
+
+
+def side_by_side(rows: list[dict], index: str = "model"):
+    """Cells of text as a styled table: a row for each value of `index` in order of appearance, the columns of each species side by side.
+
+    `rows` hold `species`, `index` and the cells. With one species its name is left out of the header. Cells that are missing are
+    dashes. Without rows: a line that says so.
+    """
+    if not rows:
+        return "no such results in this profile yet"
+    table = pd.DataFrame(rows)
+    cells = [column for column in table if column not in ("species", index)]
+    species = list(table["species"].unique())
+    wide = table.pivot(index=index, columns="species", values=cells).swaplevel(axis=1)
+    wide = wide.loc[table[index].unique(), [(name, cell) for name in species for cell in cells]].fillna(
+        _ABSENT
+    )
+    if len(species) == 1:
+        wide.columns = wide.columns.get_level_values(1)
+    else:
+        wide.columns.names = [None, None]
+    first = wide.reset_index().columns[0]
+    return (
+        wide.reset_index().style.hide(axis="index").set_properties(subset=[first], **{"text-align": "left"})
+    )
+
+
+def published_on(published: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Published human figures on a test set of `n` sequences: columns model, accuracy, AUC (numbers), labels, parameters (text).
+
+    The last two are what the note of a figure says. Best accuracy first, then those with an AUC alone.
+    """
+    rows = published[(published["species"] == "Human") & (published["n"] == str(n))]
+    found = []
+    for (source, model), group in rows.groupby(["source", "model"], sort=False):
+        values = dict(zip(group["metric"], group["value"].astype(float)))
+        note = group["note"].iloc[0]
+        labels = re.search(r"([\d,]+) training", note)
+        parameters = re.search(r"([\d.]+ (?:k|M|billion)) parameters", note)
+        found.append(
+            {
+                "model": f"{source}, {model}",
+                "accuracy": values.get("accuracy", math.nan),
+                "AUC": values.get("auroc", math.nan),
+                "labels": labels[1] if labels else _ABSENT,
+                "parameters": parameters[1] if parameters else _ABSENT,
+            }
+        )
+    columns = ["model", "accuracy", "AUC", "labels", "parameters"]
+    table = pd.DataFrame(found, columns=columns)
+    return table.sort_values(["accuracy", "AUC"], ascending=False, kind="stable", ignore_index=True)
 
 
 def token_names(rows: pd.DataFrame) -> pd.Series:
@@ -361,40 +450,33 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
 
-    Columns: model, family (published, baseline, ulmfit or ensemble), n_train, n_test, auroc, auroc_low,
-    auroc_high, accuracy, and `auc`, the AUC as text. What is not known is NaN: published figures come without
-    interval. Our rows are pooled out of fold; of plain ULMFiT the setting with the highest AUC is taken. A
-    model that has no row in `profile` is left out.
+    Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
+    `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT the
+    setting with the highest AUC is taken. A model that has no row in `profile` is left out.
     """
-    ours = _headline_rows(results, profile)
-    ours = ours[(ours["species"] == "Human") & ours["split"].isin(["original", "folds"])]
-    ours = ours[(ours["trial"] == "") & (ours["seed"] == 0)].sort_values(
-        "auroc", ascending=False, kind="stable"
-    )
+    ours = whole_set_rows(results[(results["profile"] == profile) & (results["species"] == "Human")])
+    ours = ours[ours["seed"] == 0].sort_values("auroc", ascending=False, kind="stable")
     rows = [_published_summary(_comparable(published, profile), *which) for which in _SUMMARY_PUBLISHED]
-    for family, name, which in _SUMMARY_OURS:
-        found = select(ours, **which)
-        if len(found):
-            row = found.iloc[0]
-            tokens = f", {row['k']}-mers" if family == "ulmfit" else ""
-            auc = _interval(*row[["auroc", "auroc_low", "auroc_high"]])
-            rows.append({**row, "model": name + tokens, "family": family, "auc": auc})
-    return pd.DataFrame([row for row in rows if row], columns=_SUMMARY_COLUMNS)
+    for which, remark in _SUMMARY_OURS:
+        for row in select(ours, **which).head(1).to_dict("records"):
+            auc = _interval(row["auroc"], row["auroc_low"], row["auroc_high"])
+            rows.append({**row, "name": row["name"] + remark, "auc": auc})
+    columns = ["model", "name", *_SUMMARY_NUMBERS, "auc"]
+    return pd.DataFrame([row for row in rows if row], columns=columns)
 
 
-def _published_summary(published: pd.DataFrame, source: str, model: str, name: str) -> dict:
+def _published_summary(published: pd.DataFrame, source: str, model: str) -> dict:
     """A published model's figures for human enhancers; {} where there are none."""
-    rows = published[(published["source"] == source) & (published["model"] == model)]
-    rows = rows[(rows["species"] == "Human") & rows["metric"].isin(["auroc", "accuracy"])]
+    rows = select(published, source=source, model=model, species="Human", metric=["auroc", "accuracy"])
     if not len(rows):
         return {}
     trained = re.search(r"([\d,]+) training sequences", rows["note"].iloc[0])
     return {
-        "model": f"{name} (published, not rerun)",
-        "family": "published",
-        "n_train": int(trained[1].replace(",", "")) if trained else math.nan,
+        "model": "",
+        "name": f"{source} {model} (published, not rerun)",
+        "n_train": float(trained[1].replace(",", "")) if trained else math.nan,
         "n_test": float(rows["n"].iloc[0] or "nan"),
-        "auc": rows.loc[rows["metric"] == "auroc", "value"].iloc[0],
+        "auc": select(rows, metric="auroc")["value"].item(),
         **dict(zip(rows["metric"], rows["value"].astype(float))),
     }
 
@@ -403,15 +485,15 @@ def summary_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) 
     """`summary_rows` as text."""
     rows = summary_rows(results, published, profile)
 
-    def text(value: float, form: str) -> str:
-        return _ABSENT if pd.isna(value) else format(value, form)
+    def text(column: str, form: str) -> list[str]:
+        return [_ABSENT if pd.isna(value) else format(value, form) for value in rows[column]]
 
     table = {
-        "model": rows["model"],
-        "labels": [text(n, ",.0f") for n in rows["n_train"]],
-        "scored on": [text(n, ",.0f") for n in rows["n_test"]],
+        "model": rows["name"],
+        "labels": text("n_train", ",.0f"),
+        "scored on": text("n_test", ",.0f"),
         "ROC-AUC": rows["auc"],
-        "accuracy": [text(value, ".3f") for value in rows["accuracy"]],
+        "accuracy": text("accuracy", ".3f"),
     }
     return pd.DataFrame(table, dtype=object)
 

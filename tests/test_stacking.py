@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from genomic_ulmfit.stacking import stacked_log_odds
+from genomic_ulmfit.stacking import averaged, stacked, stacked_log_odds
 
 
 @pytest.fixture
@@ -41,3 +42,24 @@ def test_what_cannot_be_stacked_is_refused(made):
         stacked_log_odds(odds, labels[::-1], folds)
     with pytest.raises(ValueError, match="two folds"):
         stacked_log_odds(odds, labels, folds.where(folds == "x", "0"))
+
+
+def tables_of(odds, labels, folds):
+    frame = pd.DataFrame({"id": labels.index, "label": labels.to_numpy(), "fold": folds.to_numpy()})
+    return [frame.assign(probability=expit(odds[use]).to_numpy()) for use in odds]
+
+
+def test_the_mean_of_log_odds_is_taken_sequence_by_sequence_whatever_the_order_of_the_tables_rows(made):
+    one, *others = tables_of(*made)
+    found = averaged([one, *(table[::-1] for table in others)]).set_index("id").probability
+    assert found.to_numpy() == pytest.approx(expit(made[0].mean(axis=1)).to_numpy())
+
+
+def test_stacked_predictions_have_the_log_odds_of_the_weighted_models(made):
+    found = stacked(tables_of(*made)).set_index("id").probability
+    assert found.to_numpy() == pytest.approx(expit(stacked_log_odds(*made)).to_numpy())
+
+
+def test_certain_probabilities_have_finite_log_odds(made):
+    tables = [table.assign(probability=table.label.astype(float)) for table in tables_of(*made)]
+    assert averaged(tables).probability.between(0, 1, inclusive="neither").all()

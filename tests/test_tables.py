@@ -106,14 +106,14 @@ def test_the_summary_holds_eight_models_at_most_and_no_trial(project):
     assert table.index.tolist() == [
         "Cohn et al. CNN (published, not rerun)",
         "Genomic-ULMFiT 3-mer stride 1 (published, not rerun)",
-        "DNABERT-2, frozen (published, not rerun)",
+        "DNABERT-2 frozen (published, not rerun)",
         "GC content",
-        "regression on gapped k-mers",
-        "plain ULMFiT, 5-mers",
-        "ULMFiT from k-mer log-odds (shipped), 4-mers",
+        "gapped k-mer regression",
+        "ULMFiT, 5-mer stride 2",
+        "ULMFiT from k-mer log-odds, 4-mer stride 2 (shipped)",
     ]
     assert table["ROC-AUC"].tolist()[:4] == ["0.80", "0.819", "0.833", "0.734 (0.800–0.820)"]
-    assert table.loc["DNABERT-2, frozen (published, not rerun)"].tolist() == [
+    assert table.loc["DNABERT-2 frozen (published, not rerun)"].tolist() == [
         "20,843",
         "6,948",
         "0.833",
@@ -134,8 +134,7 @@ def test_the_picture_is_drawn_when_the_rows_of_the_summary_change(project):
     assert show_tables.update_tables(project, check=True) == []
     text = picture.read_text()
     assert (
-        text.startswith("<?xml")
-        and "DNABERT-2, frozen (published, not rerun) 0.833; GC content 0.734" in text
+        text.startswith("<?xml") and "DNABERT-2 frozen (published, not rerun) 0.833; GC content 0.734" in text
     )
     save_result(project / "results/enhancers.csv", gc_row(auroc=0.735))
     assert show_tables.update_tables(project, check=True) == [project / "README.md", picture]

@@ -65,8 +65,8 @@ can be uploaded to and downloaded from a model hub as it is.
 
 ## Terms
 
-The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they are
-stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
+The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they
+are stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
 """
 ENCODER_LIMITS = """\
 Laptop scale (64/128/3), four passes over 37 million bases: small beside language models of whole genomes. The
