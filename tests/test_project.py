@@ -93,6 +93,17 @@ def test_notebook_was_run_in_order_without_error_or_noise_on_real_data(path):
     )
 
 
+@pytest.mark.parametrize("path", [n for n in NOTEBOOKS if re.search(r"Enhancers [567] ", n.name)], ids=lambda p: p.stem)
+def test_every_figure_in_the_prose_stands_in_an_output_of_the_notebook(path):
+    """Figures of three or four decimals: AUCs, accuracies, differences. They are read off the outputs, so they must be there."""
+    if path.stem in REWRITTEN:
+        pytest.skip("to be executed again")
+    cells = nbformat.read(path, 4).cells
+    outputs = str([o.get("data", o.get("text")) for c in code_cells(path) for o in c.outputs])
+    told = {n for c in cells if c.cell_type == "markdown" for n in re.findall(r"(?<![\d.])\d\.\d{3,4}(?!\d)", c.source)}
+    assert told and not {number for number in told if number not in outputs}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_finds_rows_where_a_checkout_that_cannot_be_written_keeps_them(path):
     code = "\n".join(cell.source for cell in code_cells(path))
