@@ -30,7 +30,6 @@ REWRITTEN = {
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
-    "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 0 Data Processing",
     "1 Score Your Own Sequences",
