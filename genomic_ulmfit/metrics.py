@@ -35,6 +35,7 @@ __all__ = [
     "differences_by_kinship",
     "join_predictions",
     "log_odds",
+    "lead_in_fold",
     "paired_auc_difference",
 ]
 
@@ -427,6 +428,21 @@ def differences_by_kinship(predictions, reference, groups: pd.Series) -> pd.Data
     parts |= {f"fold {fold}": ids for fold, ids in predictions.groupby("fold")["id"]}
     table["largest"] = [int(parts[part].isin(largest).sum()) for part in table.index]
     return table.astype({"n": int, "positive": int}).rename_axis("part")[[*folds.columns, "largest"]]
+
+
+def lead_in_fold(predictions, reference, fold: str) -> dict[str, str]:
+    """The difference of `compare` within `fold`, within all other folds, and the change from these to it, each as text with its interval.
+
+    The two parts share no sequence, so their variances add. Says whether a lead is smaller where fewer choices were made.
+    """
+    sides = [predictions, reference]
+    here = compare(*(table[table["fold"] == fold] for table in sides))
+    others = compare(*(table[table["fold"] != fold] for table in sides), within_folds=True)
+    change = here["difference"] - others["difference"]
+    width = math.hypot(*((part["high"] - part["low"]) / 2 for part in (here, others)))
+    gap = {"difference": change, "low": change - width, "high": change + width}
+    texts = map(difference_text, (here, others, gap))
+    return dict(zip((f"fold {fold}", "other folds", "change"), texts))
 
 
 def _as_list(tables) -> list:

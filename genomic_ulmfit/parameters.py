@@ -13,6 +13,7 @@ __all__ = [
     "changed_parameters",
     "changed_settings",
     "classifier_hash",
+    "classifier_parameters",
     "collect_parameters",
     "language_model_hash",
     "settings_hash",
@@ -65,6 +66,14 @@ BASELINES: dict[str, dict[str, Any]] = {
     "kmer_boosting": {"N_TRAIN": None},
     "cohn_cnn": {"CNN_EPOCHS": 100, "N_TRAIN": None},
     "cohn_cnn_both_strands": {"CNN_EPOCHS": 100, "N_TRAIN": None},
+}
+_OF_ANY_CLASSIFIER = {  # those of its parameters that have a column of their own in results/, or none
+    "SPECIES": None,
+    "DIRECTION": "forward",
+    "PREDICTS": "bases",
+    "PRETRAINED": True,
+    "FINE_TUNED": True,
+    "TRIAL": "",
 }
 _KMER_START = ("KMERS", "GAPPED_SPANS", "KMERS_C")
 _PLAIN = (int, float, str, bool, type(None), list, dict)
@@ -127,6 +136,14 @@ def language_model_hash(parameters: Mapping) -> str:
 def baseline_hash(parameters: Mapping, model: str) -> str:
     """`settings_hash` of a simple model: of the parameters that this one has."""
     return settings_hash(parameters, BASELINES[model])
+
+
+def classifier_parameters(given: Mapping) -> dict:
+    """All parameters of a ULMFiT classifier: those `given`, and for the others the defaults of the notebooks that train it.
+
+    K, STRIDE, CONTEXTS, SCALE, SPLIT, SEED, PROFILE and ENCODER must be among those given.
+    """
+    return {**CLASSIFIER, **_OF_ANY_CLASSIFIER, **given}
 
 
 def classifier_hash(parameters: Mapping) -> str:

@@ -7,7 +7,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "colour_of", "family_of", "forest", "labelled_lines", "panels", "price", "spread"]
+__all__ = [
+    "COLOURS",
+    "colour_of",
+    "family_of",
+    "forest",
+    "labelled_lines",
+    "named_line",
+    "panels",
+    "price",
+    "spread",
+]
 
 # Okabe & Ito's colours, which people with any kind of colour vision tell apart.
 COLOURS = {
@@ -86,6 +96,12 @@ def forest(ax: Axes, rows: pd.DataFrame, value: str, low: str, high: str, form: 
     ax.tick_params(labelsize=SIZE)
     ax.grid(axis="x", color="#eeeeee")
     ax.margins(x=0.15, y=0.6 / len(rows))
+
+
+def named_line(ax: Axes, x: float, model: str, name: str) -> None:
+    """A dashed vertical line in the colour of a model's family, its name at the left of it near the bottom."""
+    ax.axvline(x, color=colour_of(model), ls="--")
+    ax.text(x, 0, f"{name}  ", color=colour_of(model), ha="right", va="center", fontsize=SIZE)
 
 
 def spread(values: Sequence[float], gap: float) -> np.ndarray:

@@ -212,7 +212,7 @@ def short_names(rows: pd.DataFrame) -> pd.Series:
     names = []
     for row in rows.to_dict("records"):
         name = _SHORT.get(row["model"], _MODELS.get(row["model"], row["model"].replace("_", " ")))
-        if row["scale"] != "":
+        if row["scale"]:
             name += f", {row['k']}-mer stride {row['stride']}"
         elif not pd.isna(row["k"]):
             name = name.replace("k-mer", f"{row['k']}-mer", 1)

@@ -540,3 +540,62 @@ def test_bootstrap_refuses_groups_that_cannot_be_drawn(groups, said):
     labels, scores = sample()
     with pytest.raises(ValueError, match=said):
         metrics.bootstrap_over_groups(labels, scores, groups, repeats=41)
+
+
+def predictions_of(n=400, folds=4, seed=0, shift=1.0):
+    """Predictions in folds, of a model whose scores are `shift` higher for enhancers."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    probability = 1 / (1 + np.exp(-rng.normal(shift * labels)))
+    fold = (np.arange(n) // 2 % folds).astype(str)
+    return pd.DataFrame(
+        {"id": [f"s_{i}" for i in range(n)], "label": labels, "fold": fold, "probability": probability}
+    )
+
+
+def test_calibration_knows_a_model_that_is_too_sure_of_itself():
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 1.5, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-odds))).astype(int)
+    for factor, slope in ((1, 1.0), (2, 0.5)):
+        table = pd.DataFrame({"label": labels, "probability": 1 / (1 + np.exp(-factor * odds))})
+        found = metrics.calibration(table)
+        assert found["slope"] == pytest.approx(slope, abs=0.04)
+        assert found["mean probability"] == pytest.approx(table.probability.mean())
+        assert (found["distance"] < 0.02) == (factor == 1)
+
+
+def test_a_gain_is_written_with_interval_and_p():
+    gain = {"difference": 0.00972, "low": -0.002, "high": 0.0174, "p_value": 0.0143}
+    assert metrics.gain_text(gain) == "+0.0097 (-0.0020 to +0.0174), p 0.014"
+
+
+def test_kinship_shows_the_largest_group_apart():
+    one, other = predictions_of(seed=0), predictions_of(seed=1)
+    groups = pd.Series([f"g{i}" for i in range(400)], one.id)
+    groups[one.id[one.fold == "2"][:40]] = "repeat"
+    table = metrics.differences_by_kinship(one, other, groups)
+    assert list(table.index) == ["all folds", "without the largest group", *(f"fold {i}" for i in range(4))]
+    assert list(table.n) == [400, 360, 100, 100, 100, 100] and list(table.largest) == [40, 0, 0, 0, 40, 0]
+    assert table.loc["all folds", "difference"] == pytest.approx(
+        metrics.compare(one, other, within_folds=True)["difference"]
+    )
+    rest = [frame[frame.id.map(groups) != "repeat"] for frame in (one, other)]
+    assert table.loc["without the largest group", "difference"] == pytest.approx(
+        metrics.compare(*rest, within_folds=True)["difference"]
+    )
+
+
+def test_a_lead_in_one_fold_is_set_against_that_in_the_others():
+    one, other = predictions_of(seed=0), predictions_of(seed=1, shift=0.5)
+    found = metrics.lead_in_fold(one, other, "3")
+    here = [frame[frame.fold == "3"] for frame in (one, other)]
+    rest = [frame[frame.fold != "3"] for frame in (one, other)]
+    lead, others = metrics.compare(*here), metrics.compare(*rest, within_folds=True)
+    assert found["fold 3"] == metrics.difference_text(lead) and found[
+        "other folds"
+    ] == metrics.difference_text(others)
+    errors = [(part["high"] - part["low"]) / 2 for part in (lead, others)]
+    change = lead["difference"] - others["difference"]
+    width = (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+    assert found["change"] == f"{change:+.4f} ({change - width:+.4f} to {change + width:+.4f})"

@@ -14,6 +14,7 @@ from genomic_ulmfit.parameters import (
     baseline_hash,
     changed_parameters,
     classifier_hash,
+    classifier_parameters,
     collect_parameters,
     language_model_hash,
     settings_hash,
@@ -102,6 +103,17 @@ def test_what_a_run_changed_is_said_in_one_line():
         changed_parameters(shown, {"PROFILE": "simulated", "EPOCHS": 2, "SEED": 0, "ALL": "imported"})
         == "changed: nothing"
     )
+
+
+def test_what_a_notebook_does_not_say_of_a_classifier_is_as_in_the_notebooks_that_train_it():
+    cells = parameter_cells(next(ROOT.glob("*/Mammals Enhancers 1 *.ipynb")))
+    given = {
+        name: cells[name]
+        for name in ("PROFILE", "K", "STRIDE", "CONTEXTS", "SCALE", "SPLIT", "SEED", "ENCODER")
+    }
+    plain = {"KMERS": [], "GAPPED_SPANS": []}
+    assert classifier_parameters({**given, **plain}) == cells
+    assert classifier_parameters({**given, "LM_LR": 1}) | plain == cells | {"LM_LR": 1}
 
 
 def test_the_hash_is_that_of_the_differences_as_sorted_json():

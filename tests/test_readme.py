@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from genomic_ulmfit.metrics import compare
-from genomic_ulmfit.results import predictions_path, read_predictions, read_results, select
+from genomic_ulmfit.results import predictions_path, read_predictions, read_published, read_results, select
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = {"profile": "pilot", "species": "Human", "split": "folds", "fold": "oof", "trial": None, "seed": 0}

@@ -536,3 +536,66 @@ def test_every_cell_is_of_its_own_row(project):
     ours = table[~table.model.str.endswith("rerun)") & (table.seed == "0")]
     found = {(row.model, row.species): row.accuracy[:5] for row in ours.itertuples()}
     assert found == {key: f"{auc - 0.05:.3f}" for key, auc in aucs.items()}
+
+
+def rows_of(*changes):
+    return pd.DataFrame([enhancer_row(**change) for change in changes]).astype(
+        {"k": "Int64", "stride": "Int64"}
+    )
+
+
+def test_short_names_hold_what_tells_models_apart_and_no_more():
+    blank = dict(scale="", k=None, stride=None, contexts="", direction="", predicts="", encoder="")
+    rows = rows_of({}, {"k": 4}, {"model": "kmer_logistic", **blank, "k": 6}, {"model": "gc", **blank})
+    assert list(tables.short_names(rows)) == [
+        "ULMFiT, 5-mer stride 2",
+        "ULMFiT, 4-mer stride 2",
+        "6-mer regression",
+        "GC content",
+    ]
+    rows = rows_of({}, {"direction": "backward"}, {"trial": "other", "settings": "abc"})
+    assert list(tables.short_names(rows)) == [
+        "ULMFiT, 5-mer stride 2, direction forward",
+        "ULMFiT, 5-mer stride 2, direction backward",
+        "ULMFiT, 5-mer stride 2",
+    ]
+
+
+def test_rows_of_a_whole_set_are_pooled_ones_where_there_are_any_and_no_trials():
+    rows = rows_of(
+        {},
+        {"fold": "3"},
+        {"split": "original", "fold": "test"},
+        {"species": "Mouse", "split": "original", "fold": "test"},
+        {"split": "grouped"},
+        {"trial": "one_strand"},
+        {"trained_on": "Mouse"},
+        {"trial": "n300", "n_train": 300},
+    )
+    assert list(tables.whole_set_rows(rows).index) == [0, 3]
+
+
+def test_species_stand_side_by_side_in_the_order_of_the_rows():
+    cells = [
+        {"species": "Mouse", "model": "b", "AUC": "0.9"},
+        {"species": "Human", "model": "b", "AUC": "0.8"},
+        {"species": "Human", "model": "a", "AUC": "0.7", "p": "0.1"},
+    ]
+    table = tables.side_by_side(cells).data
+    assert table.to_numpy().tolist() == [["b", "0.9", "–", "0.8", "–"], ["a", "–", "–", "0.7", "0.1"]]
+    assert list(table.columns)[1:] == [("Mouse", "AUC"), ("Mouse", "p"), ("Human", "AUC"), ("Human", "p")]
+    assert list(tables.side_by_side(cells[1:]).data.columns) == ["model", "AUC", "p"]
+    assert tables.side_by_side([]) == "no such results in this profile yet"
+
+
+def test_published_models_on_one_test_set_have_what_their_notes_say():
+    published = read_published(ROOT / "results/published.csv")
+    table = tables.published_on(published, 6948).set_index("model")
+    assert table.loc["GENERator, fine-tuned"].to_dict() == {
+        "accuracy": 0.763,
+        "AUC": pytest.approx(math.nan, nan_ok=True),
+        "labels": "20,843",
+        "parameters": "1.2 billion",
+    }
+    assert table.loc["DNABERT-2, frozen", ["accuracy", "AUC"]].tolist() == [0.757, 0.833]
+    assert table.accuracy.dropna().is_monotonic_decreasing and set(table.labels) == {"20,843"}

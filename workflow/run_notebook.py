@@ -1,6 +1,6 @@
 """Executes a notebook, as a job of the workflow does: `run_notebook.py NOTEBOOK COPY PARAMETERS`.
 
-OUTPUT is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
+COPY is the executed copy. PARAMETERS is a JSON object of values for the cells of parameters. Under
 `torchrun` several processes train one model; workflow/README.md shows the commands.
 """
 
