@@ -51,7 +51,7 @@ def shipped(tmp_path_factory):
     place = artifacts / "language_models" / SETTING
     save_model(place, language_model, bases_seen=1000, bits_per_base=1.9, **facts)
     folder = artifacts / "classifiers" / f"{ship_models.RECIPE}_{SETTING}_folds/Human_{ship_models.FOLDS - 1}"
-    save_model(folder, tiny_scorer().model, n_train=160, **facts)
+    save_model(folder, tiny_scorer().model, n_train=160, fold=ship_models.FOLD, **facts)
     return table, ship_models.ship("pilot", root)
 
 
