@@ -106,7 +106,7 @@ def started(
 
 def snakemake(*arguments, **settings) -> subprocess.CompletedProcess:
     process = started(*arguments, **settings)
-    output, _ = process.communicate(timeout=900)
+    output, _ = process.communicate(timeout=3600)
     return subprocess.CompletedProcess(process.args, process.returncode, output)
 
 
