@@ -117,7 +117,7 @@ def test_a_trial_replaces_neither_model_nor_row_and_says_how_it_differs(project,
 @pytest.mark.parametrize(("notebook", "k", "stride"), [("LM 1", 5, 2), ("LM 2", 4, 2), ("LM 3", 3, 1)])
 def test_the_first_cell_says_what_the_rows_say(notebook, k, stride):
     results = select(read_results(ROOT / "results/language_models.csv"), profile="pilot")
-    models = select(results, k=k, stride=stride, predicts="bases", settings="")
+    models = select(results, k=k, stride=stride, predicts="bases")
     model = models.bits_per_base.min()
     markov = select(results, predicts="markov").sort_values("bits_per_base").iloc[0]
     text = nbformat.read(NOTEBOOKS[notebook], 4).cells[0].source

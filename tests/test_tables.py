@@ -541,8 +541,16 @@ def test_every_cell_is_of_its_own_row(project):
 
 def test_verdict_on_a_language_model_names_the_markov_model_of_its_corpus():
     def row(profile, predicts, bits, corpus, contexts=""):
-        return dict(profile=profile, k=4, stride=2, predicts=predicts, bits_per_base=bits, corpus_hash=corpus,
-                    contexts=contexts, bases_seen=310e6)
+        return dict(
+            profile=profile,
+            k=4,
+            stride=2,
+            predicts=predicts,
+            bits_per_base=bits,
+            corpus_hash=corpus,
+            contexts=contexts,
+            bases_seen=310e6,
+        )
 
     rows = pd.DataFrame([
         row("mammals", "bases", 1.764, "a"), row("mammals", "bases", 1.9, "b"),
