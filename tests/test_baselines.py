@@ -1,5 +1,7 @@
+import json
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
 import naive
 import numpy as np
@@ -26,6 +28,7 @@ from genomic_ulmfit.baselines import (
     markov_baseline,
     repeat_baseline,
 )
+from genomic_ulmfit.results import read_results, select
 
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
 
@@ -255,3 +258,18 @@ def test_markov_baseline_tells_chains_of_equal_composition_apart():
 def test_class_chains_refuse_labels_of_one_class_or_others(labels):
     with pytest.raises(ValueError, match="must be 0 and 1, both of them"):
         ClassChains(1).fit(["ACGT", "GGCA"], labels)
+
+
+def test_the_notebooks_say_what_the_rows_say():
+    """The first cells of Enhancers 0 and 4 give AUCs of `pilot`."""
+    root = Path(__file__).resolve().parents[1]
+    rows = select(
+        read_results(root / "results/enhancers.csv"),
+        profile="pilot", species="Human", split="folds", fold="oof", trial="", settings="", seed=0,
+    )  # fmt: skip
+    said = {"0 Data Processing": ["gc"], "4 Baselines": ["gc", "gapped_kmer_logistic"]}
+    for name, models in said.items():
+        path = root / f"Enhancer Classification/Mammals Enhancers {name}.ipynb"
+        text = json.loads(path.read_text())["cells"][0]["source"]
+        for model in models:
+            assert f"{select(rows, model=model).auroc.item():.3f}" in "".join(text), (name, model)

@@ -542,7 +542,7 @@ def test_bootstrap_refuses_groups_that_cannot_be_drawn(groups, said):
         metrics.bootstrap_over_groups(labels, scores, groups, repeats=41)
 
 
-def predictions_of(n=400, folds=4, seed=0, shift=1.0):
+def predictions_in_folds(n=400, folds=4, seed=0, shift=1.0):
     """Predictions in folds, of a model whose scores are `shift` higher for enhancers."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
@@ -571,7 +571,7 @@ def test_a_gain_is_written_with_interval_and_p():
 
 
 def test_kinship_shows_the_largest_group_apart():
-    one, other = predictions_of(seed=0), predictions_of(seed=1)
+    one, other = predictions_in_folds(seed=0), predictions_in_folds(seed=1)
     groups = pd.Series([f"g{i}" for i in range(400)], one.id)
     groups[one.id[one.fold == "2"][:40]] = "repeat"
     table = metrics.differences_by_kinship(one, other, groups)
@@ -587,7 +587,7 @@ def test_kinship_shows_the_largest_group_apart():
 
 
 def test_a_lead_in_one_fold_is_set_against_that_in_the_others():
-    one, other = predictions_of(seed=0), predictions_of(seed=1, shift=0.5)
+    one, other = predictions_in_folds(seed=0), predictions_in_folds(seed=1, shift=0.5)
     found = metrics.lead_in_fold(one, other, "3")
     here = [frame[frame.fold == "3"] for frame in (one, other)]
     rest = [frame[frame.fold != "3"] for frame in (one, other)]

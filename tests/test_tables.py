@@ -599,3 +599,29 @@ def test_published_models_on_one_test_set_have_what_their_notes_say():
     }
     assert table.loc["DNABERT-2, frozen", ["accuracy", "AUC"]].tolist() == [0.757, 0.833]
     assert table.accuracy.dropna().is_monotonic_decreasing and set(table.labels) == {"20,843"}
+
+
+def test_verdict_on_a_language_model_names_the_markov_model_of_its_corpus():
+    def row(profile, predicts, bits, corpus, contexts=""):
+        return dict(
+            profile=profile,
+            k=4,
+            stride=2,
+            predicts=predicts,
+            bits_per_base=bits,
+            corpus_hash=corpus,
+            contexts=contexts,
+            bases_seen=310e6,
+        )
+
+    rows = pd.DataFrame([
+        row("mammals", "bases", 1.764, "a"), row("mammals", "bases", 1.9, "b"),
+        row("mammals", "markov", 1.81, "a", "24"), row("mammals", "markov", 1.7, "b", "12"),
+        row("pilot", "bases", 1.782, "c"), row("simulated", "bases", 1.5, "d"),
+    ])  # fmt: skip
+    assert tables.language_model_verdict(rows, 4, 2).splitlines() == [
+        "- **On `mammals`.** 1.764 bits per base after reading 310 million bases; "
+        "the best Markov model, of order 24, needs 1.810.",
+        "- **On `pilot`.** 1.782 bits per base after reading 310 million bases.",
+    ]
+    assert tables.language_model_verdict(rows, 5, 2) == ""
