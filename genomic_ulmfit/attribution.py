@@ -8,6 +8,8 @@ import pandas as pd
 import torch
 from captum.attr import LayerIntegratedGradients
 from matplotlib.figure import Figure
+from scipy.stats import t
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from genomic_ulmfit.files import replacing
@@ -38,6 +40,7 @@ __all__ = [
     "integrated_gradients",
     "kmer_contributions",
     "mean_of_kmers",
+    "motif_aucs",
     "mutagenesis",
     "occlusion",
     "plot_contributions",
@@ -179,6 +182,25 @@ METHODS = {  # what each base contributes to the log-odds, [bases], by the name 
         integrated_gradients(scorer, codes) + kmer_contributions(scorer, codes)
     ),
 }
+
+
+def motif_aucs(scorer: Scorer, sequences: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """How well contributions tell the bases of planted motifs from others: one row a method.
+
+    `sequences`: columns id, codes. `truth`: columns id, start, end, a row a motif. Columns AUC, the mean over
+    sequences, and low and high, its 95 % interval (Student's t).
+    """
+    rows = []
+    for row in sequences.itertuples():
+        planted = np.zeros(len(row.codes), bool)
+        for site in truth[truth.id == row.id].itertuples():
+            planted[site.start : site.end] = True
+        rows.append(
+            {name: roc_auc_score(planted, method(scorer, row.codes)) for name, method in METHODS.items()}
+        )
+    aucs = pd.DataFrame(rows)
+    width = t.ppf(0.975, len(aucs) - 1) * aucs.std() / np.sqrt(len(aucs))
+    return pd.DataFrame({"AUC": aucs.mean(), "low": aucs.mean() - width, "high": aucs.mean() + width})
 
 
 def explain(scorer: Scorer, record: Query, methods: Sequence[str] = tuple(METHODS)) -> pd.DataFrame:

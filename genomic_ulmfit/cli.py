@@ -1,6 +1,6 @@
-"""The command line, thin, on the functions of the notebooks: `genomic-ulmfit score peaks.bed --genome hg38.fa`.
+"""The command line, on the functions of the notebooks: `genomic-ulmfit score peaks.bed --genome hg38.fa`.
 
-Summaries go to the standard error, the paths of what was written to the standard output, one a line. Exit codes:
+Summaries go to the standard error, the paths of written files to the standard output, one a line. Exit codes:
 0 done, 1 an input that cannot be read, said in one line, 2 a command that cannot be understood.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, which `--help` should not
     from genomic_ulmfit.prepare import Prepared
     from genomic_ulmfit.scoring import Scorer, Written
 
-__all__ = ["DEFAULT_MODEL", "app", "main"]
+__all__ = ["DEFAULT_MODEL", "app", "command_line", "main"]
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 DEFAULT_MODEL = "human_4-mer_stride-2"
@@ -33,7 +33,7 @@ _OPTIONS = {  # how parameters of notebooks, which messages name, are called her
     "REGION": "--region",
     "STEP": "--step",
 }
-_NAMED = re.compile(rf"(?<![\w/.-])({'|'.join(_OPTIONS)})(?:\s?=\s?\"?(\w+)\"?(?!\w))?(?![\w/-])")
+_NAMED = re.compile(rf'(?<![\w/.-])({"|".join(_OPTIONS)})(?:(\s?=\s?)(?:"(\w+)")?|(?![\w/-]|\.\w))')
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    help="Score DNA with the trained classifiers of Mammalian Genome Notebooks: how much it looks like an enhancer.",
+    help="Score DNA with trained classifiers: how much does it look like an enhancer?",
 )
 
 
@@ -313,7 +313,26 @@ def _tested(config: dict) -> str:
     if config["kind"] == "LanguageModel":
         return f"{config['bits_per_base']:.3f} bits per base"
     test = config["test"]
-    return f"AUC {test['auroc']:.3f} ({test['auroc_low']:.3f} to {test['auroc_high']:.3f}, n = {test['n_test']:,})"
+    interval = f"{test['auroc_low']:.3f} to {test['auroc_high']:.3f}"
+    return f"AUC {test['auroc']:.3f} ({interval}, n = {test['n_test']:,})"
+
+
+def command_line(command: str, *inputs: str | Path, **options) -> str:
+    """A command as a user would type it in the project's folder: "command: genomic-ulmfit scan hg38.fa --step 250".
+
+    Options without a value (None, False) are left out; True stands for a flag, an underscore for a hyphen.
+    """
+    words = ["genomic-ulmfit", command, *(_from_the_project(one) for one in inputs)]
+    for name, value in options.items():
+        if value not in (None, False):
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, _from_the_project(value)]
+    return f"command: {shlex.join(words)}"
+
+
+def _from_the_project(value) -> str:
+    inside = isinstance(value, Path) and value.is_relative_to(MODELS.parent)
+    return str(value.relative_to(MODELS.parent) if inside else value)
 
 
 def main() -> None:
@@ -321,7 +340,7 @@ def main() -> None:
     app()
 
 
-# --- Machinery -------------------------------------------------------------------------------------------------------
+# --- Machinery -----------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -341,12 +360,12 @@ def _in_options(message: str) -> str:
     >>> _in_options('name another WRITE_TO, or leave such records out: ON_BAD = "skip"')
     'name another --output, or leave such records out: --on-bad skip'
     """
-    return _NAMED.sub(lambda found: " ".join(filter(None, (_OPTIONS[found[1]], found[2]))), message)
+    return _NAMED.sub(lambda found: _OPTIONS[found[1]] + " " * bool(found[2]) + (found[3] or ""), message)
 
 
 @contextmanager
 def _file_of(given: str) -> Iterator[Path]:
-    """The path of an input, from the current folder; what comes from the standard input (`-`) is a file meanwhile."""
+    """The path of an input, from the current folder; the standard input (`-`) is kept in a file meanwhile."""
     if given != "-":
         yield _here(Path(given))
         return
@@ -358,7 +377,7 @@ def _file_of(given: str) -> Iterator[Path]:
 
 
 def _here(path: Path) -> Path:
-    """An absolute path: the project's functions let a relative one start at the project's folder, a command where it is given."""
+    """A path from the current folder: the notebooks' functions let a relative one start at the project's."""
     return path.expanduser().absolute()
 
 
@@ -367,7 +386,7 @@ def _distinct(values: list) -> list[str]:
 
 
 def _load(model: str, threads: int | None) -> "Scorer":
-    """The classifier in a folder, or the shipped one of that name. Raises as `Scorer.load`; ValueError where there is none."""
+    """The classifier in a folder, or the shipped one of that name. Raises ValueError, also as `Scorer.load`."""
     import torch
 
     from genomic_ulmfit.scoring import Scorer

@@ -1,4 +1,4 @@
-"""From a user's peaks and a genome to a profile to train on: enhancers, and matched negatives of that genome."""
+"""From a user's peaks and a genome to a profile to train on: enhancers, and matched negatives beside them."""
 
 import json
 import os
@@ -29,7 +29,7 @@ HELD_OUT = 0.02  # of the genome: about the size of the contig proposed for the 
 
 
 class Prepared(NamedTuple):
-    """What `prepare_profile` has written: files, number of enhancers, dropped peaks by reason, mean composition.
+    """What `prepare_profile` has written, how many enhancers, dropped peaks by reason, mean composition.
 
     `held_out`: a contig to keep for the validation of a language model, if the genome has several.
     """
@@ -54,16 +54,16 @@ def prepare_profile(
 ) -> Prepared:
     """Write a profile folder: a link to the genome, enhancers and negatives, and what was made of which peak.
 
-    A positive is the central `length` bases of a peak (from m - length // 2, m the middle), A, C, G and T only,
-    that overlaps no positive before it. Each has a negative of the same length, nearest in GC content and repeat
-    share (lower-case letters of the genome), at least `distance` bases from every peak and every interval of the
-    BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have enhancers, `region=` in the
-    headers makes folds hold out whole contigs.
+    A positive is the central `length` bases of a peak (from m - length // 2, m the middle), A, C, G and T
+    only, that overlaps no positive before it. Each has a negative of the same length, nearest in GC content and
+    repeat share (lower-case letters of the genome), at least `distance` bases from every peak and every interval
+    of the BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have enhancers,
+    `region=` in the headers makes folds hold out whole contigs.
 
     `windows.<Species>.tsv` lists each window, `dropped.<Species>.tsv` each peak left out and why,
     `prepare.<Species>.json` inputs, parameters and counts. Raises FileNotFoundError; FileExistsError where the
-    folder has that species; ValueError for a genome that cannot be indexed, when no peak can be used, and as
-    `negatives.matched_windows` and `scoring.read_bed`; malformed lines are left out if `on_bad` is "skip".
+    folder has that species; ValueError for a genome that cannot be indexed, when no peak can be used, and
+    as `negatives.matched_windows` and `scoring.read_bed`; `on_bad="skip"` leaves malformed lines out.
     """
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]*", species):
         raise ValueError(f"species {species!r}: use letters, digits, - and _, a letter first")
@@ -104,7 +104,7 @@ def prepare_profile(
 
 @contextmanager
 def _letters(genome: Path) -> Iterator[pysam.FastaFile]:
-    """A genome whose letters keep their case; its index is a temporary file. ValueError where it cannot be indexed."""
+    """A genome whose letters keep their case, by an index in a temporary file. ValueError where none is made."""
     if not genome.is_file():
         raise FileNotFoundError(f"{genome} is not there")
     with tempfile.TemporaryDirectory(prefix="genomic-ulmfit-") as folder:
