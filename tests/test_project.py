@@ -34,10 +34,8 @@ REWRITTEN = {
     "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 0 Data Processing",
-    "1 Score Your Own Sequences",
     "2 Scan a Genome Region",
     "4 What the Model Looks At",
-    "3 Score Variants",
 }
 
 
