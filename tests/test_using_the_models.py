@@ -23,7 +23,7 @@ def printed(notebook: nbformat.NotebookNode) -> str:
         texts += [output.get("text", ""), data.get("text/plain", "")]
         html = re.sub(r"<style.*?</style>", "", data.get("text/html", ""), flags=re.S)
         texts.append(re.sub(r"<[^>]*>", " ", html))
-    return " ".join(texts)
+    return "\n".join(texts)
 
 
 def said_of_the_run(notebook: nbformat.NotebookNode) -> list[str]:
