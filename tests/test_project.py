@@ -34,7 +34,6 @@ REWRITTEN = {
     "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 0 Data Processing",
-    "4 What the Model Looks At",
 }
 
 
