@@ -318,7 +318,7 @@ def _tested(config: dict) -> str:
 
 
 def command_line(command: str, *inputs: str | Path, **options) -> str:
-    """A command as a user would type it in the project's folder: "command: genomic-ulmfit scan hg38.fa --step 250".
+    """A command as typed in the project's folder: "command: genomic-ulmfit scan hg38.fa --step 250".
 
     Options without a value (None, False) are left out; True stands for a flag, an underscore for a hyphen.
     """
@@ -340,7 +340,7 @@ def main() -> None:
     app()
 
 
-# --- Machinery -----------------------------------------------------------------------------------------------
+# --- Machinery ------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -386,7 +386,7 @@ def _distinct(values: list) -> list[str]:
 
 
 def _load(model: str, threads: int | None) -> "Scorer":
-    """The classifier in a folder, or the shipped one of that name. Raises ValueError, also as `Scorer.load`."""
+    """The classifier in a folder, or the shipped one of that name. Raises as `Scorer.load`."""
     import torch
 
     from genomic_ulmfit.scoring import Scorer

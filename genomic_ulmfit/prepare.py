@@ -55,14 +55,14 @@ def prepare_profile(
     """Write a profile folder: a link to the genome, enhancers and negatives, and what was made of which peak.
 
     A positive is the central `length` bases of a peak (from m - length // 2, m the middle), A, C, G and T
-    only, that overlaps no positive before it. Each has a negative of the same length, nearest in GC content and
-    repeat share (lower-case letters of the genome), at least `distance` bases from every peak and every interval
-    of the BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have enhancers,
+    only, that overlaps no positive before it. Each has a negative of the same length, nearest in GC content
+    and repeat share (lower-case letters of the genome), at least `distance` bases from every peak and every
+    interval of the BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have enhancers,
     `region=` in the headers makes folds hold out whole contigs.
 
     `windows.<Species>.tsv` lists each window, `dropped.<Species>.tsv` each peak left out and why,
-    `prepare.<Species>.json` inputs, parameters and counts. Raises FileNotFoundError; FileExistsError where the
-    folder has that species; ValueError for a genome that cannot be indexed, when no peak can be used, and
+    `prepare.<Species>.json` inputs, parameters and counts. Raises FileNotFoundError; FileExistsError where
+    the folder has that species; ValueError for a genome that cannot be indexed, when no peak can be used, and
     as `negatives.matched_windows` and `scoring.read_bed`; `on_bad="skip"` leaves malformed lines out.
     """
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]*", species):
@@ -104,7 +104,7 @@ def prepare_profile(
 
 @contextmanager
 def _letters(genome: Path) -> Iterator[pysam.FastaFile]:
-    """A genome whose letters keep their case, by an index in a temporary file. ValueError where none is made."""
+    """A genome whose letters keep their case, by a temporary index. ValueError where none is made."""
     if not genome.is_file():
         raise FileNotFoundError(f"{genome} is not there")
     with tempfile.TemporaryDirectory(prefix="genomic-ulmfit-") as folder:
