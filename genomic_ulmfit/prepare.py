@@ -57,8 +57,8 @@ def prepare_profile(
     A positive is the central `length` bases of a peak (from m - length // 2, m the middle), A, C, G and T
     only, that overlaps no positive before it. Each has a negative of the same length, nearest in GC content
     and repeat share (lower-case letters of the genome), at least `distance` bases from every peak and every
-    interval of the BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have enhancers,
-    `region=` in the headers makes folds hold out whole contigs.
+    interval of the BED files `avoid`: see `negatives.matched_windows`. Where ten contigs or more have
+    enhancers, `region=` in the headers makes folds hold out whole contigs.
 
     `windows.<Species>.tsv` lists each window, `dropped.<Species>.tsv` each peak left out and why,
     `prepare.<Species>.json` inputs, parameters and counts. Raises FileNotFoundError; FileExistsError where
