@@ -1,19 +1,54 @@
 """Why a sequence scores as it does: what each base contributes, by three independent methods."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from captum.attr import LayerIntegratedGradients
+from matplotlib.figure import Figure
+from scipy.stats import t
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from genomic_ulmfit.files import replacing
 from genomic_ulmfit.genome import decode_bases, reverse_complement
 from genomic_ulmfit.kmers import canonical_kmers, n_kmers, offsets_of
-from genomic_ulmfit.scoring import Scorer, full_precision
+from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.scoring import (
+    WINDOW,
+    BadRecords,
+    Query,
+    Scorer,
+    Written,
+    full_precision,
+    output_of,
+    progress,
+    read_queries,
+    refuse_nothing_left,
+    windows_of,
+    write_skipped,
+)
 from utils import PAD, padded_ids
 
-__all__ = ["integrated_gradients", "kmer_contributions", "mean_of_kmers", "mutagenesis", "occlusion"]
+__all__ = [
+    "FORMATS",
+    "METHODS",
+    "explain",
+    "explain_file",
+    "integrated_gradients",
+    "kmer_contributions",
+    "mean_of_kmers",
+    "motif_aucs",
+    "mutagenesis",
+    "occlusion",
+    "plot_contributions",
+]
+
+FORMATS = ("tsv", "bedgraph", "png")
+N_PLOTTED = 8  # sequences in a picture
+POSITIVE, NEGATIVE = "#c03030", "#4878a8"
 
 
 def mutagenesis(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
@@ -139,3 +174,140 @@ def mean_of_kmers(
             "contribution": table["mean"].to_numpy(),
         }
     )
+
+
+# --- Sequences of a file ------------------------------------------------------------------------------------
+
+METHODS = {  # what each base contributes to the log-odds, [bases], by the name of the method
+    "mutagenesis": lambda scorer, codes: -mutagenesis(scorer, codes).sum(0) / 3,
+    "occlusion": lambda scorer, codes: occlusion(scorer, codes),
+    "gradients": lambda scorer, codes: (
+        integrated_gradients(scorer, codes) + kmer_contributions(scorer, codes)
+    ),
+}
+
+
+def motif_aucs(scorer: Scorer, sequences: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """How well contributions tell the bases of planted motifs from others: one row a method.
+
+    `sequences`: columns id, codes. `truth`: columns id, start, end, a row a motif. Columns AUC, the mean over
+    sequences, and low and high, its 95 % interval (Student's t).
+    """
+    rows = []
+    for row in sequences.itertuples():
+        planted = np.zeros(len(row.codes), bool)
+        for site in truth[truth.id == row.id].itertuples():
+            planted[site.start : site.end] = True
+        rows.append(
+            {name: roc_auc_score(planted, method(scorer, row.codes)) for name, method in METHODS.items()}
+        )
+    aucs = pd.DataFrame(rows)
+    width = t.ppf(0.975, len(aucs) - 1) * aucs.std() / np.sqrt(len(aucs))
+    return pd.DataFrame({"AUC": aucs.mean(), "low": aucs.mean() - width, "high": aucs.mean() + width})
+
+
+def explain(scorer: Scorer, record: Query, methods: Sequence[str] = tuple(METHODS)) -> pd.DataFrame:
+    """What each base of a sequence contributes: columns name, chrom, start, end, base and one for each method.
+
+    Contributions are in log-odds (natural logarithm), both strands; a row a base. Of a sequence longer than
+    500 bases the window with the highest probability is explained. A, C, G and T only.
+    """
+    starts = windows_of(len(record.codes))
+    best = starts[np.argmax(scorer.probabilities([record.codes[s : s + WINDOW] for s in starts]))]
+    codes = record.codes[best : best + WINDOW]
+    places = record.start + best + np.arange(len(codes))
+    table = pd.DataFrame(
+        {
+            "name": record.name,
+            "chrom": record.chrom,
+            "start": places,
+            "end": places + 1,
+            "base": list(decode_bases(codes)),
+        }
+    )
+    return table.assign(**{method: METHODS[method](scorer, codes) for method in methods})
+
+
+def explain_file(
+    path: str | Path,
+    scorer: Scorer,
+    genome: str | Path | None = None,
+    methods: Sequence[str] = tuple(METHODS),
+    write_to: str | Path | None = None,
+    folder: str | Path = ROOT / "artifacts" / "explained",
+    on_bad: str = "stop",
+    formats: Sequence[str] = FORMATS,
+) -> Written:
+    """Explain the sequences of a FASTA file, or of a BED file and its genome; see `explain`.
+
+    Writes `.tsv`, `.bedgraph` (the first method's contributions, their mean where sequences overlap) and `.png`
+    (the first eight sequences). The whole input is checked first. With `on_bad="skip"` a sequence that is too
+    short or has other bases than A, C, G and T is left out and listed. `write_to`, `folder` and errors are as in
+    `scoring.score_file`.
+    """
+    inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
+    output = output_of(
+        scorer,
+        inputs,
+        (*formats, "skipped.txt"),
+        write_to and project_path(write_to),
+        Path(folder),
+        methods=list(methods),
+        on_bad=on_bad,
+    )
+    bad = BadRecords(on_bad)
+    n = sum(1 for _ in progress(_explicable(inputs, scorer, bad), None, "records checked"))
+    refuse_nothing_left(n, bad)
+    records = progress(_explicable(inputs, scorer, BadRecords("skip")), n, "records")
+    table = pd.concat([explain(scorer, record, methods) for record in records], ignore_index=True)
+    for kind in formats:
+        with replacing(output.paths[kind]) as temporary:
+            _WRITERS[kind](table, methods, temporary, output.made_by)
+    kinds = {kind: output.paths[kind] for kind in formats}
+    return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
+
+
+def _explicable(inputs: dict[str, Path], scorer: Scorer, bad: BadRecords) -> Iterator[Query]:
+    for record in read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad):
+        if np.max(record.codes) > 3:
+            bad.refuse(
+                f"{inputs['input']}: {record.name!r} has bases other than A, C, G and T, and no explanation"
+            )
+        else:
+            yield record
+
+
+def _write_tsv(table: pd.DataFrame, methods: Sequence[str], path: Path, made_by: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"# {made_by}\n")
+        table.to_csv(file, sep="\t", index=False, float_format="%.6g", na_rep="NA", lineterminator="\n")
+
+
+def _write_bedgraph(table: pd.DataFrame, methods: Sequence[str], path: Path, made_by: str) -> None:
+    track = table.groupby(["chrom", "start", "end"], as_index=False)[methods[0]].mean()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'# {made_by}\ntrack type=bedGraph name="{methods[0]}"\n')
+        track.to_csv(file, sep="\t", header=False, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _write_png(table: pd.DataFrame, methods: Sequence[str], path: Path, made_by: str) -> None:
+    names = table.name.unique()[:N_PLOTTED]
+    figure = plot_contributions([table[table.name == name] for name in names], methods[0])
+    figure.savefig(path, format="png", dpi=100, metadata={"Description": made_by})
+
+
+_WRITERS = {"tsv": _write_tsv, "bedgraph": _write_bedgraph, "png": _write_png}
+
+
+def plot_contributions(tables: Iterable[pd.DataFrame], method: str) -> Figure:
+    """What bases contribute, a panel for each of the tables of `explain`: red raises the score, blue lowers it."""
+    tables = list(tables)
+    figure = Figure(figsize=(10, 0.9 + 1.3 * len(tables)), layout="constrained")
+    for axis, table in zip(figure.subplots(len(tables), squeeze=False)[:, 0], tables):
+        values = table[method].to_numpy()
+        axis.bar(table.start, values, width=1, color=np.where(values > 0, POSITIVE, NEGATIVE))
+        axis.set_title(f"{table.name.iloc[0]} ({table.chrom.iloc[0]})", fontsize=9, loc="left")
+        axis.ticklabel_format(style="plain", useOffset=False)
+    figure.supxlabel("position (from 0)", fontsize=9)
+    figure.supylabel(f"log-odds, by {method}", fontsize=9)
+    return figure

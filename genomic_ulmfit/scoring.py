@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ from genomic_ulmfit.textfiles import read_lines
 from utils import KmerTokenizer
 
 __all__ = [
+    "FORMATS",
     "SCORE_COLUMNS",
     "BadRecords",
     "Output",
@@ -61,6 +62,7 @@ __all__ = [
 AT_ONCE = 2048  # windows predicted together
 # Stands in everything that is written, and tells it from a user's own files.
 MAKER = "Mammalian Genome Notebooks"
+FORMATS = ("tsv", "parquet", "bed")
 SCORE_COLUMNS = {
     "name": pa.string(),
     "chrom": pa.string(),
@@ -261,14 +263,18 @@ class Written:
     skipped: Sequence[str] = ()
 
     def report(self, what: str) -> str:
-        """Lines to print: the number of `what`, what was left out, and at the end the path of every file."""
+        """Lines to print: `summary`, and at the end the path of every file."""
+        return "\n".join([self.summary(what), *(f"written: {_shown(path)}" for path in self.paths.values())])
+
+    def summary(self, what: str) -> str:
+        """Lines to print: the number of `what`, and what was left out."""
         lines = [
             f"{self.n:,} {what} scored; left out: {len(self.skipped):,}",
             *(f"  {line}" for line in self.skipped[:5]),
         ]
         if len(self.skipped) > 5:
             lines.append(f"  and {len(self.skipped) - 5:,} more, all in {self.paths['skipped.txt'].name}")
-        return "\n".join([*lines, *(f"written: {_shown(path)}" for path in self.paths.values())])
+        return "\n".join(lines)
 
 
 def _shown(path: Path) -> Path:
@@ -526,36 +532,50 @@ def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
 
 
 def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by: str) -> int:
-    """Write the files `tsv`, `parquet` and `bed` of `paths` while the tables come.
+    """Write those of the files `tsv`, `parquet` and `bed` that `paths` names while the tables come; returns the number of rows.
 
     Returns the number of rows. Each takes its name when all are complete. `made_by` heads the TSV and BED as
     a comment and stands in the Parquet's metadata.
     """
-    schema, n = pa.schema(list(SCORE_COLUMNS.items()), metadata={"made_by": made_by}), 0
+    n = 0
     with ExitStack() as stack:
-        tsv, parquet, bed = (
-            stack.enter_context(replacing(paths[kind])) for kind in ("tsv", "parquet", "bed")
-        )
-        texts = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in (tsv, bed)]
-        writer = stack.enter_context(pq.ParquetWriter(parquet, schema))
-        for text in texts:
-            text.write(f"# {made_by}\n")
-        texts[0].write("\t".join(SCORE_COLUMNS) + "\n")
+        places = {kind: stack.enter_context(replacing(paths[kind])) for kind in FORMATS if kind in paths}
+        writers = [_WRITERS[kind](stack, place, made_by) for kind, place in places.items()]
         for table in tables:
             n += len(table)
-            writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
-            table.to_csv(
-                texts[0],
-                sep="\t",
-                header=False,
-                index=False,
-                float_format="%.6g",
-                na_rep="NA",
-                lineterminator="\n",
-                quoting=csv.QUOTE_NONE,
-            )
-            write_bed(texts[1], table)
+            for write in writers:
+                write(table)
     return n
+
+
+def _tsv_writer(stack: ExitStack, path: Path, made_by: str) -> Callable[[pd.DataFrame], None]:
+    file = stack.enter_context(open(path, "w", encoding="utf-8"))
+    file.write(f"# {made_by}\n" + "\t".join(SCORE_COLUMNS) + "\n")
+    return lambda table: table.to_csv(
+        file,
+        sep="\t",
+        header=False,
+        index=False,
+        float_format="%.6g",
+        na_rep="NA",
+        lineterminator="\n",
+        quoting=csv.QUOTE_NONE,
+    )
+
+
+def _parquet_writer(stack: ExitStack, path: Path, made_by: str) -> Callable[[pd.DataFrame], None]:
+    schema = pa.schema(list(SCORE_COLUMNS.items()), metadata={"made_by": made_by})
+    writer = stack.enter_context(pq.ParquetWriter(path, schema))
+    return lambda table: writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
+
+
+def _bed_writer(stack: ExitStack, path: Path, made_by: str) -> Callable[[pd.DataFrame], None]:
+    file = stack.enter_context(open(path, "w", encoding="utf-8"))
+    file.write(f"# {made_by}\n")
+    return lambda table: write_bed(file, table)
+
+
+_WRITERS = {"tsv": _tsv_writer, "parquet": _parquet_writer, "bed": _bed_writer}
 
 
 def score_file(
@@ -566,21 +586,20 @@ def score_file(
     folder: str | Path = ROOT / "artifacts" / "scores",
     both_strands: bool = True,
     on_bad: str = "stop",
+    formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet`, `.bed`.
 
-    See `score_queries`.
-
-    The whole input is checked before the first record is scored. `write_to` is the path of the results
-    without their ending; without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves
-    out records that cannot be scored and lists them in `.skipped.txt`. Memory does not grow with the input.
-    Raises as `read_queries` and `output_of`; ValueError when no record is left.
+    The whole input is checked before the first record is scored. `formats` are those of the three to write. `write_to` is the path of the results without their ending;
+    without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves out records that cannot be scored and
+    lists them in `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
+    when no record is left.
     """
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
     output = output_of(
         scorer,
         inputs,
-        ("tsv", "parquet", "bed", "skipped.txt"),
+        (*formats, "skipped.txt"),
         project_path(write_to) if write_to else None,
         Path(folder),
         both_strands=both_strands,
@@ -598,7 +617,7 @@ def score_file(
         read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records"
     )
     write_scores(score_queries(scorer, records, both_strands), output.paths, output.made_by)
-    kinds = {kind: output.paths[kind] for kind in ("tsv", "parquet", "bed")}
+    kinds = {kind: output.paths[kind] for kind in formats}
     return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
 
 

@@ -32,10 +32,7 @@ REWRITTEN = {
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
     "Mammals Enhancers 7 Across Species",
-    "1 Score Your Own Sequences",
-    "2 Scan a Genome Region",
-    "4 What the Model Looks At",
-    "3 Score Variants",
+    "Mammals Enhancers 0 Data Processing",
 }
 
 
