@@ -530,24 +530,25 @@ def _readme(seed: int, genome_bases: int, sequences: int, counts: dict[str, int]
 
 Nothing here is real sequence. Made by `{command}`; the same command gives the same bytes.
 
-- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species with a
-  common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to be held out.
-  Species differ from each other in 4 to 14 % of the bases outside motifs, and hardly in motifs.
+- `genomes/`: {counts["files"]} files, {counts["contigs"]} contigs, {counts["bases"]:,} bases of four species
+  with a common ancestor. Repeats are lower case, gaps are N. `locus2` is orthologous in all four and meant to
+  be held out. Species differ from each other in 4 to 14 % of the bases outside motifs, and hardly in motifs.
 - Two things in the genomes favour a model with a long memory over counts of short words. Stretches of 1 to
   3 kb have a GC content ({GC[0]:.0%} to {GC[1]:.0%} before CpG loss) and strand skews of their own,
   (G - C) / (G + C) and (T - A) / (T + A), up to {SKEW} either way. Arrays of {len(SATELLITES)} satellites
   (units of {units} bases) take up about {share:.0%} of each genome; in the common ancestor a unit differs
   from its consensus in {UNIT_DIVERGENCE:.0%} of its bases, so that the period says more about the next base
   than the last few bases do.
-- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences of
-  {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and, {SPACING[0]} to
-  {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
-  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but every
-  motif is shuffled so that its consensus keeps its dinucleotides.
-- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif, strand,
-  word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
-- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral genome
-  {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the genomes.
+- `enhancers/<Species>/positive_samples` and `negative_samples`: {sequences // 2} + {sequences // 2} sequences
+  of {WINDOW} bases, one a line. A positive holds {2 * ENHANCER_PAIRS} motifs in pairs: a motif and,
+  {SPACING[0]} to {SPACING[1] - 1} bases further on the same strand, its partner ({partners}).
+  Its negative, on the same line of the other file, has the same sites and the same GC in the background, but
+  every motif is shuffled so that its consensus keeps its dinucleotides.
+- `enhancers/<Species>/truth.tsv`: the motifs in the positives: id, start (from zero), end (exclusive), motif,
+  strand, word (as planted, in the motif's direction). {counts["motifs"]:,} in all.
+- `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
+  genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
+  genomes.
 - `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base for base
   (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 

@@ -207,7 +207,8 @@ def motif_aucs(scorer: Scorer, sequences: pd.DataFrame, truth: pd.DataFrame) -> 
 
 
 def explain(scorer: Scorer, record: Query, methods: Sequence[str] = tuple(METHODS)) -> pd.DataFrame:
-    """What each base of a sequence contributes: columns name, chrom, start, end, base and one for each method.
+    """What each base of a sequence contributes: columns name, chrom, start, end, base and one for each
+    method.
 
     Contributions are in log-odds (natural logarithm), both strands; a row a base. Of a sequence longer than
     500 bases the window with the highest probability is explained. A, C, G and T only.
@@ -240,17 +241,17 @@ def explain_file(
 ) -> Written:
     """Explain the sequences of a FASTA file, or of a BED file and its genome; see `explain`.
 
-    Writes `.tsv`, `.bedgraph` (the first method's contributions, their mean where sequences overlap) and `.png`
-    (the first eight sequences). The whole input is checked first. With `on_bad="skip"` a sequence that is too
-    short or has other bases than A, C, G and T is left out and listed. `write_to`, `folder` and errors are as in
-    `scoring.score_file`.
+    Writes `.tsv`, `.bedgraph` (the first method's contributions, their mean where sequences overlap) and
+    `.png` (the first eight sequences). The whole input is checked first. With `on_bad="skip"` a sequence that
+    is too short or has other bases than A, C, G and T is left out and listed. `write_to`, `folder` and errors
+    are as in `scoring.score_file`.
     """
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
     output = output_of(
         scorer,
         inputs,
         (*formats, "skipped.txt"),
-        write_to and project_path(write_to),
+        project_path(write_to) if write_to else None,
         Path(folder),
         methods=list(methods),
         on_bad=on_bad,
@@ -300,7 +301,9 @@ _WRITERS = {"tsv": _write_tsv, "bedgraph": _write_bedgraph, "png": _write_png}
 
 
 def plot_contributions(tables: Iterable[pd.DataFrame], method: str) -> Figure:
-    """What bases contribute, a panel for each of the tables of `explain`: red raises the score, blue lowers it."""
+    """What bases contribute, a panel for each of the tables of `explain`: red raises the score, blue lowers
+    it.
+    """
     tables = list(tables)
     figure = Figure(figsize=(10, 0.9 + 1.3 * len(tables)), layout="constrained")
     for axis, table in zip(figure.subplots(len(tables), squeeze=False)[:, 0], tables):

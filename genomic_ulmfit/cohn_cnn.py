@@ -23,7 +23,9 @@ __all__ = ["CohnCNN", "network"]
 
 
 def network() -> nn.Sequential:
-    """The untrained network: one-hot bases [batch, 4, WINDOW], float32 -> logit of being an enhancer [batch, 1]."""
+    """The untrained network: one-hot bases [batch, 4, WINDOW], float32 -> logit of being an enhancer [batch,
+    1].
+    """
     layers = []
     for channels, filters, width, pool in ((4, 20, 9, 3), (20, 30, 5, 4), (30, 40, 3, 4)):
         layers += [nn.Conv1d(channels, filters, width), nn.ReLU(), nn.MaxPool1d(pool), nn.Dropout(0.15)]
@@ -35,11 +37,12 @@ def network() -> nn.Sequential:
 class CohnCNN:
     """The network with the interface of scikit-learn, but for the validation set, which tells when to stop.
 
-    Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the weights of the best epoch
-    are kept. Two options are not the original's: `augment` shows each training sequence on a strand chosen at random in each
-    epoch, `both_strands` predicts the mean probability of the two. Sequences longer than WINDOW are cut to their middle, shorter
-    ones get zeros on both sides, as any letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and
-    number of threads give the same numbers bit for bit.
+    Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the
+    weights of the best epoch are kept. Two options are not the original's: `augment` shows each training
+    sequence on a strand chosen at random in each epoch, `both_strands` predicts the mean probability of the
+    two. Sequences longer than WINDOW are cut to their middle, shorter ones get zeros on both sides, as any
+    letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and number of threads
+    give the same numbers bit for bit.
 
     After `fit`: `history_` (validation AUC of each epoch) and `network_`.
     """

@@ -92,7 +92,7 @@ def score_controls(
 
 
 def known_sequences(scorer: Scorer, profile: str, artifacts: Path) -> pd.DataFrame:
-    """The labelled sequences of a profile, if the classifier was trained on it: columns id, sequence, label, held_out.
+    """A profile's labelled sequences, if the classifier was trained on it: id, sequence, label, held_out.
 
     `held_out` are those of its test set. No rows for another profile, or where no sequences were prepared.
     """

@@ -482,9 +482,9 @@ def cross_validate(experiment: Experiment) -> tuple[pd.DataFrame, dict[str, pd.D
     predictions by species).
 
     Rows have `ENHANCER_COLUMNS` and `valid_auc`, those of all folds together `oof` in `fold`; predictions
-    have `PREDICTION_COLUMNS`, and `group` where whole groups are held out (`splits.with_groups`). The models are kept in the experiment's folder. You can
-    interrupt this at any time: the same call resumes, with identical results. Test sequences are scored by
-    the model of the last epoch: no epoch is chosen by them.
+    have `PREDICTION_COLUMNS`, and `group` where whole groups are held out (`splits.with_groups`). The models
+    are kept in the experiment's folder. You can interrupt this at any time: the same call resumes, with
+    identical results. Test sequences are scored by the model of the last epoch: no epoch is chosen by them.
     """
     rows, predictions = [], {}
     for species in experiment.tables:

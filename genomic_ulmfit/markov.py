@@ -34,12 +34,14 @@ FILTER = 14  # bases by which contexts are sorted out before they are looked up;
 
 
 def kmer_counts(segments: Iterable[np.ndarray], k: int) -> np.ndarray:
-    """Occurrences of every k-mer, shape (4**k,), lexicographic; the k-mers of order n's Markov model have k = n + 1.
+    """Occurrences of every k-mer, shape (4**k,), lexicographic.
 
-    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. Each k-mer counts for itself and
-    for its reverse complement. dtype int64 up to 11-mers, above that uint32, half the memory; two
-    such tables at the peak. Raises ValueError for k outside 1 .. MAX_K, for anything but arrays of base codes and for
-    no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
+    The k-mers of order n's Markov model have k = n + 1.
+
+    `segments`: one-dimensional uint8 arrays of base codes, memory-mapped ones too. Each k-mer counts for
+    itself and for its reverse complement. dtype int64 up to 11-mers, above that uint32, half the memory; two
+    such tables at the peak. Raises ValueError for k outside 1 .. MAX_K, for anything but arrays of base codes
+    and for no k-mer at all, and OverflowError where a count would pass 2**32 - 1.
     """
     kmer_index(np.zeros(0, dtype=np.uint8), k)  # refuse a bad k before asking for the memory
     counts = np.zeros(4**k, dtype=np.int64 if k <= 11 else np.uint32)
@@ -52,7 +54,7 @@ def kmer_counts(segments: Iterable[np.ndarray], k: int) -> np.ndarray:
         total += len(index)
     if not total:
         raise ValueError(f"no {k}-mer of A, C, G and T only in the segments: nothing to count")
-    # One axis a base: reversing the order of axes reverses a k-mer, reading the table backwards complements it.
+    # Reversing the order of axes reverses a k-mer, reading the table backwards complements it.
     counts += counts.reshape((4,) * k).transpose().reshape(-1)[::-1]
     if counts.sum(dtype=np.int64) != 2 * total:
         raise OverflowError(

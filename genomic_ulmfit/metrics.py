@@ -92,8 +92,9 @@ def _variance(above: np.ndarray, below: np.ndarray) -> float:
 def _over_strata(positive: np.ndarray, strata, placements) -> tuple[float, float, int]:
     """Mean and variance of `placements(rows)` over strata, each weighted by its positive-negative pairs.
 
-    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none is left. Also
-    returned: how many disjoint pairs the strata hold, the size of the rarer class of each summed.
+    A stratum with fewer than two of either class is left out. Without strata all is one. ValueError when none
+    is left. Also returned: how many disjoint pairs the strata hold, the size of the rarer class of each
+    summed.
     """
     strata = np.zeros(len(positive)) if strata is None else np.asarray(strata)
     if strata.shape != positive.shape:
@@ -300,8 +301,10 @@ def classification_metrics(labels, probabilities, threshold: float = 0.5, groups
 
 
 def groups_to_draw(predictions: pd.DataFrame) -> pd.Series | None:
-    """The column `group` of predictions whose intervals are to come from drawing groups; None without it, or with fewer than
-    five groups, which are too few to draw from."""
+    """The column `group` of predictions whose intervals are to come from drawing groups.
+
+    None without it, or with fewer than five groups, which are too few to draw from.
+    """
     groups = predictions.get("group")
     return None if groups is None or groups.nunique() < MIN_GROUPS else groups
 
@@ -309,9 +312,10 @@ def groups_to_draw(predictions: pd.DataFrame) -> pd.Series | None:
 def calibration(predictions: pd.DataFrame, bins: int = 10) -> dict[str, float]:
     """How well probabilities are calibrated: `slope`, `mean probability` and `distance`.
 
-    `predictions` have columns label (0, 1) and probability. `slope`: of a logistic regression of the labels on the log-odds, 1 at best,
-    below 1 for a model that is too sure of itself (Cox 1958, Biometrika 45:562). `distance`: mean distance between predicted
-    probability and share of label 1 over `bins` bins of equal size, 0 at best.
+    `predictions` have columns label (0, 1) and probability. `slope`: of a logistic regression of the labels
+    on the log-odds, 1 at best, below 1 for a model that is too sure of itself (Cox 1958, Biometrika 45:562).
+    `distance`: mean distance between predicted probability and share of label 1 over `bins` bins of equal
+    size, 0 at best.
     """
     odds = logit(predictions["probability"].clip(1e-6, 1 - 1e-6)).to_numpy()[:, None]
     observed, predicted = calibration_curve(
@@ -364,10 +368,11 @@ def compare(
 ) -> dict[str, float]:
     """`paired_auc_difference` of two tables of predictions over their common sequences, and `n` of these.
 
-    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold are compared with each
-    other, so that folds whose probabilities lie higher or lower as a whole do not matter. `groups` (id -> group) for data whose
-    groups are kept in one fold: interval and p are then those of `bootstrap_over_groups`. Left out, they are those of the first
-    table that has them (`groups_to_draw`). ValueError as in `join_predictions`, KeyError for an id without a group.
+    Either may be a list of tables, the mean of whose AUCs counts. `within_folds`: only sequences of one fold
+    are compared with each other, so that folds whose probabilities lie higher or lower as a whole do not
+    matter. `groups` (id -> group) for data whose groups are kept in one fold: interval and p are then those
+    of `bootstrap_over_groups`. Left out, they are those of the first table that has them (`groups_to_draw`).
+    ValueError as in `join_predictions`, KeyError for an id without a group.
     """
     both, (one, other) = _paired(predictions, reference)
     strata = both["fold"] if within_folds else None
@@ -407,11 +412,12 @@ def differences_by_fold(predictions, reference, groups: Mapping | None = None) -
 
 
 def differences_by_kinship(predictions, reference, groups: pd.Series) -> pd.DataFrame:
-    """What relatives do to a difference: over all folds, without the largest group, and in each fold (index `part`).
+    """What relatives do to a difference: over all folds, without the largest group, and in each fold (index
+    `part`).
 
-    `predictions` and `reference`: tables of a split that keeps relatives together. `groups`: a group for each id. Pairs of one fold only
-    are compared. Columns as in `differences_by_fold`, intervals by `bootstrap_over_groups`; `largest`: how many sequences of the part
-    belong to the largest group.
+    `predictions` and `reference`: tables of a split that keeps relatives together. `groups`: a group for each
+    id. Pairs of one fold only are compared. Columns as in `differences_by_fold`, intervals by
+    `bootstrap_over_groups`; `largest`: how many sequences of the part belong to the largest group.
     """
     largest = groups.index[groups == groups.value_counts().index[0]]
     parts = {
@@ -422,7 +428,7 @@ def differences_by_kinship(predictions, reference, groups: pd.Series) -> pd.Data
     for part, ids in parts.items():
         sides = [table[table["id"].isin(ids)] for table in (predictions, reference)]
         positive = int(sides[0]["label"].sum())
-        rows[part] = {**compare(*sides, within_folds=True, groups=groups), "positive": positive}
+        rows[part] = {**compare(sides[0], sides[1], within_folds=True, groups=groups), "positive": positive}
     folds = differences_by_fold(predictions, reference, groups)
     table = pd.concat([pd.DataFrame(rows).T, folds.rename(index=lambda fold: f"fold {fold}")])
     parts |= {f"fold {fold}": ids for fold, ids in predictions.groupby("fold")["id"]}
@@ -431,13 +437,16 @@ def differences_by_kinship(predictions, reference, groups: pd.Series) -> pd.Data
 
 
 def lead_in_fold(predictions, reference, fold: str) -> dict[str, str]:
-    """The difference of `compare` within `fold`, within all other folds, and the change from these to it, each as text with its interval.
+    """The difference of `compare` within `fold`, within all other folds, and the change from these to it,
+    each as text with its interval.
 
-    The two parts share no sequence, so their variances add. Says whether a lead is smaller where fewer choices were made.
+    The two parts share no sequence, so their variances add. Says whether a lead is smaller where fewer
+    choices were made.
     """
     sides = [predictions, reference]
-    here = compare(*(table[table["fold"] == fold] for table in sides))
-    others = compare(*(table[table["fold"] != fold] for table in sides), within_folds=True)
+    inside = [table[table["fold"] == fold] for table in sides]
+    outside = [table[table["fold"] != fold] for table in sides]
+    here, others = compare(inside[0], inside[1]), compare(outside[0], outside[1], within_folds=True)
     change = here["difference"] - others["difference"]
     width = math.hypot(*((part["high"] - part["low"]) / 2 for part in (here, others)))
     gap = {"difference": change, "low": change - width, "high": change + width}

@@ -139,7 +139,8 @@ def baseline_hash(parameters: Mapping, model: str) -> str:
 
 
 def classifier_parameters(given: Mapping) -> dict:
-    """All parameters of a ULMFiT classifier: those `given`, and for the others the defaults of the notebooks that train it.
+    """All parameters of a ULMFiT classifier: those `given`, and for the others the defaults of the notebooks
+    that train it.
 
     K, STRIDE, CONTEXTS, SCALE, SPLIT, SEED, PROFILE and ENCODER must be among those given.
     """

@@ -1,4 +1,6 @@
-"""Pictures of results: one colour for each family of models, points with intervals, names beside what they name."""
+"""Pictures of results: one colour for each family of models, points with intervals, names beside what they
+name.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -53,9 +55,10 @@ def colour_of(model: str) -> str:
 def panels(
     names: Sequence[str], height: float, width: float = 9, columns: int = 4, **shared
 ) -> Iterator[tuple[Axes, str]]:
-    """One panel for each name with the name as title, up to `columns` in a row; each is `height` inches high, a row `width` wide.
+    """One panel for each name with the name as title, up to `columns` in a row.
 
-    `shared` are `sharex` and `sharey` of `plt.subplots`. A single panel has no title; without names there is no picture.
+    Each is `height` inches high, a row `width` wide. `shared` are `sharex` and `sharey` of `plt.subplots`. A
+    single panel has no title; without names there is no picture.
     """
     if not names:
         return
@@ -74,10 +77,11 @@ def panels(
 
 
 def forest(ax: Axes, rows: pd.DataFrame, value: str, low: str, high: str, form: str = "{:.3f}") -> None:
-    """A point and its interval in a line of its own for each row, the first at the top, the value as text beside it.
+    """A point and its interval in a line of its own for each row, the first at the top, the value as text
+    beside it.
 
-    `rows` have a column `name`, which stands at the left, and may have `colour`. `value`, `low` and `high` name columns. Panels
-    that share the y axis may hold different names.
+    `rows` have a column `name`, which stands at the left, and may have `colour`. `value`, `low` and `high`
+    name columns. Panels that share the y axis may hold different names.
     """
     for row in rows.iloc[::-1].to_dict("records"):
         error = [[row[value] - row[low]], [row[high] - row[value]]]
@@ -99,13 +103,15 @@ def forest(ax: Axes, rows: pd.DataFrame, value: str, low: str, high: str, form: 
 
 
 def named_line(ax: Axes, x: float, model: str, name: str) -> None:
-    """A dashed vertical line in the colour of a model's family, its name at the left of it near the bottom."""
+    """A dashed vertical line in the colour of a model's family, its name beside it near the bottom."""
     ax.axvline(x, color=colour_of(model), ls="--")
     ax.text(x, 0, f"{name}  ", color=colour_of(model), ha="right", va="center", fontsize=SIZE)
 
 
 def spread(values: Sequence[float], gap: float) -> np.ndarray:
-    """The numbers nearest to `values`, in their order, of which no two are closer than `gap`: where labels can stand."""
+    """The numbers nearest to `values`, in their order, of which no two are closer than `gap`: where labels
+    can stand.
+    """
     order = np.argsort(values, kind="stable")
     placed = np.asarray(values, dtype=float)[order]
     clusters: list[
@@ -142,7 +148,7 @@ def labelled_lines(ax: Axes, lines: dict[str, tuple], log: bool = False) -> None
         ax.minorticks_off()
     ends = [np.asarray(y)[-1] for _, y, _ in lines.values()]
     bottom, top = ax.get_ylim()
-    height = ax.get_figure().get_size_inches()[1] * 72 * ax.get_position().height
+    height = ax.figure.get_figure(root=True).get_size_inches()[1] * 72 * ax.get_position().height
     places = spread(ends, (top - bottom) * 1.35 * SIZE / height)
     for (name, (x, y, colour)), place in zip(lines.items(), places):
         ax.annotate(
@@ -161,9 +167,10 @@ def labelled_lines(ax: Axes, lines: dict[str, tuple], log: bool = False) -> None
 
 
 def price(ax: Axes, rows: pd.DataFrame, cheapest: pd.DataFrame) -> None:
-    """AUC against minutes on a logarithmic axis; a staircase through `cheapest`, the rows that nothing cheaper beats, with their names.
+    """AUC against minutes on a logarithmic axis.
 
-    Both have columns name, colour, minutes, auroc; `cheapest` is sorted by minutes.
+    A staircase through `cheapest`, the rows that nothing cheaper beats, with their names. Both have columns
+    name, colour, minutes, auroc; `cheapest` is sorted by minutes.
     """
     ax.scatter(rows["minutes"], rows["auroc"], s=18, c=rows["colour"])
     ax.step(cheapest["minutes"], cheapest["auroc"], where="post", color="#999999", lw=1, zorder=0)
@@ -183,7 +190,9 @@ def price(ax: Axes, rows: pd.DataFrame, cheapest: pd.DataFrame) -> None:
 
 
 def _labels_above(heights: list[float]) -> list[bool]:
-    """Whether the label of each point of a staircase stands above it: those of neighbours of about one height take turns."""
+    """Whether the label of each point of a staircase stands above it: those of neighbours of about one height
+    take turns.
+    """
     close = 0.05 * (max(heights) - min(heights))
     above = [True]
     for here, right in zip(heights[-2::-1], heights[:0:-1]):

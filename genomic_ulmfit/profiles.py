@@ -283,12 +283,14 @@ def classifier_name(
 
 
 def fold_folder(folder: str | Path, species: str, fold: int | str) -> Path:
-    """Folder of the classifier of a species and fold ("test": of the original split) among those of a recipe."""
+    """Folder of the classifier of a species and fold ("test": original split) among those of a recipe."""
     return Path(folder) / f"{species}_{fold}"
 
 
 def setting_of(folder: str) -> str:
-    """A model's folder name without the hashes, as `model_name` and `classifier_name` write it where they are given none."""
+    """A model's folder name without the hashes, as `model_name` and `classifier_name` write it where they are
+    given none.
+    """
     return re.sub(r"(_(settings|corpus|encoder)-[0-9a-f]{8})+$", "", folder)
 
 
@@ -340,7 +342,10 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
 
 
 def _newest(folder: Path, name: str, proof: str, way_out: str) -> Path:
-    """The folder called `name`, or that and hashes, in which the newest file `proof` lies; ties are broken by name."""
+    """The folder called `name`, or that and hashes, in which the newest file `proof` lies.
+
+    Ties are broken by name.
+    """
     dates = {}
     for path in sorted(folder.glob(f"{name}*")):
         files = list(path.glob(proof))

@@ -117,7 +117,8 @@ PUBLISHED_COLUMNS = (
     "note",
     "citation",
 )
-# A column `group` may follow: sequences of one group are not independent, and intervals come from drawing groups.
+# A column `group` may follow: sequences of one group are not independent, and intervals come from drawing
+# groups.
 PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
 
 _SCHEMAS = {
@@ -341,12 +342,16 @@ def _check_predictions(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_predictions(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write columns id, label (0, 1), fold, probability, and `group` if it is there, as Parquet, one row a sequence; ValueError if not so."""
+    """Write columns id, label (0, 1), fold, probability, and `group` if it is there, as Parquet, one row a
+    sequence; ValueError if not so.
+    """
     write_table(path, _check_predictions(path, frame))
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """What `write_predictions` wrote: id str, label int8, fold str, probability float64, and `group` str if it was there."""
+    """What `write_predictions` wrote: id str, label int8, fold str, probability float64, and `group` str if
+    it was there.
+    """
     return _check_predictions(path, read_table(path))
 
 
@@ -439,10 +444,11 @@ def record_run(
 ) -> pd.DataFrame:
     """Write a run's rows, one for each fold and `oof` over several, and its predictions.
 
-    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`. `predictions`:
-    `PREDICTION_COLUMNS`; with a column `group` the interval of a row with five groups or more is that of `bootstrap_over_groups`,
-    any other DeLong's. `effort`: `n_train` and `seconds` by fold (its index), and `version` where folds have their own. Returns the
-    rows. Rows and predictions are written together at the end, so that an interrupted run leaves none of its own among those of an older one.
+    `identity`: the key columns but `fold` (those left out are blank), `device`, `version`, `command`.
+    `predictions`: `PREDICTION_COLUMNS`; with a column `group` the interval of a row with five groups or more
+    is that of `bootstrap_over_groups`, any other DeLong's. `effort`: `n_train` and `seconds` by fold (its
+    index), and `version` where folds have their own. Returns the rows. Rows and predictions are written
+    together at the end, so that an interrupted run leaves none of its own among those of an older one.
 
     A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that
     were made with the same code and the same `made_with` (parameters and data, plain values): the last of

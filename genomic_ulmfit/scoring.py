@@ -137,7 +137,10 @@ class Scorer:
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
-        """`probabilities` as natural log-odds, float64 [sequences], within -14 and 14; in float32, as they are for small differences."""
+        """`probabilities` as natural log-odds, float64 [sequences], within -14 and 14.
+
+        In float32, as they are for small differences.
+        """
         with full_precision(self.model):
             return log_odds(self.probabilities(sequences, both_strands))
 
@@ -532,10 +535,10 @@ def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
 
 
 def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by: str) -> int:
-    """Write those of the files `tsv`, `parquet` and `bed` that `paths` names while the tables come; returns the number of rows.
+    """Write those of the files `tsv`, `parquet` and `bed` that `paths` names while the tables come.
 
-    Returns the number of rows. Each takes its name when all are complete. `made_by` heads the TSV and BED as
-    a comment and stands in the Parquet's metadata.
+    Returns the number of rows. Returns the number of rows. Each takes its name when all are complete.
+    `made_by` heads the TSV and BED as a comment and stands in the Parquet's metadata.
     """
     n = 0
     with ExitStack() as stack:
@@ -590,9 +593,10 @@ def score_file(
 ) -> Written:
     """Score a FASTA file, or a BED file and its genome, into `.tsv`, `.parquet`, `.bed`.
 
-    The whole input is checked before the first record is scored. `formats` are those of the three to write. `write_to` is the path of the results without their ending;
-    without it they lie in `folder`, named as `output_of` says. `on_bad="skip"` leaves out records that cannot be scored and
-    lists them in `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
+    The whole input is checked before the first record is scored. `formats` are those of the three to write.
+    `write_to` is the path of the results without their ending; without it they lie in `folder`, named as
+    `output_of` says. `on_bad="skip"` leaves out records that cannot be scored and lists them in
+    `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
     when no record is left.
     """
     inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})

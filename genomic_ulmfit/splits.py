@@ -1,5 +1,5 @@
-"""Splits of labelled sequences into training, validation and test: at random, by similarity, by region, matched in
-GC, or as a benchmark has it.
+"""Splits of labelled sequences into training, validation and test: at random, by similarity, by region,
+matched in GC, or as a benchmark has it.
 
 Each makes training, validation and test parts.
 
@@ -168,12 +168,12 @@ def fold_parts(
     seed: int = 0,
     group_column: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train, validation and test rows: test is that fold, validation a random tenth of each class of the rest. Which
-    tenth depends on the ids of the rest and `seed`, not on the order of rows. With a `group_column` validation consists
-    of whole groups, so none is on two sides.
+    """Train, validation and test rows: test is that fold, validation a random tenth of each class of the
+    rest. Which tenth depends on the ids of the rest and `seed`, not on the order of rows. With a
+    `group_column` validation consists of whole groups, so none is on two sides.
 
-    Raises ValueError for another fold than 0 to 4, or one without both classes; and where the groups are so large that
-    training or validation would be left without a class.
+    Raises ValueError for another fold than 0 to 4, or one without both classes; and where the groups are so
+    large that training or validation would be left without a class.
     """
     if fold not in range(FOLDS):
         raise ValueError(f"fold must be 0 to {FOLDS - 1}, got {fold}")
@@ -189,7 +189,8 @@ def fold_parts(
 
 
 def _tenth_of_whole_groups(rows: pd.DataFrame, column: str, rank: np.ndarray) -> np.ndarray:
-    """Which rows are in validation, bool: whole groups in a random order, as long as neither class gets more than a tenth.
+    """Which rows are in validation, bool: whole groups in a random order, as long as neither class gets more
+    than a tenth.
 
     Where every group with one of the classes is larger than that, the smallest such group comes in as well.
     """
@@ -210,7 +211,8 @@ def _tenth_of_whole_groups(rows: pd.DataFrame, column: str, rank: np.ndarray) ->
             chosen[there[sizes[there].sum(axis=1).argmin()]] = True
     if not sizes[~chosen].sum(axis=0).all():
         raise ValueError(
-            f"{len(sizes)} groups of {column} cannot be parted so that training and validation have both classes each: "
+            f"{len(sizes)} groups of {column} cannot be parted so that training and validation have both "
+            "classes each: "
             "too many sequences are related"
         )
     return chosen[number]
@@ -221,11 +223,11 @@ def read_tables(
 ) -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species.
 
-    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no column `group`,
-    with "composition_matched" only the matched rows are left, and with "official" `split` is that of a benchmark, see
-    `official_split`.
-    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError for another
-    word, or a table made without the column it needs.
+    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no
+    column `group`, with "composition_matched" only the matched rows are left, and with "official" `split` is
+    that of a benchmark, see `official_split`.
+    Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError
+    for another word, or a table made without the column it needs.
     """
     word, _ = split_and_fold(split)
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
@@ -254,10 +256,12 @@ def parts(
 
 
 def with_groups(predictions: pd.DataFrame, table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """`predictions` (with a column id) with a column `group` where the folds of `split` hold whole groups out, else as they are.
+    """`predictions` (with a column id) with a column `group` where the folds of `split` hold whole groups
+    out, else as they are.
 
-    Sequences of one group are not independent: intervals have to come from drawing groups. With the split "grouped" these
-    are the groups of similar sequences of `table`, in other folds the regions, if each of its sequences has one.
+    Sequences of one group are not independent: intervals have to come from drawing groups. With the split
+    "grouped" these are the groups of similar sequences of `table`, in other folds the regions, if each of its
+    sequences has one.
     """
     word, _ = split_and_fold(split)
     column = "group" if word == "grouped" else "region"
@@ -269,8 +273,8 @@ def with_groups(predictions: pd.DataFrame, table: pd.DataFrame, split: str) -> p
 def official_split(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
     """train, valid or test for each row of `table` (columns id, label, official): a benchmark's own split.
 
-    `official` says train or test; validation is a random tenth of each class of train. Raises ValueError for a row
-    that says neither, and for fewer than ten training sequences in a class.
+    `official` says train or test; validation is a random tenth of each class of train. Raises ValueError for
+    a row that says neither, and for fewer than ten training sequences in a class.
     """
     official = table["official"].to_numpy(dtype=object, na_value="")
     if other := set(official) - {"train", "test"}:
@@ -296,7 +300,8 @@ def sample_of_each_class(table: pd.DataFrame, n: int | None, seed: int) -> pd.Da
 
 
 def folds_of(split: str) -> list[int | str]:
-    """What has to be scored: the one test set for "original" and "official", every fold for the others, fold 3 for "folds 3".
+    """What has to be scored: the one test set for "original" and "official", every fold for the others, fold
+    3 for "folds 3".
 
     ValueError for other words.
     """

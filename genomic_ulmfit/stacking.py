@@ -1,4 +1,4 @@
-"""Several models together: a mean of their log-odds, plain or with weights that were fitted on other folds."""
+"""Several models together: a mean of their log-odds, plain or with weights fitted on other folds."""
 
 import numpy as np
 import pandas as pd
@@ -35,8 +35,8 @@ def stacked_log_odds(odds: pd.DataFrame, labels: pd.Series, folds: pd.Series) ->
 def averaged(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Predictions of several models together: the mean of their log-odds, all with the same weight.
 
-    `tables` have columns id, label, fold and probability, and so has the result, for the sequences that all of them have.
-    ValueError as in `metrics.join_predictions`.
+    `tables` have columns id, label, fold and probability, and so has the result, for the sequences that all
+    of them have. ValueError as in `metrics.join_predictions`.
     """
     both, odds = _log_odds(tables)
     return both.assign(probability=expit(odds.mean(axis=1)))

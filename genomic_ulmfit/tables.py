@@ -78,7 +78,8 @@ _SHORT = {
     "ensemble": "mean of all and baselines",
     "ensemble_stacked": "stacked ensemble",
 }
-# The models of `summary_rows`. Published: source and model in published.csv. Ours: what the row holds, and a remark.
+# The models of `summary_rows`. Published: source and model in published.csv. Ours: what the row holds, and a
+# remark.
 _SUMMARY_PUBLISHED = (("Cohn et al.", "CNN"), ("Genomic-ULMFiT", "3-mer stride 1"), ("DNABERT-2", "frozen"))
 _SUMMARY_OURS = (
     ({"model": "gc"}, ""),
@@ -213,7 +214,9 @@ def setting_names(rows: pd.DataFrame) -> pd.Series:
 
 
 def short_names(rows: pd.DataFrame) -> pd.Series:
-    """A name for each row, as short as tells it from others of its species and trial: model and tokens, then what differs beyond."""
+    """A name for each row, as short as tells it from others of its species and trial: model and tokens, then
+    what differs beyond.
+    """
     names = []
     for row in rows.to_dict("records"):
         name = _SHORT.get(row["model"], _MODELS.get(row["model"], row["model"].replace("_", " ")))
@@ -236,10 +239,11 @@ def short_names(rows: pd.DataFrame) -> pd.Series:
 
 
 def whole_set_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that score all sequences of a species in the usual splits, with a column `name` (`short_names`).
+    """The rows that score all sequences of a species in the usual splits, with a column `name`
+    (`short_names`).
 
-    Out-of-fold rows where a species has any, else those of the one test set. Trials, rows of fewer training sequences and models
-    of another species are left out: they ask other questions.
+    Out-of-fold rows where a species has any, else those of the one test set. Trials, rows of fewer training
+    sequences and models of another species are left out: they ask other questions.
     """
     rows = results[results["split"].isin(["original", "folds"]) & results["fold"].isin(["oof", "test"])]
     rows = rows[(rows["trial"] == "") & ~on_another_species(rows)]
@@ -249,10 +253,11 @@ def whole_set_rows(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side(rows: list[dict], index: str = "model"):
-    """Cells of text as a styled table: a row for each value of `index` in order of appearance, the columns of each species side by side.
+    """Cells of text as a styled table: a row for each value of `index` in order of appearance, the columns of
+    each species side by side.
 
-    `rows` hold `species`, `index` and the cells. With one species its name is left out of the header. Cells that are missing are
-    dashes. Without rows: a line that says so.
+    `rows` hold `species`, `index` and the cells. With one species its name is left out of the header. Cells
+    that are missing are dashes. Without rows: a line that says so.
     """
     if not rows:
         return "no such results in this profile yet"
@@ -274,7 +279,8 @@ def side_by_side(rows: list[dict], index: str = "model"):
 
 
 def published_on(published: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Published human figures on a test set of `n` sequences: columns model, accuracy, AUC (numbers), labels, parameters (text).
+    """Published human figures on a test set of `n` sequences: columns model, accuracy, AUC (numbers), labels,
+    parameters (text).
 
     The last two are what the note of a figure says. Best accuracy first, then those with an AUC alone.
     """
@@ -377,9 +383,10 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[int, int]]:
     """Index labels of the pairs of rows that differ in a lever alone: (with it, without it).
 
-    `with_it` and `without` name a model, or a model and its trial ("ulmfit one_strand"). Both rows are of one species and
-    split and of networks of one kind: k, stride, direction, predicts, contexts, scale and seed. Of one trial they have the same settings
-    and, where both have one, the same encoder: a named trial may have others. A model without a network stands beside every setting.
+    `with_it` and `without` name a model, or a model and its trial ("ulmfit one_strand"). Both rows are of one
+    species and split and of networks of one kind: k, stride, direction, predicts, contexts, scale and seed.
+    Of one trial they have the same settings and, where both have one, the same encoder: a named trial may
+    have others. A model without a network stands beside every setting.
     """
     (model, _, trial), (other, _, other_trial) = (name.partition(" ") for name in (with_it, without))
     shared = ["species", "split", "fold", "seed", "k", "stride", "direction", "predicts", "contexts", "scale"]
@@ -456,8 +463,8 @@ def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -
     """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
 
     Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
-    `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT the
-    setting with the highest AUC is taken. A model that has no row in `profile` is left out.
+    `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT
+    the setting with the highest AUC is taken. A model that has no row in `profile` is left out.
     """
     ours = whole_set_rows(results[(results["profile"] == profile) & (results["species"] == "Human")])
     ours = ours[ours["seed"] == 0].sort_values("auroc", ascending=False, kind="stable")

@@ -61,7 +61,7 @@ def test_a_motif_is_learnt():
 
 
 def test_the_best_epoch_is_kept_also_where_a_later_one_is_worse():
-    """On sequences without a motif the validation AUC goes up and down: the last epoch is hardly ever the best."""
+    """On sequences without a motif the validation AUC goes up and down; the last is hardly the best."""
     sequences, labels = random_sequences(80, WINDOW, 15), [0, 1] * 40
     train, valid = (sequences[:40], labels[:40]), (sequences[40:], labels[40:])
     trained = (CohnCNN(max_epochs=5, seed=seed).fit(*train, *valid) for seed in range(20))

@@ -1,4 +1,6 @@
-"""Where whole groups are held out, intervals come from drawing groups: from the tables to the result rows and comparisons."""
+"""Where whole groups are held out, intervals come from drawing groups: from the tables to the result rows and
+comparisons.
+"""
 
 import numpy as np
 import pandas as pd

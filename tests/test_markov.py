@@ -27,7 +27,10 @@ def naive_counts(sequences: list[str], k: int) -> Counter:
 
 
 def naive_probability(counts: Counter, context: str, base: str, weight: float) -> float:
-    """p_n(base | context) by recursion on a dictionary; counts of longer k-mers are summed over their first bases."""
+    """p_n(base | context) by recursion on a dictionary.
+
+    Counts of longer k-mers are summed over their first bases.
+    """
     n = len(context)
     seen = Counter()
     for kmer, count in counts.items():

@@ -53,7 +53,7 @@ def test_labels_are_moved_apart_and_no_further(values, placed):
 
 def test_a_forest_has_a_line_for_each_row_the_first_at_the_top_with_its_value():
     rows = pd.DataFrame({"name": ["a", "b"], "auc": [0.8, 0.7], "low": [0.75, np.nan], "high": [0.9, np.nan]})
-    for ax, title in pictures.panels(["Human"], 1):
+    for ax, _ in pictures.panels(["Human"], 1):
         pictures.forest(ax, rows, "auc", "low", "high")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
     assert [(text.get_text(), text.xy) for text in ax.texts] == [("0.700", (0.7, "b")), ("0.800", (0.9, "a"))]

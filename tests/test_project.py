@@ -93,7 +93,10 @@ def test_notebook_was_run_in_order_without_error_or_noise_on_its_data(path):
     "path", [n for n in NOTEBOOKS if re.search(r"Enhancers [567] ", n.name)], ids=lambda p: p.stem
 )
 def test_every_figure_in_the_prose_stands_in_an_output_of_the_notebook(path):
-    """Figures of three or four decimals: AUCs, accuracies, differences. They are read off the outputs, so they must be there."""
+    """Figures of three or four decimals: AUCs, accuracies, differences.
+
+    They are read off the outputs, so they must be there.
+    """
     if path.stem in REWRITTEN:
         pytest.skip("to be executed again")
     cells = nbformat.read(path, 4).cells

@@ -1,8 +1,11 @@
 """Same numbers tomorrow: what a run's numbers depend on, and a comparison with another run's.
 
-    python -m workflow.manifest write simulated     artifacts/simulated/manifest.json, from the rows in results/
-    python -m workflow.manifest verify              run the simulated series again in a copy of the tree and compare with results/simulated.manifest.json
-    python -m workflow.manifest accept              make the last written manifest of simulated the one that `verify` compares with
+    python -m workflow.manifest write simulated
+        artifacts/simulated/manifest.json, from the rows in results/
+    python -m workflow.manifest verify
+        run the simulated series again in a copy of the tree; compare with results/simulated.manifest.json
+    python -m workflow.manifest accept
+        make the last written manifest of simulated the one that `verify` compares with
 
 Between two runs on one type of processor, with the same pins and threads, every number must be the same;
 elsewhere AUC may differ by `TOLERANCE["auroc"]` and bits per base by `TOLERANCE["bits_per_base"]`: sums are
