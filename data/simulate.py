@@ -549,8 +549,8 @@ Nothing here is real sequence. Made by `{command}`; the same command gives the s
 - `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
   genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
   genomes.
-- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base for base
-  (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
+- `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
+  for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 
 Weights of the motifs as the first of a pair, and GC of the background:
 
