@@ -158,7 +158,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.threads:
         os.environ["OMP_NUM_THREADS"] = str(max(1, given.threads // given.processes))
-    os.environ.setdefault("NOTEBOOKS_COMMAND", f"torchrun {shlex.join(sys.argv)}")  # for the result rows
+    # For the result rows: which folders this machine has is of no use to others.
+    said = ["-m", "workflow.run_notebook", Path(given.notebook).name, "COPY", json.dumps(given.parameters)]
+    os.environ.setdefault("NOTEBOOKS_COMMAND", f"python {shlex.join(said)}")
     process, what = os.environ.get("RANK"), ""
     try:
         if process is None:
