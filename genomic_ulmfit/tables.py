@@ -22,6 +22,7 @@ __all__ = [
     "learning_curve_rows",
     "lever_pairs",
     "members_hash",
+    "model_words",
     "on_another_species",
     "on_fewer_sequences",
     "one_of_each",
@@ -178,6 +179,11 @@ def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:
     return float(found["seconds"].iloc[0]) if len(found) else math.nan
 
 
+def model_words(model: str) -> str:
+    """The words for a model's name in a result row: "GC content" for "gc"."""
+    return _MODELS.get(model, model.replace("_", " "))
+
+
 def setting_name(row: Mapping) -> str:
     """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default.
 
@@ -185,7 +191,7 @@ def setting_name(row: Mapping) -> str:
     `setting_names`.
     """
     words = [
-        _MODELS.get(row["model"], row["model"].replace("_", " ")),
+        model_words(row["model"]),
         "" if pd.isna(row["k"]) else f"{row['k']}-mer",
         "" if pd.isna(row["stride"]) else f"stride {row['stride']}",
     ]
