@@ -32,7 +32,6 @@ REWRITTEN = {
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
     "Mammals Enhancers 7 Across Species",
-    "Mammals Enhancers 0 Data Processing",
 }
 
 
