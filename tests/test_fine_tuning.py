@@ -434,9 +434,16 @@ def test_run_all_twice_in_one_kernel_and_after_an_interrupt(project, steps, kern
 def test_numbers_in_the_text_are_those_of_the_results(path):
     """Of the sister settings too, which the text compares."""
     cells = nbformat.read(path, 4).cells
-    rows = read_results(ROOT / "results/enhancers.csv")
+    all_rows = read_results(ROOT / "results/enhancers.csv")
     rows = select(
-        rows, profile="pilot", split="folds", fold="oof", seed=0, trial=None, settings=None, trained_on=None
+        all_rows,
+        profile="pilot",
+        split="folds",
+        fold="oof",
+        seed=0,
+        trial=None,
+        settings=None,
+        trained_on=None,
     )
     k = int(re.search(r"^K = (\d+)", cells[1].source, re.M)[1])
     of_model = {(row.model, 0 if pd.isna(row.k) else row.k): f"{row.auroc:.3f}" for row in rows.itertuples()}
@@ -449,5 +456,10 @@ def test_numbers_in_the_text_are_those_of_the_results(path):
         )
     }
     assert said["lede"] == [own, gc, gapped]
+    for cell in (c.source for c in cells if c.source.startswith("**On `mammals`")):
+        row = select(all_rows, profile="mammals", species="Human", model="ulmfit", split="folds", fold="oof")
+        row = select(row, seed=0, trial=None, settings=None, k=k).iloc[0]
+        numbers = [f"{row[column]:.3f}" for column in ("auroc", "auroc_low", "auroc_high")]
+        assert re.findall(r"0\.\d{3}", cell) == [*numbers, own]
     sisters = {of_model["ulmfit", other] for other in (3, 4, 5)}
     assert said["end"][0] == own and said["end"][-2:] == [gc, gapped] and set(said["end"][1:-2]) <= sisters

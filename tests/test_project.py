@@ -27,7 +27,6 @@ REWRITTEN = {
     "Mammals LM 1 5-mer Stride 2",
     "Mammals LM 2 4-mer Stride 2",
     "Mammals LM 3 3-mer Stride 1",
-    "Mammals Enhancers 1 4-mer Stride 2",
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
