@@ -22,7 +22,7 @@ from workflow.plot_results import draw_results, is_of
 __all__ = ["update_tables"]
 
 
-_PROFILES = ("simulated", "pilot", "full")
+_PROFILES = ("simulated", "pilot", "mammals", "full")
 
 
 _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classification/README.md")
