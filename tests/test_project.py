@@ -116,6 +116,19 @@ def test_notebook_finds_rows_where_a_checkout_that_cannot_be_written_keeps_them(
     )
 
 
+@pytest.mark.parametrize("path", [*FAMILIES["LM"], *FAMILIES["Enhancers"]], ids=lambda p: p.stem)
+def test_no_other_name_in_capitals_is_taken_for_a_parameter(path):
+    """Parameters are collected by name and type, and a checkpoint is known by them, also in a second run."""
+    for cell in code_cells(path):
+        if {"parameters", "more-parameters"} & set(cell.metadata.get("tags", [])):
+            continue
+        tree = ast.walk(ast.parse(cell.source))
+        bound = [a.asname or a.name for node in tree if isinstance(node, ast.ImportFrom) for a in node.names]
+        tree = ast.walk(ast.parse(cell.source))
+        bound += [n.id for n in tree if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        assert {name for name in bound if name.isupper()} <= {"SCALE"}, cell.source
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_is_short_enough_to_read(path):
     cells = code_cells(path)
