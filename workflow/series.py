@@ -187,7 +187,8 @@ class Series:
             artifacts = profile_paths(values[name], self.root)[2]
         except ValueError:
             return []
-        setting = {**defaults(self.root)[notebook], **values}
+        usual = {"DIRECTION": "forward", "PREDICTS": "bases"}  # where a notebook has no such parameter
+        setting = {**usual, **defaults(self.root)[notebook], **values}
         model = model_name(
             setting["K"],
             setting["STRIDE"],
