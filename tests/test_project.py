@@ -25,7 +25,6 @@ FAMILIES = {
 REWRITTEN = {
     "Mammals LM 0 Genomic Data Processing",
     "Mammals LM 1 5-mer Stride 2",
-    "Mammals LM 2 4-mer Stride 2",
     "Mammals LM 3 3-mer Stride 1",
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",

@@ -1,6 +1,7 @@
 """Make `models/` from trained models: small copies of a profile's encoders and classifiers, with cards.
 
     python -m workflow.ship_models pilot     # models and cards
+    python -m workflow.ship_models encoders mammals    # the encoders alone, named by the bases read
     python -m workflow.ship_models cards     # the cards alone, from what each config.json says
 
 For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
@@ -69,7 +70,7 @@ The project's code is under the MIT licence. The model was trained on public dat
 are stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
 """
 ENCODER_LIMITS = """\
-Laptop scale (64/128/3), four passes over 37 million bases: small beside language models of whole genomes. The
+Laptop scale (64/128/3), {bases:,.0f} million bases read: small beside language models of whole genomes. The
 bits per base above are on held-out loci of the same mammals."""
 CHOICES = """\
 The test sequences trained no weight of this copy. They were not left out of every choice: learning rates,
@@ -111,6 +112,19 @@ def ship(profile: str, root: Path = ROOT) -> list[Path]:
             _ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
             _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer),
         ]
+    return written
+
+
+def ship_encoders(profile: str, root: Path = ROOT) -> list[Path]:
+    """Write `models/mammals_<megabases read>Mbp_<setting>` for every laptop-scale encoder of a profile."""
+    written = []
+    for path in sorted((profile_paths(profile, root)[2] / "language_models").glob("*/config.json")):
+        config = json.loads(path.read_text())
+        if (config["scale"], config["seed"]) != ("laptop", SEED):
+            continue
+        k, stride = (config["architecture"][name] for name in ("k", "stride"))
+        name = f"mammals_{config['bases_seen'] / 1e6:.0f}Mbp_{k}-mer_stride-{stride}"
+        written.append(_ship_encoder(path.parent, root / "models" / name, KmerTokenizer(k, stride)))
     return written
 
 
@@ -176,7 +190,8 @@ def card_of(folder: Path) -> str:
             "# in the parameters cell of a notebook `Mammals Enhancers 1` to `3`\n"
             f'ENCODER = "models/{folder.name}"'
         )
-        facts, limits = _encoder_facts(config), ENCODER_LIMITS
+        facts = _encoder_facts(config)
+        limits = ENCODER_LIMITS.format(bases=config["bases_seen"] / 1e6)
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return CARD.format(name=folder.name, what=what, facts=rows, use=use, limits=limits)
 
@@ -224,7 +239,12 @@ def _write_cards(root: Path = ROOT) -> list[Path]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    for folder in _write_cards() if sys.argv[1] == "cards" else ship(sys.argv[1]):
+    what, *of = sys.argv[1:]
+    if what == "encoders" and of:
+        folders = ship_encoders(of[0])
+    else:
+        folders = _write_cards() if what == "cards" else ship(what)
+    for folder in folders:
         print(f"{folder.relative_to(ROOT)}: {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
