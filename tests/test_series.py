@@ -238,3 +238,8 @@ def test_the_executed_copy_lies_in_the_artifacts_under_the_notebooks_own_path(mi
     for notebook, path in NOTEBOOKS.items():
         assert wanted.executed(notebook) == folder / path
     assert wanted.executed(SETTINGS[0], "from scratch").name == f"{SETTINGS[0]} (from scratch).ipynb"
+
+
+def test_the_profile_is_no_value_of_params():
+    with pytest.raises(ValueError, match="make run PROFILE=pilot"):
+        Series("simulated", params="PROFILE: pilot").given

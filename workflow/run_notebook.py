@@ -6,6 +6,7 @@ COPY is the executed copy. PARAMETERS is a JSON object of values for the cells o
 
 import argparse
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -171,6 +172,7 @@ def main() -> None:
     except (RuntimeError, ValueError) as error:
         sys.exit(f"\nFAILED  {what}{error}\n")
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would report the kernel's end
         sys.exit(130)
 
 

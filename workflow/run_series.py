@@ -96,12 +96,15 @@ def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapp
         "--configfile",
         str(told),
     ]
-    process = subprocess.Popen(command, env={**os.environ, **environment})
+    process, interrupted = subprocess.Popen(command, env={**os.environ, **environment}), False
     while True:
         try:
-            return process.wait()
+            status = process.wait()
+            if interrupted:
+                print("Stopped. The same command goes on from the last checkpoint.", flush=True)
+            return status
         except KeyboardInterrupt:  # Snakemake has it too, and ends its jobs
-            continue
+            interrupted = True
 
 
 def main() -> int:
