@@ -242,4 +242,4 @@ def test_the_executed_copy_lies_in_the_artifacts_under_the_notebooks_own_path(mi
 
 def test_the_profile_is_no_value_of_params():
     with pytest.raises(ValueError, match="make run PROFILE=pilot"):
-        Series("simulated", params="PROFILE: pilot").given
+        _ = Series("simulated", params="PROFILE: pilot").given

@@ -93,7 +93,9 @@ class Series:
         everything = {name: value for known in defaults(self.root).values() for name, value in known.items()}
         params = parse_parameters(self.params) if isinstance(self.params, str) else self.params
         if "PROFILE" in params:  # data and executed copies would be those of another profile
-            raise ValueError(f"PARAMS: PROFILE is a variable of its own: make run PROFILE={params['PROFILE']}")
+            raise ValueError(
+                f"PARAMS: PROFILE is a variable of its own: make run PROFILE={params['PROFILE']}"
+            )
         return checked(params, everything)
 
     @property
