@@ -49,7 +49,7 @@ def test_every_notebook_of_the_tree_stands_in_the_table_and_after_those_it_needs
 
 
 def experiments():
-    for profile in {*VARIED, *PRESETS}:
+    for profile in sorted({*VARIED, *PRESETS}):
         for notebook in NOTEBOOKS:
             yield from (
                 (profile, notebook, name) for name in ["", *VARIED.get(profile, {}).get(notebook, [])]
