@@ -309,7 +309,8 @@ def plot_contributions(tables: Iterable[pd.DataFrame], method: str) -> Figure:
     for axis, table in zip(figure.subplots(len(tables), squeeze=False)[:, 0], tables):
         values = table[method].to_numpy()
         axis.bar(table.start, values, width=1, color=np.where(values > 0, POSITIVE, NEGATIVE))
-        axis.set_title(f"{table.name.iloc[0]} ({table.chrom.iloc[0]})", fontsize=9, loc="left")
+        title = f"{table.name.iloc[0]} ({table.chrom.iloc[0]})"
+        axis.set_title(title, fontsize=9, loc="left", parse_math=False)  # a name may hold a dollar sign
         axis.ticklabel_format(style="plain", useOffset=False)
     figure.supxlabel("position (from 0)", fontsize=9)
     figure.supylabel(f"log-odds, by {method}", fontsize=9)

@@ -34,7 +34,7 @@ def bigwig_from_bedgraph(bedgraph: Path, lengths: dict[str, int], bigwig: Path) 
 def _entries(bedgraph: str) -> Iterator[tuple[str, int, int, float]]:
     with open(bedgraph, encoding="utf-8") as lines:
         for line in lines:
-            if not line.startswith(("#", "track ")):
+            if line.count("\t") == 3:  # the lines above the data have no tab
                 chrom, start, end, value = line.split("\t")
                 yield chrom, int(start), int(end), float(value)
 

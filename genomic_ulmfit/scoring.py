@@ -373,12 +373,14 @@ def _is_bed(path: str | Path) -> bool:
 def _bed_cells(line: str) -> list[str]:
     """The columns of a BED line.
 
-    None for blank lines, comments and the lines by which browsers are set up.
+    None for blank lines, comments and the lines by which browsers are set up: an interval on a contig called
+    `track` is none of these.
     """
     words = line.split()
-    if not words or line.startswith("#") or words[0] in ("track", "browser"):
+    if not words or line.startswith("#"):
         return []
-    return line.split("\t") if "\t" in line else words
+    cells = line.split("\t") if "\t" in line else words
+    return [] if words[0] in ("track", "browser") and _place(cells) is None else cells
 
 
 def _place(cells: list[str]) -> tuple[str, int, int] | None:

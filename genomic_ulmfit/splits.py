@@ -105,15 +105,16 @@ def grouped_folds(table: pd.DataFrame, column: str, seed: int = 0) -> np.ndarray
         of_group[group], filled[fold] = fold, after[fold]
     folds = of_group[table["number"]]
     alone = folds < 0
-    borders = np.cumsum(_even_out(np.bincount(folds[~alone], minlength=FOLDS), alone.sum())) / max(
-        1, alone.sum()
-    )
+    wanted = _even_out(np.bincount(folds[~alone], minlength=FOLDS), alone.sum())
+    borders, left, last = np.cumsum(wanted) / max(1, alone.sum()), wanted, [*CLASSES.values()][-1]
     for label in CLASSES.values():
         members = np.flatnonzero(alone & (table["label"] == label))
         members = members[np.argsort(table["rank"].to_numpy()[members])]
-        folds[members] = np.searchsorted(
-            np.round(borders * len(members)), np.arange(len(members)), side="right"
-        )
+        share = np.diff(np.round(borders * len(members)).astype(np.int64), prepend=0)
+        if label == last:
+            share = left  # brings every fold to its size
+        folds[members] = np.repeat(np.arange(FOLDS), share)
+        left = left - share
     return folds
 
 

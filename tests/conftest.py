@@ -1,6 +1,7 @@
 """Before anything imports torch: one thread a process, and the CPU, where a seed gives the same numbers."""
 
 import os
+import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -17,3 +18,10 @@ def lookup_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookup, "_default_cache", lambda: folder)
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def interrupts():
+    """Ctrl-C interrupts Python: a shell starts its background jobs with the signal ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -434,7 +434,7 @@ def test_bad_intervals_are_left_out_and_a_file_without_a_good_one_is_refused(sco
 
 INTERVALS = st.lists(
     st.tuples(
-        st.sampled_from(["chr1", "browser_ctg", "track1"]),
+        st.sampled_from(["chr1", "browser_ctg", "track1", "track"]),
         st.integers(0, 300),
         st.integers(1, 300),
         st.text("abcäß_|=", min_size=1, max_size=8),
@@ -461,7 +461,7 @@ def test_no_interval_is_lost_whatever_the_line_ends_and_the_name_of_the_file(
     tmp_path_factory, intervals, noise, end, bom, zipped, last_end, name, random
 ):
     folder = tmp_path_factory.mktemp("b")
-    contigs = dict(zip(["chr1", "browser_ctg", "track1"], random_sequences(3, 700, 5)))
+    contigs = dict(zip(["chr1", "browser_ctg", "track1", "track"], random_sequences(4, 700, 5)))
     genome = fasta(folder / "g.fa", contigs.items())
     lines = [
         f"{chrom}\t{start}\t{start + length}\t{label}\t0\t{strand}"

@@ -27,7 +27,6 @@ LIBRARIES = (
     "matplotlib.pyplot",
     "pandas",
     "pyarrow.parquet",
-    "pyBigWig",
     "pysam",
     "safetensors.torch",
     "scipy.stats",
