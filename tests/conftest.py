@@ -25,3 +25,8 @@ def interrupts():
     """Ctrl-C interrupts Python: a shell starts its background jobs with the signal ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are numbered: a gzip header holds the time, and each process must name a test alike."""
+    return argname if isinstance(val, bytes) else None

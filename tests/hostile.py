@@ -82,29 +82,35 @@ def targets(folder: Path) -> dict[str, Target]:
     predictions = pd.DataFrame({"id": ["a", "b"], "label": [0, 1], "fold": "0", "probability": [0.2, 0.9]})
     return {
         "fasta of a genome": Target(
-            "x.fa", [FASTA, gzip.compress(FASTA)], lambda p: import_fasta([p], folder / "x.bases")
+            "x.fa", [FASTA, gzip.compress(FASTA, mtime=0)], lambda p: import_fasta([p], folder / "x.bases")
         ),
-        "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA)], read_sequences),
-        "fasta to score": Target("x.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_queries(p))),
+        "samples": Target("x", [b"ACGT\nACCC\n", FASTA, gzip.compress(FASTA, mtime=0)], read_sequences),
+        "fasta to score": Target(
+            "x.fa", [FASTA, gzip.compress(FASTA, mtime=0)], lambda p: list(read_queries(p))
+        ),
         "fasta to score, bad records left out": Target(
             "x.fa",
-            [FASTA, gzip.compress(FASTA)],
+            [FASTA, gzip.compress(FASTA, mtime=0)],
             lambda p: list(read_queries(p, None, 5, BadRecords("skip"))),
         ),
         "bed or fasta by its content": Target(
             "x.txt", [FASTA, BED, BED.replace(b"\n", b"\r")], lambda p: list(read_queries(p, genome))
         ),
         "bed, bad lines left out": Target(
-            "x.bed", [BED, gzip.compress(BED)], lambda p: list(read_bed(p, genome, 5, BadRecords("skip")))
+            "x.bed",
+            [BED, gzip.compress(BED, mtime=0)],
+            lambda p: list(read_bed(p, genome, 5, BadRecords("skip"))),
         ),
         "bed": Target("x.bed", [BED], lambda p: list(read_bed(p, genome))),
-        "vcf": Target("x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome))),
+        "vcf": Target("x.vcf", [gzip.compress(VCF, mtime=0), VCF], lambda p: list(read_variants(p, genome))),
         "vcf, bad lines left out": Target(
-            "x.vcf", [gzip.compress(VCF), VCF], lambda p: list(read_variants(p, genome, BadRecords("skip")))
+            "x.vcf",
+            [gzip.compress(VCF, mtime=0), VCF],
+            lambda p: list(read_variants(p, genome, BadRecords("skip"))),
         ),
         "bcf": Target("x.bcf", [_bcf(folder)], lambda p: list(read_variants(p, genome))),
         "genome to look up": Target(
-            "g.fa", [FASTA, gzip.compress(FASTA)], lambda p: list(read_bed(_bed(folder), p))
+            "g.fa", [FASTA, gzip.compress(FASTA, mtime=0)], lambda p: list(read_bed(_bed(folder), p))
         ),
         "model description": Target(
             "config", [config], lambda p: _read_model(folder, p.read_bytes(), weights)

@@ -534,7 +534,7 @@ SAMPLES = [
     ("Cow/negative_samples", "TT\n"),
     ("Cow/positive_samples", "TTT\n"),
 ]
-FNA = gzip.compress(b">NC_1\nACGTNN\nAC\n>NC_2\nGG\n")
+FNA = gzip.compress(b">NC_1\nACGTNN\nAC\n>NC_2\nGG\n", mtime=0)
 
 
 @pytest.fixture

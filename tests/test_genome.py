@@ -246,7 +246,7 @@ GZIPPED = gzip.compress(
 REFUSED = {
     "empty": (b"", "x.fa: no FASTA record"),
     "blank": (b"\n \r\n", "x.fa: no FASTA record"),
-    "empty gzip": (gzip.compress(b""), "x.fa: no FASTA record"),
+    "empty gzip": (gzip.compress(b"", mtime=0), "x.fa: no FASTA record"),
     "text first": (b"\nACGT\n>a\nACGT\n", "x.fa, line 2: not FASTA.*'>'"),
     "web page": (b"<!DOCTYPE html><html>", "x.fa, line 1: not FASTA.*'>'.*<"),
     "zip": (b"PK\x03\x04\xff\x00", "x.fa, line 1: not FASTA"),
