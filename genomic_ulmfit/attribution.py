@@ -1,6 +1,7 @@
 """Why a sequence scores as it does: what each base contributes, by three independent methods."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,10 @@ from genomic_ulmfit.scoring import (
     Query,
     Scorer,
     Written,
+    checked_first,
     full_precision,
     output_of,
-    progress,
     read_queries,
-    refuse_nothing_left,
     windows_of,
     write_skipped,
 )
@@ -257,9 +257,7 @@ def explain_file(
         on_bad=on_bad,
     )
     bad = BadRecords(on_bad)
-    n = sum(1 for _ in progress(_explicable(inputs, scorer, bad), None, "records checked"))
-    refuse_nothing_left(n, bad)
-    records = progress(_explicable(inputs, scorer, BadRecords("skip")), n, "records")
+    records, n = checked_first(partial(_explicable, inputs, scorer), bad, "records")
     table = pd.concat([explain(scorer, record, methods) for record in records], ignore_index=True)
     for kind in formats:
         with replacing(output.paths[kind]) as temporary:

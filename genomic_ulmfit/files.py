@@ -1,13 +1,15 @@
 """Files that are whole or not there: what is written takes its place in one step."""
 
+import csv
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
-__all__ = ["read_table", "replacing", "write_table"]
+__all__ = ["append_tsv", "read_table", "replacing", "write_table"]
 
 
 @contextmanager
@@ -58,3 +60,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise ValueError(
             f"{path}: damaged, or no Parquet file ({error}); make it again, or restore it from git"
         ) from error
+
+
+def append_tsv(table: pd.DataFrame, file: TextIO, quoting: int = csv.QUOTE_MINIMAL) -> None:
+    """Rows of a table as tab-separated text, without header and index; NA where there is no value."""
+    table.to_csv(
+        file,
+        sep="\t",
+        header=False,
+        index=False,
+        float_format="%.6g",
+        na_rep="NA",
+        lineterminator="\n",
+        quoting=quoting,
+    )

@@ -41,7 +41,6 @@ __all__ = [
 
 REPLICATES_AT_A_TIME = 100  # of a bootstrap: bounds its memory
 MIN_GROUPS = 5  # fewer are too few to draw from
-_OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 from genomic_ulmfit.files import read_table, replacing, write_table
-from genomic_ulmfit.metrics import _OWN, classification_metrics, groups_to_draw
+from genomic_ulmfit.metrics import classification_metrics, groups_to_draw
 from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
 from genomic_ulmfit.splits import FOLDS, SPLITS, split_and_fold
 
@@ -126,6 +126,7 @@ _SCHEMAS = {
     "language_models.csv": (LANGUAGE_MODEL_COLUMNS, LANGUAGE_MODEL_KEY),
 }
 _INTEGERS = {"k", "stride", "seed", "n_train", "n_test", "bases_seen", "tokens_seen", "n_valid_tokens"}
+_OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 _FLOATS = {
     "auroc",
     "auroc_low",

@@ -24,7 +24,7 @@ from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
 from genomic_ulmfit.awd_lstm import Classifier
-from genomic_ulmfit.files import replacing
+from genomic_ulmfit.files import append_tsv, replacing
 from genomic_ulmfit.genome import WINDOW, read_fasta, reverse_complement
 from genomic_ulmfit.kmers import span_of
 from genomic_ulmfit.learners import predict_probabilities
@@ -49,7 +49,7 @@ __all__ = [
     "progress",
     "read_bed",
     "read_queries",
-    "refuse_nothing_left",
+    "checked_first",
     "score_file",
     "score_queries",
     "stem_of",
@@ -556,16 +556,7 @@ def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by
 def _tsv_writer(stack: ExitStack, path: Path, made_by: str) -> Callable[[pd.DataFrame], None]:
     file = stack.enter_context(open(path, "w", encoding="utf-8"))
     file.write(f"# {made_by}\n" + "\t".join(SCORE_COLUMNS) + "\n")
-    return lambda table: table.to_csv(
-        file,
-        sep="\t",
-        header=False,
-        index=False,
-        float_format="%.6g",
-        na_rep="NA",
-        lineterminator="\n",
-        quoting=csv.QUOTE_NONE,
-    )
+    return lambda table: append_tsv(table, file, csv.QUOTE_NONE)
 
 
 def _parquet_writer(stack: ExitStack, path: Path, made_by: str) -> Callable[[pd.DataFrame], None]:
@@ -612,22 +603,22 @@ def score_file(
         on_bad=on_bad,
     )
     bad = BadRecords(on_bad)
-    n = sum(
-        1
-        for _ in progress(
-            read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad), None, "records checked"
-        )
-    )
-    refuse_nothing_left(n, bad)
-    records = progress(
-        read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, BadRecords("skip")), n, "records"
-    )
+
+    def read(bad: BadRecords) -> Iterator[Query]:
+        return read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad)
+
+    records, n = checked_first(read, bad, "records")
     write_scores(score_queries(scorer, records, both_strands), output.paths, output.made_by)
     kinds = {kind: output.paths[kind] for kind in formats}
     return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
 
 
-def refuse_nothing_left(n: int, bad: BadRecords) -> None:
-    """ValueError when all records were left out."""
+def checked_first(read: Callable[[BadRecords], Iterable], bad: BadRecords, what: str) -> tuple[Iterable, int]:
+    """What `read` yields, once all of it has been read and checked, and how much that is.
+
+    `bad` takes what cannot be used, and is not told again. ValueError when everything was left out.
+    """
+    n = sum(1 for _ in progress(read(bad), None, f"{what} checked"))
     if bad.skipped and not n:
         raise ValueError(f"none of {len(bad.skipped):,} records can be scored; the first: {bad.skipped[0]}")
+    return progress(read(BadRecords("skip")), n, what), n

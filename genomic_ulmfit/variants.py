@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pysam
 
-from genomic_ulmfit.files import replacing
+from genomic_ulmfit.files import append_tsv, replacing
 from genomic_ulmfit.genome import WINDOW, encode_bases
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
 from genomic_ulmfit.profiles import ROOT, project_path
@@ -17,9 +18,8 @@ from genomic_ulmfit.scoring import (
     BadRecords,
     Scorer,
     Written,
+    checked_first,
     output_of,
-    progress,
-    refuse_nothing_left,
     write_skipped,
 )
 from genomic_ulmfit.textfiles import open_text, read_lines
@@ -257,15 +257,7 @@ def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: st
         file.write(f"# {made_by}\n" + "\t".join(VARIANT_COLUMNS) + "\n")
         for table in tables:
             n += len(table)
-            table.to_csv(
-                file,
-                sep="\t",
-                header=False,
-                index=False,
-                float_format="%.6g",
-                na_rep="NA",
-                lineterminator="\n",
-            )
+            append_tsv(table, file)
     return n
 
 
@@ -294,10 +286,6 @@ def score_variants(
         on_bad=on_bad,
     )
     bad = BadRecords(on_bad)
-    n = sum(
-        1 for _ in progress(read_variants(inputs["variants"], inputs["genome"], bad), None, "alleles checked")
-    )
-    refuse_nothing_left(n, bad)
-    alleles = progress(read_variants(inputs["variants"], inputs["genome"], BadRecords("skip")), n, "alleles")
+    alleles, n = checked_first(partial(read_variants, inputs["variants"], inputs["genome"]), bad, "alleles")
     write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)
     return Written(write_skipped(output, bad) | {"tsv": output.paths["tsv"]}, n, bad.skipped)

@@ -17,6 +17,9 @@ from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_s
 
 from genomic_ulmfit import metrics, results
 
+# Of a run whose predictions are recorded; tests add the split.
+IDENTITY = dict(profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c")
+
 
 def sample(n_positive=60, n_negative=90, seed=0, shift=1.0, decimals=1):
     """Labels and scores with many ties."""
@@ -306,16 +309,7 @@ def scored(fold, n, seed):
 def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
     predictions = pd.concat([scored(0, 30, 1), scored(1, 40, 2)], ignore_index=True)
     effort = pd.DataFrame({"n_train": [90, 80], "seconds": [2.0, 3.0], "valid_auc": [0.5, 0.6]}, index=[0, 1])
-    identity = dict(
-        profile="pilot",
-        species="Human",
-        model="gc",
-        split="folds",
-        seed=0,
-        device="cpu",
-        version="v",
-        command="c",
-    )
+    identity = dict(IDENTITY, split="folds")
     rows = results.record_run(tmp_path, identity, predictions, effort)
     assert rows[["fold", "n_train", "n_test", "seconds"]].to_numpy().tolist() == [
         [0, 90, 30, 2.0],
@@ -334,17 +328,7 @@ def test_a_run_leaves_a_row_for_each_fold_and_one_for_all(tmp_path):
 
 
 def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
-    identity = dict(
-        profile="pilot",
-        species="Human",
-        model="gc",
-        trial="a",
-        split="original",
-        seed=0,
-        device="cpu",
-        version="v",
-        command="c",
-    )
+    identity = dict(IDENTITY, trial="a", split="original")
     results.record_run(
         tmp_path,
         identity,
@@ -355,22 +339,19 @@ def test_a_run_on_one_test_set_leaves_one_row(tmp_path):
 
 
 def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has_come(tmp_path, capsys):
-    identity = dict(
-        profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c"
-    )
     folds = {fold: scored(fold, 30 + fold, fold) for fold in range(5)}
     effort = pd.DataFrame(
         {"n_train": [90, 80, 85, 86, 87], "seconds": [2.0, 3.0, 1.5, 1.0, 0.5], "valid_auc": 0.5}
     )
     one, apart = tmp_path / "one", tmp_path / "apart"
     whole = results.record_run(
-        one, identity | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort
+        one, IDENTITY | {"split": "grouped"}, pd.concat(folds.values(), ignore_index=True), effort
     )
 
     def run(fold, rate=0.1, **changed):
         return results.record_run(
             apart,
-            identity | {"split": f"grouped {fold}"} | changed,
+            IDENTITY | {"split": f"grouped {fold}"} | changed,
             folds[fold],
             effort.loc[[fold]],
             {"LR": rate, "KS": (1, 2)},
@@ -394,16 +375,7 @@ def test_folds_that_ran_apart_are_recorded_like_one_run_of_all_when_the_last_has
 
 
 def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
-    identity = dict(
-        profile="pilot",
-        species="Human",
-        model="gc",
-        split="folds",
-        seed=0,
-        device="cpu",
-        version="b",
-        command="c",
-    )
+    identity = dict(IDENTITY, split="folds", version="b")
     effort = pd.DataFrame({"n_train": 9, "seconds": 1.0, "version": ["a", "a..b", "b"]}, index=[0, 1, 2])
     results.record_run(tmp_path, identity, pd.concat([scored(fold, 30, fold) for fold in range(3)]), effort)
     kept = results.read_results(tmp_path / "results/enhancers.csv").set_index("fold").version
@@ -411,13 +383,10 @@ def test_folds_of_two_code_versions_say_so_in_their_rows(tmp_path):
 
 
 def test_a_fold_keeps_the_device_and_command_it_ran_with(tmp_path):
-    identity = dict(
-        profile="pilot", species="Human", model="gc", seed=0, device="cpu", version="v", command="c"
-    )
     for fold in range(5):
         results.record_run(
             tmp_path,
-            identity | dict(split=f"folds {fold}", device=f"machine {fold}"),
+            IDENTITY | dict(split=f"folds {fold}", device=f"machine {fold}"),
             scored(fold, 30, fold),
             pd.DataFrame({"n_train": [9], "seconds": [1.0]}, index=[fold]),
         )

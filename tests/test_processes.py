@@ -128,8 +128,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     assert two[0]["scores"]["bits_per_base"] == pytest.approx(one["scores"]["bits_per_base"], rel=1e-6)
 
 
-def test_interrupted_processes_go_on_to_the_same_numbers(tmp_path):
-    code = """
+INTERRUPTED = """
         learn = learner(dropout=.5)
         try:
             fit(learn, Checkpoints({path!r}, every=0), Stop({after}))
@@ -137,30 +136,27 @@ def test_interrupted_processes_go_on_to_the_same_numbers(tmp_path):
             sys.exit()
         keep(outcome(learn))
     """
-    uninterrupted = processes(tmp_path, 2, code.format(path=str(tmp_path / "a"), after=10**9))
+
+
+def test_interrupted_processes_go_on_to_the_same_numbers(tmp_path):
+    uninterrupted = processes(tmp_path, 2, INTERRUPTED.format(path=str(tmp_path / "a"), after=10**9))
     for after in (3, 2, 4):
         assert (
-            processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=after), check=False).returncode
+            processes(
+                tmp_path, 2, INTERRUPTED.format(path=str(tmp_path / "b"), after=after), check=False
+            ).returncode
             == 0
         )
-    assert processes(tmp_path, 2, code.format(path=str(tmp_path / "b"), after=10**9)) == uninterrupted
+    assert processes(tmp_path, 2, INTERRUPTED.format(path=str(tmp_path / "b"), after=10**9)) == uninterrupted
 
 
 def test_another_number_of_processes_goes_on_and_says_so(tmp_path):
-    code = """
-        learn = learner(dropout=.5)
-        try:
-            fit(learn, Checkpoints({path!r}, every=0), Stop({after}))
-        except KeyboardInterrupt:
-            sys.exit()
-        keep(outcome(learn))
-    """
     path = str(tmp_path / "c")
-    assert processes(tmp_path, 2, code.format(path=path, after=5), check=False).returncode == 0
-    done = processes(tmp_path, 1, code.format(path=path, after=1), check=False)
+    assert processes(tmp_path, 2, INTERRUPTED.format(path=path, after=5), check=False).returncode == 0
+    done = processes(tmp_path, 1, INTERRUPTED.format(path=path, after=1), check=False)
     assert "going on with 1 processes after 2" in done.stdout and done.returncode == 0
-    assert len(processes(tmp_path, 1, code.format(path=path, after=10**9))[0]["losses"]) == len(
-        processes(tmp_path, 1, code.format(path=str(tmp_path / "d"), after=10**9))[0]["losses"]
+    assert len(processes(tmp_path, 1, INTERRUPTED.format(path=path, after=10**9))[0]["losses"]) == len(
+        processes(tmp_path, 1, INTERRUPTED.format(path=str(tmp_path / "d"), after=10**9))[0]["losses"]
     )
 
 
