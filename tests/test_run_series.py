@@ -61,11 +61,9 @@ def test_a_user_without_an_entry_in_passwd_has_a_name(tmp_path, monkeypatch):
     ],
 )
 def test_make_hands_on_what_was_typed_and_a_mistake_is_answered_in_a_line(tmp_path, asked, message):
-    makefile = (
-        ROOT.joinpath("Makefile")
-        .read_text()
-        .replace("BIN := .venv/bin", f"BIN := {Path(sys.executable).parent}")
-    )
+    environment = tmp_path / "environment"  # by a path without blanks, which the tree's own may have
+    environment.symlink_to(sys.prefix)
+    makefile = ROOT.joinpath("Makefile").read_text().replace("BIN := .venv/bin", f"BIN := {environment}/bin")
     (tmp_path / "Makefile").write_text(makefile)
     given = [f"{name}={value}" for name, value in asked.items() if "GENOMIC" not in name]
     done = subprocess.run(
