@@ -62,6 +62,7 @@ def sentences() -> dict[str, list[str]]:
         f"Plain ULMFiT has {low} to {high}",
         f"beats the same network from random weights by {difference(ulmfit, rows(model='ulmfit_scratch'))}",
         f"add {difference(ulmfit, rows(model='ulmfit_no_pretraining'))}",
+        f"4-mers reach {auc(model='ulmfit', k=4, profile='mammals')} instead of {auc(model='ulmfit', k=4)}",
         f"calls {random} of random sequences enhancers, and {negative} of real negatives",
     ]
     language_models = [

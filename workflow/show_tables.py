@@ -29,7 +29,8 @@ _READMES = ("README.md", "Genomic Language Models/README.md", "Enhancer Classifi
 
 
 _AUC_MEANING = (
-    "ROC-AUC with its 95 % interval (DeLong, logit scale). oof: "
+    "ROC-AUC with its 95 % interval (DeLong, logit scale; bootstrap over groups where whole groups are held "
+    "out: regions of Mouse, Dog and Cow, similar sequences of newer grouped rows). oof: "
     "every sequence scored once, by a model not trained on it; "
     "test: one fixed test set. Minutes: training and scoring of all folds and species, "
     "pretraining not included."
