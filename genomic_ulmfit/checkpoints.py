@@ -201,10 +201,10 @@ class Checkpoints(Callback):
 class FitCheckpoints(Checkpoints):
     """`Checkpoints` of a recipe of several fits: each fit of a learner (or of several) has its own file.
 
-    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from and
-    does as well: the weights, the layers that are frozen, the epochs and the schedule of rates. So a fit that
-    was changed is run, and so are those that follow it, while those before it are loaded. `earlier_in_all` is
-    the time that earlier runs spent on all fits so far.
+    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from, reads
+    and does as well: the weights, the DNA of a language model, the layers that are frozen, the epochs and the
+    schedule of rates. So a fit that was changed is run, and so are those that follow it, while those before
+    it are loaded. `earlier_in_all` is the time that earlier runs spent on all fits so far.
     """
 
     def __init__(self, folder: str | Path, every: float = 300.0, version: str = "unknown", **identity):
@@ -236,6 +236,8 @@ class FitCheckpoints(Checkpoints):
         found = hashlib.sha256(
             json.dumps([self.n_epoch, self.opt.frozen_idx, rates], sort_keys=True).encode()
         )
+        if hasattr(self.dls.train, "fingerprint"):
+            found.update(self.dls.train.fingerprint().encode())
         for name, tensor in get_model(self.model).state_dict().items():
             found.update(name.encode() + tensor.cpu().numpy().tobytes())
         return found.hexdigest()

@@ -3,16 +3,16 @@ from the top down.
 
 Howard & Ruder 2018, Universal Language Model Fine-tuning for Text Classification (arXiv:1801.06146). `Recipe`
 holds the settings, the functions from `starting_language_model` to `auc` are the steps, `Experiment` and
-`cross_validate` take them over all species and folds of a profile and record the results. Sequences come as
-tables with columns `id`, `sequence` (ACGT) and `label` (0, 1).
+`cross_validate` take them, or those of another `Method`, over all species and folds of a profile and record
+the results. Sequences come as tables with columns `id`, `sequence` (ACGT) and `label` (0, 1).
 """
 
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,10 @@ from genomic_ulmfit.splits import (
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
 
 __all__ = [
+    "ULMFIT",
     "Experiment",
+    "LanguageModelRecipe",
+    "Method",
     "Recipe",
     "Stage",
     "auc",
@@ -96,9 +99,9 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The settings of a classifier: all that decides its numbers, beside the sequences and the language model
-    it starts from.
+class LanguageModelRecipe:
+    """The settings of a language model that goes on training on labelled sequences, and of the classifier
+    that it becomes.
 
     Each has the meaning of the notebooks' parameter of the same name in capitals. Raises ValueError for
     settings that do not fit each other.
@@ -112,34 +115,18 @@ class Recipe:
     scale: str
     seed: int
     pretrained: bool
-    fine_tuned: bool
-    kmers: list[int | str]
-    gapped_spans: list[int]
-    kmers_c: float
     lm_epochs: int
     lm_lr: float
     lm_drop_mult: float
-    stage_epochs: list[int]
-    stage_lrs: list[float]
-    layer_ratio: float
-    drop_mult: float
     dropouts: str
     batch_size: int
-    rc_train: bool
     rc_predict: bool
 
     def __post_init__(self):
-        for name in ("stage_epochs", "stage_lrs"):
-            if len(getattr(self, name)) != len(FROZEN_BEFORE):
-                raise ValueError(
-                    f"{name.upper()}={getattr(self, name)}: give {len(FROZEN_BEFORE)} values, "
-                    f"one for each of the stages {'; '.join(FROZEN_BEFORE)}"
-                )
         dropouts_of("language_model", self.lm_drop_mult, self.dropouts)
-        dropouts_of("classifier", self.drop_mult, self.dropouts)
 
     @classmethod
-    def from_parameters(cls, parameters: Mapping, species: str = "") -> "Recipe":
+    def from_parameters(cls, parameters: Mapping, species: str = "") -> Self:
         """The recipe of a notebook's parameters, for a species with what OVERRIDES says of it."""
         chosen = {**parameters, **parameters.get("OVERRIDES", {}).get(species, {})}
         return cls(**{field.name: chosen[field.name.upper()] for field in fields(cls)})
@@ -147,7 +134,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """What the results call it."""
-        return recipe_name(self.pretrained, self.fine_tuned, self.patterns)
+        raise NotImplementedError
 
     @property
     def tokenizer(self) -> KmerTokenizer:
@@ -156,6 +143,37 @@ class Recipe:
     @property
     def backwards(self) -> bool:
         return self.direction == "backward"
+
+
+@dataclass(frozen=True)
+class Recipe(LanguageModelRecipe):
+    """The settings of a ULMFiT classifier: all that decides its numbers, beside the sequences and the
+    language model it starts from.
+    """
+
+    fine_tuned: bool
+    kmers: list[int | str]
+    gapped_spans: list[int]
+    kmers_c: float
+    stage_epochs: list[int]
+    stage_lrs: list[float]
+    layer_ratio: float
+    drop_mult: float
+    rc_train: bool
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("stage_epochs", "stage_lrs"):
+            if len(getattr(self, name)) != len(FROZEN_BEFORE):
+                raise ValueError(
+                    f"{name.upper()}={getattr(self, name)}: give {len(FROZEN_BEFORE)} values, "
+                    f"one for each of the stages {'; '.join(FROZEN_BEFORE)}"
+                )
+        dropouts_of("classifier", self.drop_mult, self.dropouts)
+
+    @property
+    def name(self) -> str:
+        return recipe_name(self.pretrained, self.fine_tuned, self.patterns)
 
     @property
     def patterns(self) -> list[int | str]:
@@ -188,7 +206,7 @@ class Recipe:
         return pd.DataFrame(rows, columns=columns).rename_axis("stage").round(6)
 
 
-def starting_language_model(recipe: Recipe, encoder: Path | None) -> LanguageModel:
+def starting_language_model(recipe: LanguageModelRecipe, encoder: Path | None) -> LanguageModel:
     """The language model that was pretrained on genomes, from the folder `encoder`; if None, one with random
     weights.
 
@@ -205,7 +223,7 @@ def starting_language_model(recipe: Recipe, encoder: Path | None) -> LanguageMod
     return load_language_model(encoder, recipe.tokenizer, **_expected(recipe))[0]
 
 
-def _expected(recipe: Recipe) -> dict:
+def _expected(recipe: LanguageModelRecipe) -> dict:
     """What the language model's config must say for it to be the recipe's."""
     return dict(
         direction=recipe.direction,
@@ -219,7 +237,7 @@ def fine_tuning_learner(
     model: LanguageModel,
     train: pd.DataFrame,
     valid: pd.DataFrame,
-    recipe: Recipe,
+    recipe: LanguageModelRecipe,
     checkpoints: FitCheckpoints | None = None,
 ) -> Learner:
     """A learner that goes on training a language model on the bases of labelled sequences, whose labels it
@@ -236,12 +254,12 @@ def fine_tune(learner: Learner, recipe: Recipe) -> Learner:
     return learner
 
 
-def bits_per_base_of(model: LanguageModel, rows: pd.DataFrame, recipe: Recipe) -> float:
+def bits_per_base_of(model: LanguageModel, rows: pd.DataFrame, recipe: LanguageModelRecipe) -> float:
     """Bits per base of a language model on sequences; a uniform guess has 2, lower is better."""
     return evaluate_language_model(model, _whole_sequences(rows, recipe, shuffle=False))["bits_per_base"]
 
 
-def _whole_sequences(rows: pd.DataFrame, recipe: Recipe, shuffle: bool) -> LanguageModelLoader:
+def _whole_sequences(rows: pd.DataFrame, recipe: LanguageModelRecipe, shuffle: bool) -> LanguageModelLoader:
     """Each sequence in one window."""
     bases, segments = sequence_corpus([encode_bases(s) for s in rows.sequence])
     tokens = recipe.tokenizer.n_tokens(int(rows.sequence.str.len().max()))
@@ -351,6 +369,19 @@ def auc(model: Classifier, rows: pd.DataFrame, recipe: Recipe) -> float:
     return float(roc_auc_score(rows.label, probabilities(model, rows, recipe)))
 
 
+class Method(NamedTuple):
+    """How labelled sequences become a classifier: what `cross_validate` takes over all folds."""
+
+    recipe: type[LanguageModelRecipe]
+    settings: Callable[[Mapping], str]  # the hash of a notebook's parameters for the column `settings`
+    train: Callable[..., Any]  # (train, valid, recipe, encoder, checkpoints) -> model
+    probabilities: Callable[..., np.ndarray]  # (model, rows, recipe) -> P(enhancer), float64 [rows]
+    save: Callable[..., None]  # (folder, model, **facts)
+
+
+ULMFIT = Method(Recipe, classifier_hash, train, probabilities, save_model)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A recipe on the enhancers of a profile: the data, the language model to start from, and where the
@@ -363,9 +394,10 @@ class Experiment:
     encoder_facts: dict  # the encoder's config.json
     folder: Path  # of the trained classifiers
     identity: dict  # key columns of the result rows and who made them
+    method: Method = ULMFIT
 
     @classmethod
-    def from_parameters(cls, parameters: Mapping) -> "Experiment":
+    def from_parameters(cls, parameters: Mapping, method: Method = ULMFIT) -> "Experiment":
         """Read what a notebook's parameters name, and print the run's facts.
 
         Raises FileNotFoundError naming the notebook that makes what is missing; ValueError for OVERRIDES of
@@ -375,7 +407,7 @@ class Experiment:
         parameters = {**parameters, "SCALE": parameters["SCALE"] or default_scale()}
         profile, _, artifacts = profile_paths(parameters["PROFILE"])
         facts = run_facts(profile, parameters["SCALE"], parameters["SEED"])
-        recipe, (split, _) = Recipe.from_parameters(parameters), split_and_fold(parameters["SPLIT"])
+        recipe, (split, _) = method.recipe.from_parameters(parameters), split_and_fold(parameters["SPLIT"])
         setting = model_name(
             recipe.k,
             recipe.stride,
@@ -386,7 +418,7 @@ class Experiment:
             recipe.seed,
         )
         tables = read_tables(artifacts / "enhancers", parameters["SPECIES"], parameters["SPLIT"])
-        _check_overrides(parameters, tables)
+        _check_overrides(parameters, tables, method.recipe)
         encoder = (
             encoder_folder(parameters["ENCODER"], parameters["PROFILE"], setting)
             if recipe.pretrained
@@ -395,7 +427,7 @@ class Experiment:
         encoder_facts = (
             load_language_model(encoder, recipe.tokenizer, **_expected(recipe))[1] if encoder else {}
         )
-        trial, settings = checked_trial(parameters["TRIAL"]), classifier_hash(parameters)
+        trial, settings = checked_trial(parameters["TRIAL"]), method.settings(parameters)
         encoder_hash = encoder_facts.get("weights_sha256", "")[:8]
         identity = dict(
             profile=profile,
@@ -418,7 +450,14 @@ class Experiment:
             / classifier_name(recipe.name, trial, setting, split, settings, encoder_hash)
         )
         return cls(
-            parameters, tables, folds_of(parameters["SPLIT"]), encoder, encoder_facts, folder, identity
+            parameters,
+            tables,
+            folds_of(parameters["SPLIT"]),
+            encoder,
+            encoder_facts,
+            folder,
+            identity,
+            method,
         )
 
     @property
@@ -426,8 +465,9 @@ class Experiment:
         """The species and fold that come first, which the notebooks show."""
         return next(iter(self.tables)), self.folds[0]
 
-    def recipe(self, species: str) -> Recipe:
-        return Recipe.from_parameters(self.parameters, species)
+    def recipe(self, species: str) -> Any:
+        """The settings for a species, of the method's class."""
+        return self.method.recipe.from_parameters(self.parameters, species)
 
     def parts(self, species: str, fold: int | str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Training, validation and test sequences of a fold ("test": of the original split)."""
@@ -464,8 +504,8 @@ class Experiment:
         )
 
 
-def _check_overrides(parameters: Mapping, tables: Mapping) -> None:
-    overrides = parameters["OVERRIDES"]
+def _check_overrides(parameters: Mapping, tables: Mapping, recipe: type[LanguageModelRecipe]) -> None:
+    overrides = parameters.get("OVERRIDES", {})
     unknown = {key for values in overrides.values() for key in values} - set(PER_SPECIES) | set(
         overrides
     ) - set(tables)
@@ -474,7 +514,7 @@ def _check_overrides(parameters: Mapping, tables: Mapping) -> None:
             f"OVERRIDES: {sorted(unknown)} is no species of this run and none of {sorted(PER_SPECIES)}"
         )
     for species in overrides:
-        Recipe.from_parameters(parameters, species)
+        recipe.from_parameters(parameters, species)
 
 
 def cross_validate(experiment: Experiment) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -526,17 +566,18 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
         experiment.recipe(species),
         experiment.checkpoints(species, fold),
     )
-    train_rows, valid, test = experiment.parts(species, fold)
-    model = train(train_rows, valid, recipe, experiment.encoder, checkpoints)
+    method, (train_rows, valid, test) = experiment.method, experiment.parts(species, fold)
+    model = method.train(train_rows, valid, recipe, experiment.encoder, checkpoints)
     seconds = time.time() - started + checkpoints.earlier_in_all
-    scored = test[["id", "label"]].assign(fold=str(fold), probability=probabilities(model, test, recipe))
+    probability = method.probabilities(model, test, recipe)
+    scored = test[["id", "label"]].assign(fold=str(fold), probability=probability)
     facts = experiment.identity | dict(
         split=split_and_fold(experiment.parameters["SPLIT"])[0],
         species=species,
         fold=fold,
         version=checkpoints.version,
     )
-    save_model(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
+    method.save(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
     if (
         species,
         fold,
@@ -547,7 +588,7 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
         n_train=len(train_rows),
         seconds=seconds,
         version=checkpoints.version,
-        valid_auc=auc(model, valid, recipe),
+        valid_auc=float(roc_auc_score(valid.label, method.probabilities(model, valid, recipe))),
     )
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "BASELINES",
     "CLASSIFIER",
     "LANGUAGE_MODEL",
+    "TWO_LANGUAGE_MODELS",
     "baseline_hash",
     "changed_parameters",
     "changed_settings",
@@ -17,6 +18,7 @@ __all__ = [
     "collect_parameters",
     "language_model_hash",
     "settings_hash",
+    "two_language_models_hash",
 ]
 
 # Settings that change a model's numbers and have no column in results/, with the notebooks' defaults.
@@ -48,6 +50,17 @@ CLASSIFIER = {
     "RC_PREDICT": True,
     "N_TRAIN": None,
     "OVERRIDES": {},
+}
+TWO_LANGUAGE_MODELS = {
+    "SHARED_EPOCHS": 0,
+    "LM_EPOCHS": 4,
+    "LM_LR": 3e-3,
+    "LM_DROP_MULT": 0.3,
+    "DROPOUTS": "fastai",
+    "BATCH_SIZE": 64,
+    "CLIP": 0.3,
+    "RC_PREDICT": True,
+    "N_TRAIN": None,
 }
 # By model: gradient boosting does not change with the regularisation of a regression.
 BASELINES: dict[str, dict[str, Any]] = {
@@ -155,6 +168,11 @@ def classifier_hash(parameters: Mapping) -> str:
     if not parameters.get("KMERS") and not parameters.get("GAPPED_SPANS"):
         parameters = {name: value for name, value in parameters.items() if name not in _KMER_START}
     return settings_hash(parameters, CLASSIFIER)
+
+
+def two_language_models_hash(parameters: Mapping) -> str:
+    """`settings_hash` of a classifier of two language models."""
+    return settings_hash(parameters, TWO_LANGUAGE_MODELS)
 
 
 def _plain(value):

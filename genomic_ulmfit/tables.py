@@ -61,6 +61,8 @@ _MODELS = {
     "ulmfit_scratch_kmers": "ULMFiT from k-mer log-odds, from scratch",
     "ulmfit_no_pretraining_kmers": "ULMFiT from k-mer log-odds, without pretraining",
     "ulmfit_kmers": "ULMFiT from k-mer log-odds",
+    "two_language_models_no_pretraining": "two language models without pretraining",
+    "two_language_models": "two language models",
     "ensemble_ulmfit": "ensemble of ULMFiT from k-mer log-odds",
     "ensemble_ulmfit_all": "ensemble of these and plain ULMFiT",
     "ensemble": "ensemble of all these and baselines",
