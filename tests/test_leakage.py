@@ -29,9 +29,11 @@ from genomic_ulmfit.cohn_cnn import CohnCNN
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import decode_bases
 from genomic_ulmfit.learners import SCALES, new_language_model
+from genomic_ulmfit.parameters import TWO_LANGUAGE_MODELS as TWO_MODELS_DEFAULTS
 from genomic_ulmfit.saved_models import save_model
 from genomic_ulmfit.splits import assign_splits
 from genomic_ulmfit.stacking import stacked_log_odds
+from genomic_ulmfit.two_language_models import TWO_LANGUAGE_MODELS
 from utils import KmerTokenizer
 from workflow.experiments import VARIATIONS
 
@@ -100,14 +102,14 @@ def experiment(tmp_path, monkeypatch, table):
         contexts="",
         scale="tiny",
     )
-    given, made = defaults() | TINY | {"ENCODER": str(tmp_path / "encoder")}, []
+    given, made = TWO_MODELS_DEFAULTS | defaults() | TINY | {"ENCODER": str(tmp_path / "encoder")}, []
 
-    def make(table=table, **changes):
+    def make(table=table, method=ulmfit.ULMFIT, **changes):
         place = tmp_path / str(len(made))
         made.append(place)
         write_table(place / "enhancers/Cat.parquet", table)
         monkeypatch.setattr(ulmfit, "profile_paths", lambda *_: ("nonsense", place, place))
-        return ulmfit.Experiment.from_parameters(given | changes)
+        return ulmfit.Experiment.from_parameters(given | changes, method)
 
     make.encoder = encoder
     return make
@@ -122,6 +124,7 @@ STEPS = {
     "k-mers": {"KMERS": [1, 4], "GAPPED_SPANS": [8]},
     "no pretraining": {"PRETRAINED": False},
     "no fine-tuning": {"FINE_TUNED": False},
+    "two language models": {"method": TWO_LANGUAGE_MODELS, "SHARED_EPOCHS": 1},
 }
 
 
@@ -129,7 +132,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("split", ["original", "folds 2", "grouped 1"])
-@pytest.mark.parametrize("steps", ["plain", "k-mers"])
+@pytest.mark.parametrize("steps", ["plain", "k-mers", "two language models"])
 def test_a_prediction_depends_on_no_test_label_and_no_other_test_sequence(experiment, table, steps, split):
     """Bit for bit: so no step has looked at them, whatever it was looking for."""
     first = experiment(SPLIT=split, **STEPS[steps])
@@ -182,6 +185,31 @@ def test_training_gets_the_training_sequences_and_no_other(experiment, monkeypat
             assert either_strand(read) == either_strand(rows.sequence), name
         if split == "grouped":
             assert not {*train.group} & {*test.group}
+
+
+@pytest.mark.parametrize("split", ["folds", "grouped"])
+def test_each_of_two_language_models_gets_the_training_sequences_of_its_class_and_no_other(
+    experiment, monkeypatch, split
+):
+    got, real = [], ulmfit.LanguageModelLoader
+
+    def watched(bases, segments, *arguments, **named):
+        read = [decode_bases(bases[r.species][r.start : r.end]) for r in segments.itertuples()]
+        got.append((named["shuffle"], either_strand(read)))
+        return real(bases, segments, *arguments, **named)
+
+    monkeypatch.setattr(ulmfit, "LanguageModelLoader", watched)
+    made = experiment(method=TWO_LANGUAGE_MODELS, SPLIT=split, SHARED_EPOCHS=1)
+    for fold in made.folds[:2]:
+        train, valid, _ = made.parts("Cat", fold)
+        got.clear()
+        TWO_LANGUAGE_MODELS.train(train, valid, made.recipe("Cat"), made.encoder)
+        expected = [
+            (training, either_strand(rows[rows.label.isin(labels)].sequence))
+            for labels in ([0, 1], [1], [0])
+            for training, rows in ((True, train), (False, valid))
+        ]
+        assert got == expected
 
 
 # --- Variations are what their names say ---------------------------------------------------------------
@@ -326,7 +354,7 @@ def test_labels_that_mean_nothing_are_predicted_by_no_model(experiment, table):
     scored = {name: out_of_fold(make, grouped, folds) for name, make in BASELINES.items()}
     for name, changes in STEPS.items():
         _, predicted = ulmfit.cross_validate(experiment(SPLIT="grouped", **changes))
-        scored[f"ulmfit, {name}"] = predicted["Cat"].set_index("id")
+        scored[f"network, {name}"] = predicted["Cat"].set_index("id")
     first = scored["gc"]
     odds = [logit(p.probability.clip(1e-6, 1 - 1e-6)).loc[first.index] for p in scored.values()]
     stacked = stacked_log_odds(pd.concat(odds, axis=1), first.label, first.fold)
