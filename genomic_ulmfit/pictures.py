@@ -28,6 +28,7 @@ COLOURS = {
     "CNN": "#009e73",
     "ULMFiT": "#0072b2",
     "ULMFiT from k-mer log-odds": "#cc79a7",
+    "two language models": "#e69f00",
     "ensemble": "#000000",
 }
 _FAMILIES = (
@@ -36,6 +37,7 @@ _FAMILIES = (
     ("composition", "composition"),
     ("cohn_cnn", "CNN"),
     ("ulmfit", "ULMFiT"),
+    ("two_language_models", "two language models"),
 )
 SIZE = 8  # points, of the smallest letters
 

@@ -167,6 +167,7 @@ def test_one_row_per_species_and_model(results):
         ("kmer_logistic", 6, 1),
         ("markov_chains", 0, 0),
         ("multi_kmer_logistic", 0, 0),
+        ("two_language_models", 4, 2),
         ("ulmfit", 3, 1),
         ("ulmfit", 4, 2),
         ("ulmfit", 5, 2),

@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 
 __all__ = [
     "BASELINES",
+    "CLASSIFIERS",
     "FOLDS",
     "LANGUAGE_MODELS",
     "MAKERS",
@@ -35,6 +36,7 @@ _FOLDERS = {  # each other notebook is `<folder>/<name>.ipynb`
             "1 4-mer Stride 2",
             "2 5-mer Stride 2",
             "3 3-mer Stride 1",
+            "8 Two Language Models",
             "5 Improving the Model",
             "6 Results and Comparisons",
             "7 Across Species",
@@ -58,7 +60,10 @@ NOTEBOOKS = {
 }
 
 GENOMIC_DATA, *LANGUAGE_MODELS = _FOLDERS["Genomic Language Models"]
-ENHANCER_DATA, BASELINES, *SETTINGS, IMPROVING, RESULTS, ACROSS_SPECIES = _FOLDERS["Enhancer Classification"]
+ENHANCER_DATA, BASELINES, *SETTINGS, TWO_MODELS, IMPROVING, RESULTS, ACROSS_SPECIES = _FOLDERS[
+    "Enhancer Classification"
+]
+CLASSIFIERS = (*SETTINGS, TWO_MODELS)  # what trains on labelled sequences, from a language model
 SCORE, SCAN, VARIANTS, ATTRIBUTION = _FOLDERS["Using the Models"]
 _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 
@@ -71,7 +76,8 @@ NEEDS = {
     ENHANCER_DATA: [],
     BASELINES: [ENHANCER_DATA],
     **{setting: [ENHANCER_DATA, encoder] for setting, encoder in zip(SETTINGS, (_4_MER, _5_MER, _3_MER))},
-    IMPROVING: [*SETTINGS, BASELINES],
+    TWO_MODELS: [ENHANCER_DATA, *LANGUAGE_MODELS],
+    IMPROVING: [*CLASSIFIERS, BASELINES],
     RESULTS: [IMPROVING],
     **dict.fromkeys((ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS), [ENHANCER_DATA, SETTINGS[0]]),
 }
@@ -119,6 +125,18 @@ for _name, _fewer in FEWER.items():
         f"{_name}, from scratch": _trained | FROM_SCRATCH,
     }
 
+_TOKENS = {  # the other settings of Enhancers 1 to 3
+    "5-mer stride 2": {"K": 5, "STRIDE": 2, "CONTEXTS": [7, 9]},
+    "3-mer stride 1": {"K": 3, "STRIDE": 1, "CONTEXTS": [6, 9]},
+}
+_TWO_MODELS = {
+    **_TOKENS,
+    "no pretraining": NO_PRETRAINING,
+    **{f"{tokens}, no pretraining": NO_PRETRAINING | values for tokens, values in _TOKENS.items()},
+    "grouped": VARIATIONS["grouped"],
+    "composition matched": VARIATIONS["composition matched"],
+}
+
 
 def _pick(*names: str) -> dict[str, dict]:
     return {name: VARIATIONS[name] for name in names}
@@ -139,6 +157,7 @@ _REAL = {
         *_EFFICIENCY,
     ),
     SETTINGS[2]: _pick("from k-mer log-odds", *_ABLATIONS),
+    TWO_MODELS: _TWO_MODELS,
     BASELINES: _pick(*_SPLITS) | FEWER,
 }
 VARIED = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from genomic_ulmfit.profiles import BUILT_IN, ROOT, data_files, model_name, profile_paths, project_path
 from workflow.experiments import (
     BASELINES,
+    CLASSIFIERS,
     FOLDS,
     LANGUAGE_MODELS,
     MAKERS,
@@ -139,7 +140,7 @@ class Series:
     def variations(self, notebook: str) -> dict[str, dict]:
         """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
         named = {"": {}, **VARIED.get(self.profile, {}).get(notebook, {})}
-        if not self.fan_out or notebook not in (*SETTINGS, BASELINES):
+        if not self.fan_out or notebook not in (*CLASSIFIERS, BASELINES):
             return named
         return {
             name: changed
@@ -150,7 +151,9 @@ class Series:
     def _fanned_out(self, notebook: str, variation: str, changed: dict) -> Iterator[tuple[str, dict]]:
         """The runs, one a species or one a species and fold, that together are one run of a notebook."""
         split = {**self.settings, **changed}.get("SPLIT", "original")
-        by_fold = self.fan_out == "folds" and notebook in SETTINGS and split not in ("original", "official")
+        by_fold = (
+            self.fan_out == "folds" and notebook in CLASSIFIERS and split not in ("original", "official")
+        )
         for species in self.species:
             for fold in range(FOLDS) if by_fold else [None]:
                 name = ", ".join(filter(None, [variation, species, by_fold and f"fold {fold}"]))
@@ -213,7 +216,7 @@ class Series:
             for n in NEEDS[notebook]
             if self.present(n) and not (n in SETTINGS and self._classifier(notebook))
         ]
-        encoder = notebook in SETTINGS and self.settings.get("ENCODER")
+        encoder = notebook in CLASSIFIERS and self.settings.get("ENCODER")
         return [n for n in needed if not (encoder and n in LANGUAGE_MODELS)]
 
     def reads(self, notebook: str) -> list[Path]:
@@ -277,7 +280,7 @@ class Series:
             and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file()
         ):
             raise ValueError(f"CLASSIFIER: {config} is not there")
-        if notebook in SETTINGS and (encoder := self.settings.get("ENCODER")):
+        if notebook in CLASSIFIERS and (encoder := self.settings.get("ENCODER")):
             if not self._configs(notebook, self.settings, "ENCODER") and self.settings.get(
                 "PRETRAINED", True
             ):
