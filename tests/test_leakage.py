@@ -33,9 +33,9 @@ from genomic_ulmfit.parameters import TWO_LANGUAGE_MODELS as TWO_MODELS_DEFAULTS
 from genomic_ulmfit.saved_models import save_model
 from genomic_ulmfit.splits import assign_splits
 from genomic_ulmfit.stacking import stacked_log_odds
-from genomic_ulmfit.two_language_models import TWO_LANGUAGE_MODELS
+from genomic_ulmfit.two_language_models import TWO_LANGUAGE_MODELS, shared_language_model
 from utils import KmerTokenizer
-from workflow.experiments import VARIATIONS
+from workflow.experiments import TWO_MODELS, VARIATIONS, VARIED
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "Enhancer Classification/Mammals Enhancers 1 4-mer Stride 2.ipynb"
@@ -306,6 +306,25 @@ def test_a_variation_is_what_its_name_says(experiment, monkeypatch, table, name)
     if "n_train" not in expected:
         assert found.pop("n_train") > max(FEW.values())
     assert found == expected
+
+
+@pytest.mark.parametrize("name", ["", *VARIED["mammals"][TWO_MODELS]])
+def test_a_variation_of_two_language_models_is_what_its_name_says(experiment, table, name):
+    changes = dict(VARIED["mammals"][TWO_MODELS].get(name, {}))
+    tokens = f"{changes.pop('K', 4)}-mer stride {changes.pop('STRIDE', 2)}"  # the encoder here is of 3-mers
+    contexts = changes.pop("CONTEXTS", [6, 8])
+    assert (tokens == "4-mer stride 2") != name.startswith(tokens) and (contexts == [6, 8]) == (
+        "mer" not in name
+    )
+    made = experiment(method=TWO_LANGUAGE_MODELS, **{"SPLIT": "folds", **changes})
+    train, valid, test = made.parts("Cat", 0)
+    start = shared_language_model(train, valid, made.recipe("Cat"), made.encoder)
+    weights = [model.encoder.embedding.kmers.weight for model in (start, experiment.encoder)]
+    assert torch.equal(*weights) == ("no pretraining" not in name)
+    assert made.identity["model"].endswith("no_pretraining") == ("no pretraining" in name)
+    group = table.set_index("id").group
+    assert (not {*group[train.id]} & {*group[test.id]}) == ("grouped" in name)
+    assert (len(made.tables["Cat"]) < len(table)) == ("matched" in name)
 
 
 # --- Labels that mean nothing --------------------------------------------------------------------------

@@ -15,6 +15,7 @@ __all__ = [
     "SETTINGS",
     "SIZES",
     "START",
+    "TWO_MODELS",
     "USES",
     "VARIATIONS",
     "VARIED",
