@@ -122,6 +122,7 @@ def score_controls(
         flagged = np.nan if (words == NOT_CHECKED).any() else (words != AS_TRAINED).mean()
         p = p[~np.isnan(p)]
         called = int((p >= threshold).sum())
+        mean = p.mean() if len(p) else np.nan
         low, high = wilson_interval(called, len(p))
         rows.append(
             (

@@ -97,11 +97,12 @@ BLIND_SPOT = """\
   {letters_shuffled} of real negatives with their letters shuffled, {dinucleotides_shuffled} with their
   dinucleotides kept, and {real_negatives} of the real negatives themselves (n = {n:,} each, test
   sequences). Of phage lambda it calls {phage_lambda} ({n_lambda} windows).
-- **It warns of most of these.** The column `input` of a score says where length, GC content or k-mers are not
-  as in training: in {flagged_random_bases} of random bases, {flagged_letters_shuffled} of shuffled letters and
-  {flagged_phage_lambda} of phage lambda, but only in {flagged_dinucleotides_shuffled} where dinucleotides are
-  kept; in {flagged_real_enhancers} of real enhancers and {flagged_real_negatives} of real negatives. The limit
-  was set on {held_out}, {false_alarms:.0%} of which are flagged for their k-mers. Coding sequence was not tried."""
+- **It warns of most of these.** The column `input` of a score says where length, GC content or k-mers are
+  not as in training: in {flagged_random_bases} of random bases, {flagged_letters_shuffled} of shuffled
+  letters and {flagged_phage_lambda} of phage lambda, but only in {flagged_dinucleotides_shuffled} where
+  dinucleotides are kept; in {flagged_real_enhancers} of real enhancers and {flagged_real_negatives} of real
+  negatives. The limit for k-mers is the one that {false_alarms:.0%} of {held_out} pass. Coding sequence was
+  not tried."""
 
 
 def ship(profile: str, root: Path = ROOT) -> list[Path]:
@@ -171,9 +172,7 @@ def _ship_classifier(source: Path, target: Path, tokenizer: KmerTokenizer, root:
 
 
 def _describe(target: Path, root: Path) -> Path:
-    """Add to a shipped classifier how it is recalibrated, what it is familiar with and how it does on its test
-    sequences; write its card.
-    """
+    """Add to a shipped classifier its recalibration, what it is familiar with and its figures; write its card."""
     config = json.loads((target / "config.json").read_text())
     _, data, artifacts = profile_paths(config["profile"], root)
     table = read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"]
