@@ -113,10 +113,9 @@ def score_controls(
     of (NaN for a classifier that cannot tell). The more of the controls are called, the less a call alone
     says; the more of them are flagged, the less that matters.
     """
+    controls = control_sequences(sequences, seed) | dict(others or {}) | {name: list(sequences)}
     rows = []
-    for kind, codes in (
-        control_sequences(sequences, seed) | dict(others or {}) | {name: list(sequences)}
-    ).items():
+    for kind, codes in controls.items():
         p = scorer.probabilities(codes)
         words = scorer.check_input(codes).input[~np.isnan(p)]
         flagged = np.nan if (words == NOT_CHECKED).any() else (words != AS_TRAINED).mean()
@@ -124,18 +123,7 @@ def score_controls(
         called = int((p >= threshold).sum())
         mean = p.mean() if len(p) else np.nan
         low, high = wilson_interval(called, len(p))
-        rows.append(
-            (
-                kind,
-                len(p),
-                called,
-                called / max(1, len(p)),
-                low,
-                high,
-                p.mean() if len(p) else np.nan,
-                flagged,
-            )
-        )
+        rows.append((kind, len(p), called, called / max(1, len(p)), low, high, mean, flagged))
     return pd.DataFrame(
         rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability", "flagged"]
     )

@@ -172,7 +172,7 @@ def _ship_classifier(source: Path, target: Path, tokenizer: KmerTokenizer, root:
 
 
 def _describe(target: Path, root: Path) -> Path:
-    """Add to a shipped classifier its recalibration, what it is familiar with and its figures; write its card."""
+    """Add recalibration, what it is familiar with and figures to a shipped classifier; write its card."""
     config = json.loads((target / "config.json").read_text())
     _, data, artifacts = profile_paths(config["profile"], root)
     table = read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"]
