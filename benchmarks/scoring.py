@@ -33,7 +33,7 @@ def write_sequences(path: Path, number: int) -> None:
 
 
 def score(fasta: Path, output: Path) -> tuple[float, float, float]:
-    """Wall-clock seconds, processor seconds and peak MB of a process that scores a file with the default model."""
+    """Wall-clock seconds, processor seconds and peak MB of a process that scores with the default model."""
     command = [sys.executable, __file__, str(fasta), str(output)]
     before, start = os.times(), time.perf_counter()
     done = subprocess.run(
