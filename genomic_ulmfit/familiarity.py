@@ -9,6 +9,7 @@ other DNA, so what counts is the distance to what training sequences of the same
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class Familiarity:
     """
 
     counts: np.ndarray
-    lengths: tuple[int, int, int]
+    lengths: tuple[float, float, float]
     gc: tuple[float, float, float, float]
     expected: tuple[float, float, float]
     bits: tuple[float, float, float]
@@ -87,8 +88,11 @@ class Familiarity:
             counts = np.array(config["kmer_counts"].split(), dtype=np.int64)
             if counts.shape != (4 ** (ORDER + 1),):
                 raise ValueError(f"{len(counts)} counts of k-mers")
-            numbers = (tuple(config[key]) for key in ("lengths", "gc", "expected", "bits"))
-            return cls(counts, *numbers, config["held_out"])
+            sizes = {"lengths": 3, "gc": 4, "expected": 3, "bits": 3}
+            numbers: dict[str, Any] = {key: tuple(map(float, config[key])) for key in sizes}
+            if wrong := [key for key, values in numbers.items() if len(values) != sizes[key]]:
+                raise ValueError(f"{wrong[0]} has {len(numbers[wrong[0]])} numbers")
+            return cls(counts=counts, held_out=config["held_out"], **numbers)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"damaged description of the training sequences ({error}); train or fetch the model again"
@@ -168,4 +172,5 @@ def _curve(expected: tuple[float, float, float], gc):
 def _least_squares(gc: np.ndarray, bits: Sequence[float]) -> tuple[float, float, float]:
     known = ~np.isnan(gc) & ~np.isnan(bits)
     powers = gc[known, None] ** np.arange(3)
-    return tuple(map(float, np.linalg.lstsq(powers, np.asarray(bits)[known])[0]))
+    constant, linear, quadratic = np.linalg.lstsq(powers, np.asarray(bits)[known])[0].tolist()
+    return constant, linear, quadratic

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -108,15 +108,21 @@ class Scorer:
     def load(cls, folder: str | Path, prevalence: float | None = None) -> "Scorer":
         """The classifier that a notebook saved in `folder`, or one of `models/`.
 
-        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`; ValueError for a prevalence
-        that is not between 0 and 1, or of a classifier that was never recalibrated.
+        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`, also for a damaged
+        recalibration or description of the training sequences; ValueError for a prevalence that is not
+        between 0 and 1, or of a classifier that was never recalibrated.
         """
         folder = project_path(folder)
         model, config = load_classifier(folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
         tokenizer = KmerTokenizer(architecture["k"], architecture["stride"])
-        return cls(folder.name, model, tokenizer, config, prevalence)
+        scorer = cls(folder.name, model, tokenizer, config)
+        try:
+            _ = scorer.recalibration, scorer.familiarity
+        except ValueError as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+        return replace(scorer, prevalence=prevalence)
 
     def __post_init__(self):
         if self.prevalence is None:

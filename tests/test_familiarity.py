@@ -111,7 +111,7 @@ def test_it_is_kept_as_plain_values(known):
     first, second = known.check(sequences), again.check(sequences)
     np.testing.assert_allclose(first.drop(columns="input"), second.drop(columns="input"), atol=1e-3)
     assert first.input.tolist() == second.input.tolist() and again.held_out == "500 repeats"
-    for damage in ({"kmer_counts": "1 2"}, {"kmer_counts": "x"}, {"gc": None}):
+    for damage in ({"kmer_counts": "1 2"}, {"kmer_counts": "x"}, {"gc": None}, {"gc": [1, 2]}):
         with pytest.raises(ValueError, match="damaged description of the training sequences"):
             Familiarity.from_config(kept | damage)
 

@@ -20,6 +20,7 @@ from genomic_ulmfit import scoring
 from genomic_ulmfit.familiarity import INPUT_COLUMNS
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 from genomic_ulmfit.lookup import open_fasta
+from genomic_ulmfit.saved_models import add_facts, save_model
 from genomic_ulmfit.scoring import (
     SCORE_COLUMNS,
     Query,
@@ -312,13 +313,14 @@ def test_an_error_on_the_way_leaves_nothing_half_written(scorer, tmp_path):
 
 
 def test_a_scorer_is_what_was_saved(scorer, tmp_path):
-    from genomic_ulmfit.saved_models import save_model
-
     save_model(tmp_path / "m", scorer.model, direction="forward")
     loaded = Scorer.load(tmp_path / "m")
     assert (loaded.name, loaded.tokenizer, loaded.shortest) == ("m", scorer.tokenizer, 5)
     sequences = [encode_bases(s) for s in random_sequences(3, 90, 3)]
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
+    add_facts(tmp_path / "m", familiarity={"kmer_counts": "1 2"})
+    with pytest.raises(ValueError, match=r"m/config.json: damaged description of the training sequences"):
+        Scorer.load(tmp_path / "m")
 
 
 # --- A whole file -------------------------------------------------------------------------------------------
