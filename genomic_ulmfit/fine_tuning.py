@@ -563,7 +563,7 @@ def _all_folds(experiment: Experiment, species: str) -> tuple[pd.DataFrame, pd.D
 
 
 def _recalibrate(experiment: Experiment, species: str, scored: pd.DataFrame) -> None:
-    """Let each fold's classifier say how its probabilities are recalibrated: by the scores of the other folds.
+    """Let each fold's classifier say how it is recalibrated: by the scores of the other folds.
 
     A single fold has no others, and a method of several models no config of its own.
     """
