@@ -21,6 +21,7 @@ from classifying import classifying_rows  # noqa: E402
 from importing import importing_rows  # noqa: E402
 from measure import table  # noqa: E402
 from pipelines import pipeline_rows  # noqa: E402
+from scoring import scoring_rows  # noqa: E402
 from steps import step_rows  # noqa: E402
 from tokenizing import tokenizing_rows  # noqa: E402
 from training import training_rows  # noqa: E402
@@ -87,6 +88,7 @@ def main() -> None:
         training_rows,
         step_rows,
         classifying_rows,
+        scoring_rows,
     ):
         say(measure.__module__)
         rows += measure(quick, say)

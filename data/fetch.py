@@ -1,7 +1,7 @@
 """Download the data of a profile: verified, resumed when interrupted, offline where copies are at hand.
 
-    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full [--cache DIR] [--data DIR] [--genome
-    FASTA] [--verify]
+    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full|controls [--cache DIR] [--data DIR]
+    [--genome FASTA] [--verify]
 
 What is downloaded stands in `registry.tsv` beside this file; its origin and terms stand in `README.md`.
 Copies in `--cache DIR` (or the environment variable GENOMIC_DATA_CACHE) are verified and used instead of a
@@ -50,6 +50,7 @@ SOURCES = (
     "https://www.cs.huji.ac.il/",
 )
 SAMPLE_FILES = ("positive_samples", "negative_samples")
+CONTROLS = "controls"  # no profile: real DNA that holds no enhancer
 # Profile -> what it is made of: (profile in the registry, how the paths begin).
 PARTS = {
     "pilot": (("pilot", ""),),
@@ -61,6 +62,7 @@ PARTS = {
         ("full", "genomes/human."),
     ),
     "full": (("full", ""),),
+    CONTROLS: ((CONTROLS, ""),),
 }
 MATCHED = "mammals_matched"  # is a part of what mammals makes
 MAKERS = (
@@ -93,6 +95,7 @@ TERMS = {
         "Enhancers of 17 species: Cohn, Zuk and Kaplan 2018, from the authors' site; "
         "no data licence is stated.",
     ),
+    CONTROLS: ("Genome of phage lambda (NC_001416): public sequence, via bowtie2's example data.",),
 }
 CHUNK = 1 << 16  # bytes read at a time; at most this much is lost when a connection drops
 ATTEMPTS = 5  # consecutive failures without a new byte before giving up
@@ -864,7 +867,8 @@ def fetch(
             free = _need_disk(folder, room)
             print(f"  disk: {_size(room)} needed with the files made from these, {_size(free)} free")
         _fetch_all(steps, folder, record, session, backoff)
-    _make_samples(profile, entries, folder, record, genome, registry.with_name("windows.tsv"), verify)
+    if profile != CONTROLS:
+        _make_samples(profile, entries, folder, record, genome, registry.with_name("windows.tsv"), verify)
     rows = _summary(record)
     _print_summary(profile, entries, rows)
     return rows

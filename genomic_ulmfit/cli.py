@@ -32,6 +32,7 @@ _OPTIONS = {  # how parameters of notebooks, which messages name, are called her
     "GENOME": "--genome",
     "REGION": "--region",
     "STEP": "--step",
+    "PREVALENCE": "--prevalence",
 }
 _NAMED = re.compile(rf'(?<![\w/.-])({"|".join(_OPTIONS)})(?:(\s?=\s?)(?:"(\w+)")?|(?![\w/-]|\.\w))')
 
@@ -110,12 +111,22 @@ def score(
     both_strands: Annotated[
         bool, typer.Option("--both-strands/--one-strand", help="Mean of both strands, or each record's own.")
     ] = True,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of enhancers among what is scored, such as 0.01; rests on the negatives that the "
+            "model was trained against. [default: that of its training, half]"
+        ),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Score sequences: the probability of being an enhancer, one row a sequence.
 
+    The column `input` warns of sequences that are not like what the model was trained on.
+
     \b
     genomic-ulmfit score peaks.fa
+    genomic-ulmfit score tiles.bed --genome hg38.fa --prevalence 0.01
     genomic-ulmfit score peaks.bed --genome hg38.fa --format tsv --output results/peaks
     zcat peaks.bed.gz | genomic-ulmfit score - --genome hg38.fa --on-bad skip
     """
@@ -124,7 +135,7 @@ def score(
     with _errors_in_one_line(), _file_of(input) as path:
         written = score_file(
             path,
-            _load(model, threads),
+            _load(model, threads, prevalence),
             genome and _here(genome),
             output and _here(output),
             Path.cwd(),
@@ -385,7 +396,7 @@ def _distinct(values: list) -> list[str]:
     return list(dict.fromkeys(value.value for value in values))
 
 
-def _load(model: str, threads: int | None) -> "Scorer":
+def _load(model: str, threads: int | None, prevalence: float | None = None) -> "Scorer":
     """The classifier in a folder, or the shipped one of that name. Raises as `Scorer.load`."""
     import torch
 
@@ -399,7 +410,7 @@ def _load(model: str, threads: int | None) -> "Scorer":
         raise ValueError(
             f"--model {model}: neither a folder with a model nor a shipped one; `models` lists those"
         )
-    return Scorer.load(found)
+    return Scorer.load(found, prevalence)
 
 
 def _report(written: "Written", what: str) -> None:

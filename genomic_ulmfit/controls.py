@@ -1,16 +1,27 @@
 """Controls for a classifier of DNA: what it says about sequences that cannot be enhancers by design."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from genomic_ulmfit.familiarity import AS_TRAINED, NOT_CHECKED
+from genomic_ulmfit.genome import WINDOW, read_fasta
 from genomic_ulmfit.scoring import Scorer
 from genomic_ulmfit.splits import parts, read_tables
 from genomic_ulmfit.tracks import wilson_interval
 
-__all__ = ["control_sequences", "known_sequences", "score_controls", "shuffled_dinucleotides"]
+__all__ = [
+    "control_sequences",
+    "genome_windows",
+    "known_sequences",
+    "phage_lambda",
+    "score_controls",
+    "shuffled_dinucleotides",
+]
+
+LAMBDA = Path("controls", "downloads", "lambda_virus.fa")  # in the folder of all data
 
 
 def shuffled_dinucleotides(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -68,26 +79,53 @@ def control_sequences(sequences: Sequence[np.ndarray], seed: int = 0) -> dict[st
     }
 
 
+def genome_windows(path: str | Path, size: int = WINDOW) -> list[np.ndarray]:
+    """Windows of a FASTA file side by side, base codes of A, C, G and T only, as long as `size`."""
+    return [
+        window
+        for record in read_fasta(path)
+        for start in range(0, len(record.codes) - size + 1, size)
+        if (window := np.asarray(record.codes[start : start + size])).max() < 4
+    ]
+
+
+def phage_lambda(data: Path) -> dict[str, list[np.ndarray]]:
+    """Windows of the genome of phage lambda by the name of this control; none where it was not downloaded.
+
+    `data`: the folder of all profiles. `python data/fetch.py controls` downloads it.
+    """
+    path = data / LAMBDA
+    return {"phage lambda": genome_windows(path)} if path.is_file() else {}
+
+
 def score_controls(
-    scorer: Scorer, sequences: Sequence[np.ndarray], name: str, threshold: float = 0.5, seed: int = 0
+    scorer: Scorer,
+    sequences: Sequence[np.ndarray],
+    name: str,
+    threshold: float = 0.5,
+    seed: int = 0,
+    others: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> pd.DataFrame:
-    """How many sequences, called `name`, and how many of their controls a classifier calls enhancers.
+    """How many sequences, called `name`, how many of their controls and of `others` are called enhancers.
 
     Columns sequences, n (those that can be scored), called (probability of `threshold` or more), share, low
-    and high (95 % Wilson interval) and mean_probability. The more of the controls are called, the less a call
-    alone says.
+    and high (95 % Wilson interval), mean_probability, and flagged, the share that `Scorer.check_input` warns
+    of (NaN for a classifier that cannot tell). The more of the controls are called, the less a call alone
+    says; the more of them are flagged, the less that matters.
     """
+    controls = control_sequences(sequences, seed) | dict(others or {}) | {name: list(sequences)}
     rows = []
-    for kind, codes in (control_sequences(sequences, seed) | {name: list(sequences)}).items():
+    for kind, codes in controls.items():
         p = scorer.probabilities(codes)
+        words = scorer.check_input(codes).input[~np.isnan(p)]
+        flagged = np.nan if (words == NOT_CHECKED).any() else (words != AS_TRAINED).mean()
         p = p[~np.isnan(p)]
         called = int((p >= threshold).sum())
+        mean = p.mean() if len(p) else np.nan
         low, high = wilson_interval(called, len(p))
-        rows.append(
-            (kind, len(p), called, called / max(1, len(p)), low, high, p.mean() if len(p) else np.nan)
-        )
+        rows.append((kind, len(p), called, called / max(1, len(p)), low, high, mean, flagged))
     return pd.DataFrame(
-        rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability"]
+        rows, columns=["sequences", "n", "called", "share", "low", "high", "mean_probability", "flagged"]
     )
 
 

@@ -21,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 
 from genomic_ulmfit.awd_lstm import AWDLSTM, Classifier, LanguageModel, dropouts_of
 from genomic_ulmfit.checkpoints import FitCheckpoints, cached
+from genomic_ulmfit.familiarity import Familiarity
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.kmer_start import KmerLogOdds, cross_fitted_log_odds
 from genomic_ulmfit.kmers import gapped_patterns
@@ -46,8 +47,9 @@ from genomic_ulmfit.profiles import (
     profile_paths,
     recipe_name,
 )
+from genomic_ulmfit.recalibration import Recalibration
 from genomic_ulmfit.results import record_run, select
-from genomic_ulmfit.saved_models import load_language_model, save_model
+from genomic_ulmfit.saved_models import add_facts, load_language_model, save_model
 from genomic_ulmfit.splits import (
     folds_of,
     parts,
@@ -555,8 +557,23 @@ def _all_folds(experiment: Experiment, species: str) -> tuple[pd.DataFrame, pd.D
     )
     scored, effort = pd.concat(scored, ignore_index=True), pd.DataFrame(effort).set_index("fold")
     scored = with_groups(scored, experiment.tables[species], experiment.parameters["SPLIT"])
+    _recalibrate(experiment, species, scored)
     rows = record_run(ROOT, experiment.identity | {"species": species}, scored, effort, made_with)
     return scored, rows.assign(valid_auc=rows.fold.map(effort.valid_auc))
+
+
+def _recalibrate(experiment: Experiment, species: str, scored: pd.DataFrame) -> None:
+    """Let each fold's classifier say how it is recalibrated: by the scores of the other folds.
+
+    A single fold has no others, and a method of several models no config of its own.
+    """
+    folders = {fold: experiment.fold_folder(species, fold) for fold in experiment.folds}
+    if len(folders) < 2:
+        return
+    for fold, folder in folders.items():
+        if (folder / "config.json").is_file():
+            others = Recalibration.fit(scored[scored.fold != str(fold)])
+            add_facts(folder, recalibration=others.to_config())
 
 
 def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd.DataFrame, dict]:
@@ -577,7 +594,18 @@ def _one_fold(experiment: Experiment, species: str, fold: int | str) -> tuple[pd
         fold=fold,
         version=checkpoints.version,
     )
-    method.save(experiment.fold_folder(species, fold), model, **facts, n_train=len(train_rows))
+    familiarity = Familiarity.of(
+        [encode_bases(s) for s in train_rows.sequence],
+        [encode_bases(s) for s in valid.sequence],
+        "validation sequences",
+    )
+    method.save(
+        experiment.fold_folder(species, fold),
+        model,
+        **facts,
+        n_train=len(train_rows),
+        familiarity=familiarity.to_config(),
+    )
     if (
         species,
         fold,

@@ -18,7 +18,7 @@ from genomic_ulmfit.processes import on_rank_zero
 from genomic_ulmfit.profiles import recipe_name
 from utils import KmerTokenizer
 
-__all__ = ["load_classifier", "load_language_model", "newest_classifier", "save_model"]
+__all__ = ["add_facts", "load_classifier", "load_language_model", "newest_classifier", "save_model"]
 
 _ROWS, _SCALE = ".int8", ".scale"  # how the two parts of a compact table of embeddings are called
 
@@ -45,6 +45,20 @@ def _write_model(folder: Path, model: LanguageModel | Classifier, compact: bool,
             kind=type(model).__name__, architecture=model.architecture, weights_sha256=digest, **facts
         )
         config.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def add_facts(folder: Path, **facts) -> None:
+    """Add `facts` to the `config.json` that `save_model` wrote, or replace those there; weights stay.
+
+    Raises FileNotFoundError and ValueError as `load_classifier` where there is no readable config.
+    """
+    on_rank_zero(_rewrite_config, Path(folder), facts)
+
+
+def _rewrite_config(folder: Path, facts: dict) -> None:
+    config = _read_config(folder, "Classifier", None)[0] | facts
+    with replacing(folder / "config.json") as path:
+        path.write_text(json.dumps(config, indent=1) + "\n")
 
 
 def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> tuple[LanguageModel, dict]:

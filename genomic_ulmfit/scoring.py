@@ -9,9 +9,11 @@ import csv
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -24,6 +26,14 @@ from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
 from genomic_ulmfit.awd_lstm import Classifier
+from genomic_ulmfit.familiarity import (
+    AS_TRAINED,
+    INPUT_COLUMNS,
+    NOT_CHECKED,
+    TOO_FEW,
+    Familiarity,
+    not_checked,
+)
 from genomic_ulmfit.files import append_tsv, replacing
 from genomic_ulmfit.genome import WINDOW, read_fasta, reverse_complement
 from genomic_ulmfit.kmers import span_of
@@ -31,6 +41,7 @@ from genomic_ulmfit.learners import predict_probabilities
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
 from genomic_ulmfit.metrics import log_odds
 from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.recalibration import Recalibration, shift_to_prevalence
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier
 from genomic_ulmfit.textfiles import read_lines
@@ -74,30 +85,66 @@ SCORE_COLUMNS = {
     "mean_probability": pa.float64(),
     "best_start": pa.int64(),
     "best_end": pa.int64(),
+    **INPUT_COLUMNS,
 }
 _BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.I)
 
 
 @dataclass
 class Scorer:
-    """A classifier ready to score DNA; `name` and `config` say which one it is."""
+    """A classifier ready to score DNA; `name` and `config` say which one it is.
+
+    Probabilities are recalibrated where the config says how, and hold for the `prevalence` of enhancers among
+    what is scored; None: that of the sequences it was recalibrated on, usually half.
+    """
 
     name: str
     model: Classifier
     tokenizer: KmerTokenizer
     config: dict
+    prevalence: float | None = None
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Scorer":
+    def load(cls, folder: str | Path, prevalence: float | None = None) -> "Scorer":
         """The classifier that a notebook saved in `folder`, or one of `models/`.
 
-        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`.
+        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`, also for a damaged
+        recalibration or description of the training sequences; ValueError for a prevalence that is not
+        between 0 and 1, or of a classifier that was never recalibrated.
         """
         folder = project_path(folder)
         model, config = load_classifier(folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
-        return cls(folder.name, model, KmerTokenizer(architecture["k"], architecture["stride"]), config)
+        tokenizer = KmerTokenizer(architecture["k"], architecture["stride"])
+        scorer = cls(folder.name, model, tokenizer, config)
+        try:
+            _ = scorer.recalibration, scorer.familiarity
+        except ValueError as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+        return replace(scorer, prevalence=prevalence)
+
+    def __post_init__(self):
+        if self.prevalence is None:
+            return
+        if self.recalibration is None:
+            raise ValueError(
+                f"PREVALENCE={self.prevalence!r}: {self.name} was never recalibrated, so there is no share "
+                "of enhancers to start from. Leave PREVALENCE out, or take a shipped model"
+            )
+        shift_to_prevalence(self.recalibration.prevalence, self.prevalence)
+
+    @cached_property
+    def recalibration(self) -> Recalibration | None:
+        """How probabilities are recalibrated, if they are."""
+        found = self.config.get("recalibration")
+        return Recalibration.from_config(found) if found else None
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What the training sequences are like, if the config says so."""
+        found = self.config.get("familiarity")
+        return Familiarity.from_config(found) if found else None
 
     @property
     def identity(self) -> str:
@@ -113,11 +160,16 @@ class Scorer:
     def probabilities(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
         """P(enhancer) of base codes (uint8 arrays of `shortest` bases or more), float64 [sequences].
 
-        The mean of both strands, or with `both_strands=False` of the strand as given. NaN where more than
-        half of the bases are not A, C, G or T or no `shortest` of them stand side by side. The number depends
-        on how many sequences are given together by rounding only. Raises ValueError, naming the index, for a
-        sequence that is too short.
+        Recalibrated if the classifier is. The mean of both strands, or with `both_strands=False` of the
+        strand as given. NaN where more than half of the bases are not A, C, G or T or no `shortest` of them
+        stand side by side. The number depends on how many sequences are given together by rounding only.
+        Raises ValueError, naming the index, for a sequence that is too short.
         """
+        scores = self.uncalibrated(sequences, both_strands)
+        return self.recalibration.probabilities(scores, self.prevalence) if self.recalibration else scores
+
+    def uncalibrated(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
+        """`probabilities` as the network gives them."""
         short = next((i for i, s in enumerate(sequences) if len(s) < self.shortest), None)
         if short is not None:
             raise ValueError(
@@ -137,12 +189,17 @@ class Scorer:
         return scores
 
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
-        """`probabilities` as natural log-odds, float64 [sequences], within -14 and 14.
+        """`probabilities` as natural log-odds, float64 [sequences]; before recalibration within -14 and 14.
 
         In float32, as they are for small differences.
         """
         with full_precision(self.model):
-            return log_odds(self.probabilities(sequences, both_strands))
+            odds = log_odds(self.uncalibrated(sequences, both_strands))
+        return self.recalibration.log_odds(odds, self.prevalence) if self.recalibration else odds
+
+    def check_input(self, sequences: Sequence[np.ndarray]) -> pd.DataFrame:
+        """`familiarity.INPUT_COLUMNS` of base codes: how like the training sequences each is."""
+        return self.familiarity.check(sequences) if self.familiarity else not_checked(sequences)
 
     def _is_clean(self, codes: np.ndarray) -> bool:
         ambiguous = np.flatnonzero(codes > 3)
@@ -151,12 +208,16 @@ class Scorer:
         return np.diff(ambiguous, prepend=-1, append=len(codes)).max() > self.shortest
 
     def made_by(self, **parameters) -> str:
-        """One line of JSON: the model, its weights' checksum, the code version, the parameters."""
+        """One line of JSON: the model, its weights' checksum, what is done to its probabilities, the code
+        version, the parameters.
+        """
         return json.dumps(
             {
                 "made_by": MAKER,
                 "model": self.name,
                 "weights_sha256": self.config["weights_sha256"],
+                "recalibration": self.recalibration and self.recalibration.to_config(),
+                "prevalence": self.prevalence,
                 "code": code_version(ROOT),
                 **parameters,
             }
@@ -217,7 +278,10 @@ def output_of(
     files = {name: _identity(path) for name, path in inputs.items()}
     content = {name: file["sha256"] for name, file in files.items()} | parameters
     digest = hashlib.sha256(
-        json.dumps([scorer.config["weights_sha256"], content], sort_keys=True).encode()
+        json.dumps(
+            [scorer.config["weights_sha256"], scorer.config.get("recalibration"), scorer.prevalence, content],
+            sort_keys=True,
+        ).encode()
     ).hexdigest()[:8]
     stem = write_to or folder / f"{stem_of(next(iter(inputs.values())))}_{scorer.identity}_{digest}"
     paths = {kind: Path(f"{stem}.{kind}") for kind in kinds}
@@ -259,11 +323,12 @@ def _written_by_us(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Written:
-    """What a run wrote: files by kind, number of scored records, those left out and why."""
+    """What a run wrote: files by kind, number of scored records, those left out and why, lines to add."""
 
     paths: dict[str, Path]
     n: int
     skipped: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def report(self, what: str) -> str:
         """Lines to print: `summary`, and at the end the path of every file."""
@@ -277,7 +342,7 @@ class Written:
         ]
         if len(self.skipped) > 5:
             lines.append(f"  and {len(self.skipped) - 5:,} more, all in {self.paths['skipped.txt'].name}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def _shown(path: Path) -> Path:
@@ -479,6 +544,7 @@ def score_queries(
     of 500, one every 250: `probability` is that of the best window (`best_start`, `best_end`),
     `mean_probability` the mean of all that can be scored. The best of many is high by chance alone, so
     compare sequences of one length, or their means. NaN, and -1 for the window, where none can be scored.
+    The columns from `gc` on are about the best window: see `Familiarity.check`.
     ValueError names a record that is shorter than the model needs.
     """
     waiting, n_windows = [], 0
@@ -504,10 +570,11 @@ def _score(scorer: Scorer, records: list[Query], both_strands: bool) -> pd.DataF
     scores = np.split(
         scorer.probabilities(pieces, both_strands), np.cumsum([len(those) for those in starts])[:-1]
     )
-    rows = []
-    for record, those, p, turned in zip(records, starts, scores, minus):
+    rows, best_windows = [], []
+    for record, codes, those, p, turned in zip(records, strands, starts, scores, minus):
         scored, length = not np.isnan(p).all(), len(record.codes)
         first = those[np.nanargmax(p)] if scored else 0
+        best_windows.append(codes[first : first + WINDOW])
         last = min(first + WINDOW, length)
         best = (length - last, length - first) if turned else (first, last)
         place = [record.start + base for base in best] if scored else (-1, -1)
@@ -523,16 +590,23 @@ def _score(scorer: Scorer, records: list[Query], both_strands: bool) -> pd.DataF
                 *place,
             )
         )
-    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+    table = pd.DataFrame(rows, columns=[name for name in SCORE_COLUMNS if name not in INPUT_COLUMNS])
+    checked = scorer.check_input(best_windows)
+    return table.join(checked.assign(input=checked.input.where(table.probability.notna(), TOO_FEW)))
 
 
 def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
     """Write columns chrom, start, end, name, probability, strand as lines of BED.
 
-    The score is 1000 times the probability, rounded; 0 where there is none.
+    The score is 1000 times the probability, rounded; 0 where there is none. With a column `input` (see
+    `familiarity`) nine columns are written, and what is not as trained is grey in a browser.
     """
     score = (1000 * intervals.probability).round().fillna(0).astype(int)
     columns = intervals[["chrom", "start", "end", "name"]].assign(score=score, strand=intervals.strand)
+    if "input" in intervals:
+        usual = intervals.input.isin([AS_TRAINED, NOT_CHECKED])
+        colour = usual.map({True: "0,0,0", False: "190,190,190"})
+        columns = columns.assign(thick_start=intervals.start, thick_end=intervals.end, colour=colour)
     columns.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n", quoting=csv.QUOTE_NONE)
 
 
@@ -608,9 +682,29 @@ def score_file(
         return read_queries(inputs["input"], inputs.get("genome"), scorer.shortest, bad)
 
     records, n = checked_first(read, bad, "records")
-    write_scores(score_queries(scorer, records, both_strands), output.paths, output.made_by)
+    words: Counter[str] = Counter()
+    tables = _count_words(score_queries(scorer, records, both_strands), words)
+    write_scores(tables, output.paths, output.made_by)
     kinds = {kind: output.paths[kind] for kind in formats}
-    return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
+    return Written(write_skipped(output, bad) | kinds, n, bad.skipped, _input_notes(words))
+
+
+def _count_words(tables: Iterable[pd.DataFrame], words: Counter[str]) -> Iterator[pd.DataFrame]:
+    """The tables, while the values of their column `input` are counted in `words`."""
+    for table in tables:
+        words.update(table.input)
+        yield table
+
+
+def _input_notes(words: Counter[str]) -> list[str]:
+    """A line that names what is unusual about the input; one for a model that cannot tell; or none."""
+    if words[NOT_CHECKED]:
+        return ["input not checked: this model does not say what its training sequences are like"]
+    unusual = {word: n for word, n in words.most_common() if word != AS_TRAINED}
+    if not unusual:
+        return []
+    each = "; ".join(f"{word}: {n:,}" for word, n in unusual.items())
+    return [f"unlike what the model was trained on (column input): {sum(unusual.values()):,} ({each})"]
 
 
 def checked_first(read: Callable[[BadRecords], Iterable], bad: BadRecords, what: str) -> tuple[Iterable, int]:

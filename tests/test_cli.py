@@ -10,18 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from naive import random_sequences
-from tiny import tiny_scorer
+from tiny import described, tiny_scorer
 from typer.testing import CliRunner
 
 from genomic_ulmfit import cli
 from genomic_ulmfit.attribution import METHODS
 from genomic_ulmfit.genome import encode_bases
-from genomic_ulmfit.saved_models import save_model
+from genomic_ulmfit.saved_models import add_facts, save_model
 from genomic_ulmfit.scoring import Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
 SEQUENCES = random_sequences(3, 90, 3)
 CONTIG = random_sequences(1, 1500, 4)[0]
+DESCRIBED = {key: described(tiny_scorer()).config[key] for key in ("recalibration", "familiarity")}
 
 
 @pytest.fixture
@@ -29,6 +30,8 @@ def place(tmp_path, monkeypatch):
     """The current folder, elsewhere than the project, with a model, sequences and a genome."""
     monkeypatch.chdir(tmp_path)
     save_model(tmp_path / "model", tiny_scorer().model, direction="forward")
+    save_model(tmp_path / "known", tiny_scorer().model, direction="forward")
+    add_facts(tmp_path / "known", **DESCRIBED)
     (tmp_path / "x.fa").write_text("".join(f">s{i}\n{s}\n" for i, s in enumerate(SEQUENCES)))
     (tmp_path / "genome.fa").write_text(f">chr1\n{CONTIG}\n")
     (tmp_path / "x.bed").write_text("chr1\t100\t700\tone\nchr1\t600\t1100\ttwo\n")
@@ -72,6 +75,17 @@ def test_one_strand_is_another_score(place):
     expected = Scorer.load(place / "model").probabilities([encode_bases(s) for s in SEQUENCES], False)
     np.testing.assert_allclose(one.probability, expected, rtol=1e-5)
     assert np.abs(both.probability - one.probability).max() > 1e-4
+
+
+def test_a_prevalence_re_bases_what_a_recalibrated_model_says(place):
+    scores = []
+    for more in ([], ["--prevalence", "0.01"]):
+        result = run("score", "x.fa", "--model", "known", "--format", "tsv", *more)
+        scores.append(read(Path(result.stdout.splitlines()[-1])))
+        assert "unlike what the model was trained on (column input): 3 (longer than trained" in result.stderr
+    odds = [np.log(table.probability / (1 - table.probability)) for table in scores]
+    np.testing.assert_allclose(odds[0] - odds[1], np.log(99), rtol=1e-3)
+    assert scores[0].input.str.startswith("longer than trained").all()
 
 
 @pytest.mark.parametrize("file", ["x.fa", "x.bed"])
@@ -151,6 +165,11 @@ def test_where_explained_sequences_overlap_the_track_has_their_mean(place):
         (
             ["score", "x.fa", "--model", "nothing"],
             "--model nothing: neither a folder with a model nor a shipped",
+        ),
+        (["score", "x.fa", "--prevalence", "0.01"], "Leave --prevalence out, or take a shipped model"),
+        (
+            ["score", "x.fa", "--prevalence", "7", "--model", "known"],
+            "--prevalence 7.0: give the share of enhancers, above 0 and below 1",
         ),
         (["explain", "n.fa"], "'n' has bases other than A, C, G and T"),
     ],

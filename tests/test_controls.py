@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive import random_sequences, text
 from scipy.stats import chisquare
-from tiny import tiny_scorer
+from tiny import described, tiny_scorer
 
-from genomic_ulmfit.controls import control_sequences, score_controls, shuffled_dinucleotides
+from genomic_ulmfit.controls import (
+    LAMBDA,
+    control_sequences,
+    genome_windows,
+    phage_lambda,
+    score_controls,
+    shuffled_dinucleotides,
+)
 from genomic_ulmfit.genome import encode_bases
 
 CODES = st.lists(st.integers(0, 4), max_size=60).map(lambda codes: np.array(codes, np.uint8))
@@ -78,3 +85,26 @@ def test_the_share_called_is_counted_among_what_can_be_scored():
         and row.low < row.share < row.high
     )
     assert row.mean_probability == pytest.approx(p.mean(), rel=1e-5) and table.n.tolist() == [21, 20, 20, 20]
+    assert table.flagged.isna().all()
+
+
+def test_the_share_flagged_is_that_of_the_check_of_the_input():
+    scorer = described(tiny_scorer())
+    sequences = [encode_bases(s) for s in random_sequences(40, 80, 3, gc=0.35)]
+    others = {"poor": [encode_bases("AT" * 40)] * 4}
+    table = score_controls(scorer, sequences, "real", others=others).set_index("sequences")
+    assert table.index.tolist() == [*control_sequences(sequences), "poor", "real"]
+    assert table.flagged["poor"] == 1 and table.n["poor"] == 4
+    expected = (scorer.check_input(sequences).input != "as trained").mean()
+    assert table.flagged["real"] == expected < 0.2
+
+
+def test_windows_of_a_genome_lie_side_by_side_without_gaps(tmp_path):
+    (tmp_path / "g.fa").write_text(">a\n" + "ACGTT" * 5 + "N" + "GGGTT" * 3 + "\n>b\nACG\n>c\nTTTTTTTTTT\n")
+    found = [text(window) for window in genome_windows(tmp_path / "g.fa", 10)]
+    assert found == ["ACGTTACGTT"] * 2 + ["TGGGTTGGGT"] + ["TTTTTTTTTT"]
+    assert phage_lambda(tmp_path) == {}
+    (tmp_path / LAMBDA).parent.mkdir(parents=True)
+    (tmp_path / LAMBDA).write_text(">l\n" + "ACGTA" * 250 + "\n")
+    (windows,) = phage_lambda(tmp_path).values()
+    assert [len(window) for window in windows] == [500, 500]

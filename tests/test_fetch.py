@@ -713,6 +713,17 @@ def test_committed_registry():
         assert listing.url.rsplit("/", 1)[0] == genome.url.rsplit("/", 1)[0]
 
 
+def test_controls_are_files_as_they_are(tmp_path, site):
+    phage = b">l\nACGT\n"
+    site.files["/raw.githubusercontent.com/l.fa"] = phage
+    rows = [("controls", "l.fa", len(phage), hashlib.sha256(phage).hexdigest(), GITHUB + "l.fa")]
+    registry = write_registry(tmp_path / "registry.tsv", rows)
+    for _ in range(2):
+        fetch.fetch("controls", tmp_path / "data", registry=registry, mirrors=site.mirrors, backoff=0)
+        assert (tmp_path / "data/controls/downloads/l.fa").read_bytes() == phage
+    assert len(fetch.read_registry("controls")) == 1
+
+
 def test_unknown_profile():
     with pytest.raises(ValueError, match="use pilot, mammals, benchmark, full"):
         fetch.read_registry("simulated")

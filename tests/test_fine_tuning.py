@@ -18,6 +18,7 @@ from genomic_ulmfit import fine_tuning as ulmfit
 from genomic_ulmfit import profiles
 from genomic_ulmfit.awd_lstm import DROPOUTS
 from genomic_ulmfit.checkpoints import FitCheckpoints
+from genomic_ulmfit.familiarity import Familiarity
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.fine_tuning import (
     Experiment,
@@ -34,6 +35,7 @@ from genomic_ulmfit.fine_tuning import (
     verdict,
 )
 from genomic_ulmfit.learners import SCALES, new_language_model
+from genomic_ulmfit.recalibration import Recalibration
 from genomic_ulmfit.results import read_predictions, read_results, select
 from genomic_ulmfit.saved_models import load_classifier, save_model
 from genomic_ulmfit.splits import assign_splits
@@ -187,6 +189,20 @@ def test_interrupted_anywhere_the_same_call_resumes_to_the_same_rows(project, st
     )
     assert steps.done < whole  # what was left
     assert not list(project.glob("artifacts/classifiers/*/*/*fit-*"))
+    _describe_what_they_know(experiment_of(project, **settings), predictions["Human"])
+
+
+def _describe_what_they_know(experiment, predictions):
+    """Each saved model says what it was trained on, and is recalibrated by the other folds, if any."""
+    for fold in experiment.folds:
+        config = load_classifier(experiment.fold_folder("Human", fold))[1]
+        train, valid, _ = experiment.parts("Human", fold)
+        known = Familiarity.from_config(config["familiarity"])
+        assert known.lengths[2] == train.sequence.str.len().max()
+        assert known.held_out == f"{len(valid)} validation sequences"
+        others = predictions[predictions.fold != str(fold)]
+        expected = Recalibration.fit(others).to_config() if len(others) else None
+        assert config.get("recalibration") == expected
 
 
 def test_the_visible_steps_are_those_of_the_loop_which_does_not_take_them_again(project, steps):

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import random_sequences, text
-from tiny import tiny_scorer
+from tiny import described, tiny_scorer
 
 from genomic_ulmfit import scoring
+from genomic_ulmfit.familiarity import INPUT_COLUMNS
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 from genomic_ulmfit.lookup import open_fasta
+from genomic_ulmfit.saved_models import add_facts, save_model
 from genomic_ulmfit.scoring import (
     SCORE_COLUMNS,
     Query,
@@ -217,13 +219,14 @@ def test_long_records_have_the_score_of_their_best_window_in_any_batch(scorer, m
             (r.name, "c", r.start, end, ".", len(starts), max(p), np.mean(p), best, min(best + 500, end))
         )
     expected.append(("gap", "c", 0, 800, ".", 3, np.nan, np.nan, -1, -1))
+    scored = [name for name in SCORE_COLUMNS if name not in INPUT_COLUMNS]
     for at_once in (1, 4, 2048):
         monkeypatch.setattr(scoring, "AT_ONCE", at_once)
         tables = list(score_queries(scorer, iter(records)))
         assert (len(tables) > 1) == (at_once < 2048)
         pd.testing.assert_frame_equal(
-            pd.concat(tables, ignore_index=True),
-            pd.DataFrame(expected, columns=list(SCORE_COLUMNS)),
+            pd.concat(tables, ignore_index=True)[scored],
+            pd.DataFrame(expected, columns=scored),
             rtol=1e-5,
         )
 
@@ -253,7 +256,7 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
         skiprows=1,
         quoting=3,
         keep_default_na=False,
-        na_values={"probability": "NA", "mean_probability": "NA"},
+        na_values={name: "NA" for name, kind in SCORE_COLUMNS.items() if kind == "double"},
     )
     pd.testing.assert_frame_equal(tsv, scores, rtol=1e-5, check_dtype=False)
     with open(paths["bed"]) as file:
@@ -263,6 +266,39 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
         ]
     expected = (1000 * scores.probability).round().fillna(0).astype(int)
     assert bed == list(zip(scores.name, scores.start, scores.end, scores.name, expected))
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both", "one"])
+def test_the_input_is_checked_in_the_window_that_the_score_is_of(scorer, tmp_path, both):
+    known = described(scorer)
+    codes = encode_bases(random_sequences(1, 700, 4, gc=0.35)[0] + "ACGACGT" * 80)
+    records = [
+        Query("long", codes, "c", 0, "-"),
+        Query("same", encode_bases(random_sequences(1, 80, 5, gc=0.35)[0]), "c", 0),
+        Query("gap", np.full(80, 4, np.uint8), "c", 0),
+    ]
+    (table,) = score_queries(known, records, both_strands=both)
+    first, last = table.best_start[0], table.best_end[0]
+    expected = known.familiarity.check([codes[first:last], records[1].codes])
+    pd.testing.assert_frame_equal(table[list(INPUT_COLUMNS)][:2], expected)
+    assert table.input.tolist()[1:] == ["as trained", "too few known bases"]
+    write_scores([table], {"bed": tmp_path / "x.bed"}, "m")
+    lines = [line.split("\t") for line in (tmp_path / "x.bed").read_text().splitlines()[1:]]
+    grey = {row[3]: row[8] != "0,0,0" for row in lines}
+    assert grey == {"long": table.input[0] != "as trained", "same": False, "gap": True}
+    assert all(len(row) == 9 and row[1:3] == row[6:8] for row in lines)
+
+
+def test_a_summary_counts_what_is_unlike_the_training_dna(scorer, tmp_path):
+    records = [("same", random_sequences(1, 80, 5, gc=0.35)[0]), ("long", random_sequences(1, 200, 5)[0])]
+    path = fasta(tmp_path / "x.fa", [*records, ("poor", "AT" * 40)])
+    known = score_file(path, described(scorer), folder=tmp_path / "a").summary("sequences").splitlines()
+    assert "unlike what the model was trained on (column input): 2 (" in known[-1]
+    assert "longer than trained: 1" in known[-1] and "unusual GC, unlike genomic DNA: 1" in known[-1]
+    unknown = score_file(path, scorer, folder=tmp_path / "b").summary("sequences").splitlines()
+    assert unknown[-1].startswith("input not checked: this model does not say")
+    alone = score_file(fasta(tmp_path / "y.fa", records[:1]), described(scorer), folder=tmp_path / "c")
+    assert alone.notes == []
 
 
 def test_an_error_on_the_way_leaves_nothing_half_written(scorer, tmp_path):
@@ -277,13 +313,14 @@ def test_an_error_on_the_way_leaves_nothing_half_written(scorer, tmp_path):
 
 
 def test_a_scorer_is_what_was_saved(scorer, tmp_path):
-    from genomic_ulmfit.saved_models import save_model
-
     save_model(tmp_path / "m", scorer.model, direction="forward")
     loaded = Scorer.load(tmp_path / "m")
     assert (loaded.name, loaded.tokenizer, loaded.shortest) == ("m", scorer.tokenizer, 5)
     sequences = [encode_bases(s) for s in random_sequences(3, 90, 3)]
     np.testing.assert_array_equal(loaded.probabilities(sequences), scorer.probabilities(sequences))
+    add_facts(tmp_path / "m", familiarity={"kmer_counts": "1 2"})
+    with pytest.raises(ValueError, match=r"m/config.json: damaged description of the training sequences"):
+        Scorer.load(tmp_path / "m")
 
 
 # --- A whole file -------------------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ from naive import random_sequences
 from tiny import tiny_scorer
 
 from genomic_ulmfit import profiles
+from genomic_ulmfit.controls import LAMBDA
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.learners import new_language_model
 from genomic_ulmfit.metrics import classification_metrics
+from genomic_ulmfit.recalibration import Recalibration
+from genomic_ulmfit.results import predictions_path, write_predictions
 from genomic_ulmfit.saved_models import save_model
 from genomic_ulmfit.scoring import Scorer
 from utils import KmerTokenizer
@@ -51,14 +54,40 @@ def shipped(tmp_path_factory):
     place = artifacts / "language_models" / SETTING
     save_model(place, language_model, bases_seen=1000, bits_per_base=1.9, **facts)
     folder = artifacts / "classifiers" / f"{ship_models.RECIPE}_{SETTING}_folds/Human_{ship_models.FOLDS - 1}"
+    facts |= dict(species="Human", model=ship_models.RECIPE, split="folds", k=3, stride=1)
     save_model(folder, tiny_scorer().model, n_train=160, fold=ship_models.FOLD, **facts)
-    return table, ship_models.ship("pilot", root)
+    too_sure = pd.DataFrame(
+        {
+            "id": ids,
+            "label": label,
+            "fold": fold.astype(str),
+            "probability": np.where(rng.random(200) < 0.2, 1 - label, label) * 0.98 + 0.01,
+        }
+    )
+    write_predictions(predictions_path(root, facts), too_sure)
+    data = profiles.profile_paths("pilot", root)[1]
+    write_fasta(data / "genomes" / ship_models.HELD_OUT, random_sequences(1, 40_000, 7, gc=0.5)[0])
+    with pytest.raises(FileNotFoundError, match="run `python data/fetch.py controls`"):
+        ship_models.ship("pilot", root)
+    assert not (root / "models").exists()
+    write_fasta(data.parent / LAMBDA, "ACGTA" * 500)
+    return table, ship_models.ship("pilot", root), too_sure
+
+
+def write_fasta(path, sequence):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f">one\n{sequence}\n")
+
+
+def classifier_of(folders):
+    (folder,) = (path for path in folders if path.name.startswith("human"))
+    return folder, json.loads((folder / "config.json").read_text())
 
 
 def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
-    table, folders = shipped
-    (folder,) = (path for path in folders if path.name.startswith("human"))
-    found = json.loads((folder / "config.json").read_text())["test"]
+    table, folders, _ = shipped
+    folder, config = classifier_of(folders)
+    found = config["test"]
     held_out = table[table.fold == ship_models.FOLDS - 1]
     scored = Scorer.load(folder).probabilities([encode_bases(s) for s in held_out.sequence])
     expected = classification_metrics(held_out.label, scored)
@@ -71,3 +100,34 @@ def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
     assert classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
     card = (folder / "README.md").read_text()
     assert f"{expected['auroc']:.3f} ({expected['auroc_low']:.3f}-{expected['auroc_high']:.3f})" in card
+
+
+def test_a_shipped_classifier_is_recalibrated_by_the_folds_it_is_not_tested_on(shipped):
+    _, folders, predictions = shipped
+    folder, config = classifier_of(folders)
+    others = predictions[predictions.fold != str(config["fold"])]
+    assert config["recalibration"] == Recalibration.fit(others).to_config()
+    assert 0 < config["recalibration"]["slope"] < 0.9 and config["recalibration"]["folds"] == "0 1 2 3"
+    line = config["recalibration"]
+    card = (folder / "README.md").read_text()
+    assert f"log-odds times {line['slope']:.3f} {line['intercept']:+.3f}" in card
+
+
+def test_its_input_is_checked_against_held_out_dna_and_its_controls_are_counted(shipped):
+    folder, config = classifier_of(shipped[1])
+    assert config["familiarity"]["held_out"] == "80 windows of human ENm002"
+    controls = pd.DataFrame(config["test"]["controls"]).set_index("sequences")
+    assert controls.n["phage lambda"] == 5 and controls.flagged["phage lambda"] == 1
+    assert controls.n["real enhancers"] == 20
+    card = (folder / "README.md").read_text()
+    assert f"in {controls.flagged['random bases']:.1%} of random bases" in card
+
+
+def test_figures_can_be_made_again_without_touching_the_weights(shipped):
+    folder, config = classifier_of(shipped[1])
+    weights, card = (folder / "model.safetensors").read_bytes(), (folder / "README.md").read_text()
+    (folder / "config.json").write_text(json.dumps(config | {"test": None, "recalibration": None}))
+    assert ship_models.describe_again("pilot", folder.parents[1]) == [folder]
+    assert json.loads((folder / "config.json").read_text()) == config
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert (folder / "README.md").read_text() == card

@@ -2,11 +2,13 @@
 
     python -m workflow.ship_models pilot     # models and cards
     python -m workflow.ship_models encoders mammals    # the encoders alone, named by the bases read
+    python -m workflow.ship_models facts pilot    # figures and cards of its shipped classifiers; weights stay
     python -m workflow.ship_models cards     # the cards alone, from what each config.json says
 
 For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
 fold; its figures are those of the copy itself, on that fold's test sequences. They trained no weight of it,
-but were not left out of every choice: see `CHOICES`.
+but were not left out of every choice: see `CHOICES`. Its probabilities are recalibrated on the other folds'
+out-of-fold scores, so not on those test sequences.
 """
 
 import json
@@ -15,22 +17,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from genomic_ulmfit.controls import score_controls
+from genomic_ulmfit.controls import LAMBDA, genome_windows, phage_lambda, score_controls
+from genomic_ulmfit.familiarity import FALSE_ALARMS, Familiarity
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.metrics import classification_metrics
 from genomic_ulmfit.profiles import ROOT, classifier_folder, fold_folder, profile_paths, setting_of
-from genomic_ulmfit.results import code_version
-from genomic_ulmfit.saved_models import load_classifier, load_language_model, save_model
+from genomic_ulmfit.recalibration import Recalibration, calibration_before_and_after
+from genomic_ulmfit.results import code_version, predictions_path, read_predictions
+from genomic_ulmfit.saved_models import add_facts, load_classifier, load_language_model, save_model
 from genomic_ulmfit.scoring import Scorer
 from genomic_ulmfit.splits import FOLDS, parts, read_tables
 from genomic_ulmfit.tracks import operating_points
 from utils import KmerTokenizer
 
-__all__ = ["card_of", "measure", "ship"]
+__all__ = ["card_of", "describe_again", "measure", "ship"]
 
 RECIPE, FOLD, SEED = "ulmfit_kmers", FOLDS - 1, 0
-CONTROLS = "real negatives"
+CONTROLS, ENHANCERS = "real negatives", "real enhancers"
+HELD_OUT = "human.ENm002.fa"  # a genome file of the profile on which the check of the input is set
 OF_A_RUN = {
     "device",
     "command",
@@ -81,7 +86,8 @@ CLASSIFIER_LIMITS = """- {blind_spot}
 - Trained to tell enhancers of human liver (Cohn et al. 2018) from other DNA, half of each, 500 bases long.
   Other tissues, species and lengths are other questions (`Across Species` measures one).
 - A probability is for such a half-and-half mixture. On a genome, where enhancers are rare, most calls are
-  false: `Scan a Genome Region` says how many.
+  false: `Scan a Genome Region` says how many. `--prevalence 0.01` re-bases probabilities to another share of
+  enhancers; that rests on the negatives the model was trained against.
 - {choices}
 - A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables in
   `README.md`.
@@ -90,7 +96,13 @@ BLIND_SPOT = """\
 **It knows real DNA only.** It calls {random_bases} of random bases enhancers (probability of .5 or more),
   {letters_shuffled} of real negatives with their letters shuffled, {dinucleotides_shuffled} with their
   dinucleotides kept, and {real_negatives} of the real negatives themselves (n = {n:,} each, test
-  sequences)."""
+  sequences). Of phage lambda it calls {phage_lambda} ({n_lambda} windows).
+- **It warns of most of these.** The column `input` of a score says where length, GC content or k-mers are
+  not as in training: in {flagged_random_bases} of random bases, {flagged_letters_shuffled} of shuffled
+  letters and {flagged_phage_lambda} of phage lambda, but only in {flagged_dinucleotides_shuffled} where
+  dinucleotides are kept; in {flagged_real_enhancers} of real enhancers and {flagged_real_negatives} of real
+  negatives. The limit for k-mers is the one that {false_alarms:.0%} of {held_out} pass. Coding sequence was
+  not tried."""
 
 
 def ship(profile: str, root: Path = ROOT) -> list[Path]:
@@ -100,6 +112,7 @@ def ship(profile: str, root: Path = ROOT) -> list[Path]:
     """
     _, _, artifacts = profile_paths(profile, root)
     written = []
+    _lambda(root)
     for path in sorted((artifacts / "language_models").glob("*/config.json")):
         folder, config = path.parent, json.loads(path.read_text())
         if (config["scale"], config["seed"]) != ("laptop", SEED):
@@ -110,9 +123,23 @@ def ship(profile: str, root: Path = ROOT) -> list[Path]:
         source = fold_folder(classifiers, "Human", FOLD)
         written += [
             _ship_encoder(folder, root / "models" / f"mammals_{setting}", tokenizer),
-            _ship_classifier(source, artifacts, root / "models" / f"human_{setting}", tokenizer),
+            _ship_classifier(source, root / "models" / f"human_{setting}", tokenizer, root),
         ]
     return written
+
+
+def describe_again(profile: str, root: Path = ROOT) -> list[Path]:
+    """Measure the classifiers of a profile in `models/` again, and write their config and card; weights stay.
+
+    Returns the folders. Raises FileNotFoundError where the profile's sequences or phage lambda are missing.
+    """
+    configs = {path.parent: json.loads(path.read_text()) for path in (root / "models").glob("*/config.json")}
+    chosen = [
+        folder
+        for folder, config in sorted(configs.items())
+        if (config["kind"], config["profile"]) == ("Classifier", profile)
+    ]
+    return [_describe(folder, root) for folder in chosen]
 
 
 def ship_encoders(profile: str, root: Path = ROOT) -> list[Path]:
@@ -138,26 +165,63 @@ def _ship_encoder(source: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
     return _write_card(target)
 
 
-def _ship_classifier(source: Path, artifacts: Path, target: Path, tokenizer: KmerTokenizer) -> Path:
+def _ship_classifier(source: Path, target: Path, tokenizer: KmerTokenizer, root: Path) -> Path:
     model, config = load_classifier(source, tokenizer)
     save_model(target, model, compact=True, **_facts(config))
-    _, _, test = parts(read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"], FOLD, "folds")
-    measured = measure(Scorer.load(target), test)
-    save_model(target, model, compact=True, **_facts(config), test=measured, shipped_by=code_version(ROOT))
+    return _describe(target, root)
+
+
+def _describe(target: Path, root: Path) -> Path:
+    """Add recalibration, what it is familiar with and figures to a shipped classifier; write its card."""
+    config = json.loads((target / "config.json").read_text())
+    _, data, artifacts = profile_paths(config["profile"], root)
+    table = read_tables(artifacts / "enhancers", ["Human"], "folds")["Human"]
+    train, _, test = parts(table, config["fold"], "folds")
+    predictions = read_predictions(predictions_path(root, config))
+    others = predictions[predictions.fold != str(config["fold"])]
+    familiarity = Familiarity.of(
+        [encode_bases(s) for s in train.sequence],
+        genome_windows(data / "genomes" / HELD_OUT),
+        f"windows of {HELD_OUT.removesuffix('.fa').replace('.', ' ')}",
+    )
+    add_facts(
+        target, recalibration=Recalibration.fit(others).to_config(), familiarity=familiarity.to_config()
+    )
+    measured = measure(Scorer.load(target), test, _lambda(root))
+    calibration = calibration_before_and_after(predictions).round(4)
+    add_facts(
+        target,
+        test=measured,
+        calibration={"measure": list(calibration.index)} | calibration.to_dict("list"),
+        shipped_by=code_version(ROOT),
+    )
     return _write_card(target)
 
 
-def measure(scorer: Scorer, test: pd.DataFrame) -> dict:
-    """Figures of a classifier on test sequences (sequence, label): metrics, thresholds, controls."""
+def _lambda(root: Path) -> dict[str, list]:
+    """The control that has to be downloaded. Raises FileNotFoundError."""
+    data = profile_paths("simulated", root)[1].parent
+    if not (found := phage_lambda(data)):
+        raise FileNotFoundError(f"{data / LAMBDA} is not there: run `python data/fetch.py controls`")
+    return found
+
+
+def measure(scorer: Scorer, test: pd.DataFrame, others: dict[str, list]) -> dict:
+    """Figures of a classifier on test sequences (sequence, label): metrics, thresholds, controls.
+
+    `others`: more controls by name, base codes.
+    """
     codes = [encode_bases(s) for s in test.sequence]
     probabilities = scorer.probabilities(codes)
     metrics = {
         name: round(value, 4) for name, value in classification_metrics(test.label, probabilities).items()
     }
-    negatives = [one for one, label in zip(codes, test.label) if label == 0]
+    negatives, enhancers = (
+        [one for one, label in zip(codes, test.label) if label == wanted] for wanted in (0, 1)
+    )
     tables = {
         "points": operating_points(test.label, probabilities),
-        "controls": score_controls(scorer, negatives, CONTROLS),
+        "controls": score_controls(scorer, negatives, CONTROLS, others=others | {ENHANCERS: enhancers}),
     }
     return metrics | {name: table.round(4).to_dict("list") for name, table in tables.items()}
 
@@ -179,7 +243,7 @@ def card_of(folder: Path) -> str:
         )
         facts = _classifier_facts(config)
         limits = CLASSIFIER_LIMITS.format(
-            blind_spot=_blind_spot(config["test"]["controls"]), choices=CHOICES.replace("\n", "\n  ")
+            blind_spot=_blind_spot(config), choices=CHOICES.replace("\n", "\n  ")
         )
     else:
         what = (
@@ -215,17 +279,35 @@ def _classifier_facts(config: dict) -> dict[str, str]:
         "tested on": f"{test['n_test']:,} sequences of fold {config['fold']}, "
         "on which no weight was trained (see Limits)",
         "trained on": f"profile `{config['profile']}`, {config['n_train']:,} sequences of the other folds",
+        "recalibrated": _recalibrated(config),
         "scale, seed": f"{config['scale']}, {config['seed']}",
         "trained by code": config["version"],
     }
 
 
-def _blind_spot(controls: dict) -> str:
-    shares = {
-        name.replace(" ", "_"): f"{share:.0%}"
-        for name, share in zip(controls["sequences"], controls["share"])
-    }
-    return BLIND_SPOT.format(**shares, n=controls["n"][0])
+def _recalibrated(config: dict) -> str:
+    how, table = config["recalibration"], pd.DataFrame(config["calibration"]).set_index("measure")
+    loss, distance = table.loc["log loss"], table.loc["distance"]
+    return (
+        f"log-odds times {how['slope']:.3f} {how['intercept']:+.3f}, fitted on out-of-fold scores of "
+        f"{how['n']:,} sequences of the other folds. Cross-fitted over all folds, log loss is "
+        f"{loss.after:.3f} instead of {loss.before:.3f} (difference {loss.difference:.4f}, {loss.low:.4f} to "
+        f"{loss.high:.4f}); mean distance from the share of enhancers {distance.after:.3f} instead of "
+        f"{distance.before:.3f}"
+    )
+
+
+def _blind_spot(config: dict) -> str:
+    table = pd.DataFrame(config["test"]["controls"])
+    names = table.sequences.str.replace(" ", "_")
+    return BLIND_SPOT.format(
+        **{name: f"{share:.0%}" for name, share in zip(names, table.share)},
+        **{f"flagged_{name}": f"{share:.1%}" for name, share in zip(names, table.flagged)},
+        n=table.n[0],
+        n_lambda=table.n[list(names).index("phage_lambda")],
+        held_out=config["familiarity"]["held_out"],
+        false_alarms=FALSE_ALARMS,
+    )
 
 
 def _write_card(folder: Path) -> Path:
@@ -244,6 +326,8 @@ if __name__ == "__main__":
     what, *of = sys.argv[1:]
     if what == "encoders" and of:
         folders = ship_encoders(of[0])
+    elif what == "facts" and of:
+        folders = describe_again(of[0])
     else:
         folders = _write_cards() if what == "cards" else ship(what)
     for folder in folders:
