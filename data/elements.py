@@ -1,8 +1,9 @@
 """A reporter assay's elements and measured effects as FASTA and VCF. `fetch.py` and `simulate.py` call this.
 
-The assay of Kircher et al. (2019): each base of a regulatory element changed to each other base, the effect on
-the expression of a reporter gene measured in cultured cells. An element is a contig of `elements.fa`, a change
-a line of `effects.vcf` with its effect in the INFO column, so that every reader of FASTA and VCF takes them.
+The assay of Kircher et al. (2019): each base of a regulatory element changed to each other base, the effect
+on the expression of a reporter gene measured in cultured cells. An element is a contig of `elements.fa`, a
+change a line of `effects.vcf` with its effect in the INFO column, so that every reader of FASTA and VCF takes
+them.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ __all__ = ["ELEMENTS", "Change", "Element", "make_elements", "write_experiment"]
 
 RELEASE = "GRCh38"  # the table has every row twice, with coordinates of two assemblies
 COLUMNS = ("Chrom", "Pos", "Ref", "Alt", "Barcodes", "Coefficient", "pValue", "Element", "Release")
-# Name in the table: role here, kind of element, cells that it was measured in (table 1 of Kircher et al. 2019),
-# and, for an experiment done again, the element that it repeats. Targets: all elements measured in liver cells.
-# Controls: of the elements of other tissues the enhancer and the promoter with most effects of |log2| >= 1;
-# PKLR has more than TERT, but its gene is active in liver. Chosen by measurements alone, before any was scored.
+# Name in the table: role here, kind of element, cells that it was measured in (Kircher et al. 2019, table 1),
+# and, for an experiment done again, the element that it repeats. Targets: all elements measured in liver
+# cells. Controls: of the elements of other tissues the enhancer and the promoter with most effects of
+# |log2| >= 1; PKLR has more than TERT, but its gene is active in liver. They were chosen by the measurements
+# alone.
 ELEMENTS = {
     "SORT1": ("target", "enhancer", "HepG2", ""),
     "F9": ("target", "promoter", "HepG2", ""),
@@ -87,14 +89,15 @@ def make_elements(table: Path, target: Path) -> list[Path]:
     rows, left_out = _read(table)
     elements = [_element(name, rows[name], facts) for name, facts in ELEMENTS.items() if name in rows]
     print(
-        f"  {sum(len(e.changes) for e in elements):,} changes of a base in {len(elements)} elements; left out: "
-        f"{left_out['deletion']:,} deletions, {left_out['NA']:,} rows without a position"
+        f"  {sum(len(e.changes) for e in elements):,} changes of a base in {len(elements)} elements; "
+        f"left out: {left_out['deletion']:,} deletions, {left_out['NA']:,} rows without a position"
     )
     return write_experiment(target, elements)
 
 
 def _read(table: Path) -> tuple[dict[str, dict], Counter]:
-    """Element -> {"chrom", "refs": {position: base}, "changes": {(position, alt): Change}}; what was left out."""
+    """Element -> {"chrom", "refs": {position: base}, "changes": {(position, alt): Change}}; how much was left
+    out."""
     rows: dict[str, dict] = {}
     left_out: Counter[str] = Counter()
     with gzip.open(table, "rt", encoding="ascii", newline="") as lines:
@@ -118,7 +121,9 @@ def _read(table: Path) -> tuple[dict[str, dict], Counter]:
             except ValueError as error:
                 raise ValueError(f"{where}: not a measured change ({error})") from error
             if found["refs"].setdefault(place, ref) != ref or len(ref) != 1 or ref not in "ACGT":
-                raise ValueError(f"{where}: the reference base is {ref}, in another line {found['refs'][place]}")
+                raise ValueError(
+                    f"{where}: the reference base is {ref}, in another line {found['refs'][place]}"
+                )
             if (place, alt) in found["changes"]:
                 raise ValueError(f"{where}: this change of {row['Element']} stands in an earlier line")
             if alt == "-":

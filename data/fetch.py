@@ -98,8 +98,8 @@ TERMS = {
         "no data licence is stated.",
     ),
     "mpra": (
-        "Saturation mutagenesis of 21 elements: Kircher et al. 2019, Nature Communications 10:3583 (GSE126550); "
-        "free to use, to be cited.",
+        "Saturation mutagenesis of 21 elements: Kircher et al. 2019, Nature Communications 10:3583 "
+        "(GSE126550); free to use, to be cited.",
     ),
 }
 CHUNK = 1 << 16  # bytes read at a time; at most this much is lost when a connection drops

@@ -614,10 +614,10 @@ Nothing here is real sequence. Made by `{command}`; the same command gives the s
 - `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
   genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
   genomes.
-- `experiment/`: a reporter assay, {counts["changes"]:,} changes of one base in {TARGETS} enhancers that are no
-  labelled sequences, in {CONTROLS} controls, and once more in the first enhancer. `effects.vcf`: log2 effects. A
-  change in a motif costs or gains half the log2 of the motif's probabilities; in a control, effects at the
-  places of its shuffled motifs are random.
+- `experiment/`: a reporter assay, {counts["changes"]:,} changes of one base in {TARGETS} enhancers that are
+  no labelled sequences, in {CONTROLS} controls, and once more in the first enhancer. `effects.vcf`: log2
+  effects. A change in a motif costs or gains half the log2 of the motif's probabilities; in a control,
+  effects at the places of its shuffled motifs are random.
 - `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
   for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 

@@ -23,7 +23,7 @@ import torch
 from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
-from genomic_ulmfit.awd_lstm import Classifier
+from genomic_ulmfit.awd_lstm import Classifier, LanguageModel
 from genomic_ulmfit.files import append_tsv, replacing
 from genomic_ulmfit.genome import WINDOW, read_fasta, reverse_complement
 from genomic_ulmfit.kmers import span_of
@@ -164,7 +164,7 @@ class Scorer:
 
 
 @contextmanager
-def full_precision(model: Classifier) -> Iterator[None]:
+def full_precision(model: Classifier | LanguageModel) -> Iterator[None]:
     """No bfloat16 or float16 products meanwhile: their rounding is a tenth of what a single base changes."""
     before, model.encoder.bf16 = model.encoder.bf16, False
     try:
