@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from genomic_ulmfit.awd_lstm import LanguageModel, NextKmerLoss
 from genomic_ulmfit.genome import decode_bases, gc_fraction, read_fasta, reverse_complement
 from genomic_ulmfit.metrics import bootstrap_over_groups, draw_groups
+from genomic_ulmfit.results import save_result
 from genomic_ulmfit.scoring import Scorer, full_precision
 from genomic_ulmfit.textfiles import read_lines
 from genomic_ulmfit.variants import Allele, over_all_cuts, read_variants
@@ -31,6 +32,7 @@ __all__ = [
     "read_experiment",
     "regression_changes",
     "repeat_correlations",
+    "save_agreement",
 ]
 
 BLOCK = 20  # bases that are drawn together: neighbouring changes hit one binding site
@@ -240,7 +242,7 @@ def _correlations(
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson's correlation, each point as often as `weights` (draws, n) says; NaN if one side is constant."""
+    """Pearson's correlation, each point as often as `weights` (draws, n) says; NaN if a side is constant."""
     total = weights.sum(1, keepdims=True)
     x, y = (values - (weights * values).sum(1, keepdims=True) / total for values in (x, y))
     spread = np.sqrt((weights * x**2).sum(1) * (weights * y**2).sum(1))
@@ -275,6 +277,16 @@ def _strong(effect: np.ndarray, guess: np.ndarray, blocks: np.ndarray, repeats: 
         auc = bootstrap_over_groups(strong.astype(int), np.abs(guess), blocks, repeats=repeats, seed=seed)
     names = {"auc": "strong_auroc", "low": "strong_auroc_low", "high": "strong_auroc_high"}
     return {"n_strong": int(strong.sum())} | {names[key]: value for key, value in auc.items()}
+
+
+def save_agreement(path: Path, table: pd.DataFrame, models: Mapping[str, Mapping], **shared) -> None:
+    """Rows of `agreement` as rows of results/variant_effects.csv; see `results.save_result`.
+
+    `models`: for each model of the table the columns `model`, `weights_hash` and `trained_on`. `shared`: the
+    columns that all rows have in common.
+    """
+    for row in table.astype(object).where(table.notna(), None).to_dict("records"):
+        save_result(path, {**row, **models[row["model"]], **shared})
 
 
 def repeat_correlations(folder: str | Path, min_barcodes: int = 10) -> pd.DataFrame:

@@ -15,10 +15,10 @@ from genomic_ulmfit.files import replacing
 from genomic_ulmfit.kmer_start import KmerLogOdds
 from genomic_ulmfit.learners import new_language_model
 from genomic_ulmfit.processes import on_rank_zero
-from genomic_ulmfit.profiles import recipe_name
+from genomic_ulmfit.profiles import encoder_folder, model_name, recipe_name
 from utils import KmerTokenizer
 
-__all__ = ["load_classifier", "load_language_model", "newest_classifier", "save_model"]
+__all__ = ["encoder_of", "load_classifier", "load_language_model", "newest_classifier", "save_model"]
 
 _ROWS, _SCALE = ".int8", ".scale"  # how the two parts of a compact table of embeddings are called
 
@@ -100,6 +100,16 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
     ).parent
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
+
+
+def encoder_of(config: dict, profile: str) -> Path:
+    """Folder of the profile's language model of the setting of a classifier, whose `config` this is.
+
+    Raises FileNotFoundError as `profiles.encoder_folder` where the profile has none.
+    """
+    setting = [config[name] for name in ("k", "stride", "direction", "predicts")]
+    name = model_name(*setting, config["contexts"].split(), config["scale"], config["seed"])
+    return encoder_folder(None, profile, name)
 
 
 def _rebuild(architecture: dict, folder: Path) -> LanguageModel:
