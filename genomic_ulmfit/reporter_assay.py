@@ -144,14 +144,14 @@ def regression_changes(model, alleles: Sequence[Allele]) -> np.ndarray:
     )
 
 
-def language_model_changes(
-    model: LanguageModel, tokenizer: KmerTokenizer, alleles: Sequence[Allele]
-) -> np.ndarray:
+def language_model_changes(model: LanguageModel, alleles: Sequence[Allele]) -> np.ndarray:
     """Log-likelihood ratio of the alleles (nats, alternative over reference), mean of both strands.
 
     Each window is read from its first base, and the mean over all ways to cut it into k-mers is taken. Below
     0: the model expects the reference.
     """
+
+    tokenizer = KmerTokenizer(model.architecture["k"], model.architecture["stride"])
 
     def score(windows: list[np.ndarray]) -> np.ndarray:
         return (
@@ -219,7 +219,7 @@ def agreement(
             mean = pd.concat(drawn).groupby(level=0).mean()
             n = sum(row["n"] for row in rows if row["model"] == model and _is_target(measured, row))
             rows.append({"model": model, "element": MEAN_OF_TARGETS, "n": n, **_summary(mean)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"n_strong": "Int64"})
 
 
 def _is_target(measured: Measured, row: Mapping) -> bool:

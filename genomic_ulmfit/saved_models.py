@@ -47,9 +47,12 @@ def _write_model(folder: Path, model: LanguageModel | Classifier, compact: bool,
         config.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> tuple[LanguageModel, dict]:
+def load_language_model(
+    folder: Path, tokenizer: KmerTokenizer | None = None, **expected
+) -> tuple[LanguageModel, dict]:
     """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
 
+    Without a tokenizer, of any k and stride (the config tells which).
     `expected`: what facts of the config must be (`direction="forward"`). Raises FileNotFoundError when
     nothing was saved there, ValueError for a model of another kind, k or stride, with other facts than
     expected, and for damaged files.
@@ -65,10 +68,7 @@ def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> t
 
 
 def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tuple[Classifier, dict]:
-    """As `load_language_model`, for a classifier.
-
-    Without a tokenizer, of any k and stride (the config tells which).
-    """
+    """As `load_language_model`, for a classifier."""
     config, architecture = _read_config(folder, "Classifier", tokenizer)
     ks = architecture.get("composition")
     model = Classifier(_rebuild(architecture, folder).encoder, composition=KmerLogOdds(ks) if ks else None)
@@ -107,8 +107,15 @@ def encoder_of(config: dict, profile: str) -> Path:
 
     Raises FileNotFoundError as `profiles.encoder_folder` where the profile has none.
     """
-    setting = [config[name] for name in ("k", "stride", "direction", "predicts")]
-    name = model_name(*setting, config["contexts"].split(), config["scale"], config["seed"])
+    name = model_name(
+        config["k"],
+        config["stride"],
+        config["direction"],
+        config["predicts"],
+        config["contexts"].split(),
+        config["scale"],
+        config["seed"],
+    )
     return encoder_folder(None, profile, name)
 
 
