@@ -70,8 +70,8 @@ def read_experiment(
     chosen = elements.index[elements.role.isin(roles)]
     rows, alleles = [], []
     infos = (line for line in read_lines(vcf) if line[1].strip() and not line[1].startswith("#"))
-    for allele, (number, line) in zip(read_variants(vcf, fasta), infos):
-        row = _effect(allele, line.split("\t")[7], f"{vcf}, line {number:,}")
+    for allele, (number, line) in zip(read_variants(vcf, fasta), infos, strict=True):
+        row = _effect(allele, line.split("\t"), f"{vcf}, line {number:,}")
         if allele.chrom in chosen and row["barcodes"] >= min_barcodes:
             rows.append(row)
             alleles.append(allele)
@@ -98,15 +98,17 @@ def _read_elements(path: Path) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("element")
 
 
-def _effect(allele: Allele, info: str, where: str) -> dict:
-    if len(allele.ref) != 1 or allele.windows is None or len(allele.alt) != 1:
-        raise ValueError(f"{where}: {allele.ref} to {allele.alt} is not a change of one base")
-    facts = dict(word.split("=", 1) for word in info.split(";") if "=" in word)
+def _effect(allele: Allele, cells: list[str], where: str) -> dict:
+    if len(allele.ref) != 1 or allele.windows is None or len(allele.alt) != 1 or cells[4] != allele.alt:
+        raise ValueError(f"{where}: {allele.ref} to {','.join(cells[4:5])} is not one change of one base")
+    facts = dict(word.split("=", 1) for word in cells[7].split(";") if "=" in word)
     try:
         numbers = {"effect": float(facts["EFFECT"]), "p_value": float(facts["P"])}
         numbers["barcodes"] = int(facts["BARCODES"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{where}: INFO needs numbers EFFECT, P and BARCODES, not {info[:60]!r}") from error
+        raise ValueError(
+            f"{where}: INFO needs numbers EFFECT, P and BARCODES, not {cells[7][:60]!r}"
+        ) from error
     if not np.isfinite(numbers["effect"]):
         raise ValueError(f"{where}: EFFECT is {facts['EFFECT']}")
     return dict(element=allele.chrom, position=allele.position, ref=allele.ref, alt=allele.alt, **numbers)

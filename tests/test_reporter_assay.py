@@ -101,7 +101,8 @@ def test_changes_with_few_barcodes_and_other_elements_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("1\t.\tA\tC", "1\t.\tAC\tC", "effects.vcf, line 7: AC to C is not a change of one base"),
+        ("1\t.\tA\tC", "1\t.\tAC\tC", "effects.vcf, line 7: AC to C is not one change of one base"),
+        ("1\t.\tA\tC", "1\t.\tA\tC,G", "effects.vcf, line 7: A to C,G is not one change of one base"),
         ("EFFECT=-0.5", "EFFECT=nan", "effects.vcf, line 7: EFFECT is nan"),
         ("BARCODES=12", "BARCODES=", "effects.vcf, line 7: INFO needs numbers EFFECT, P and BARCODES"),
         ("1\t.\tA\tC", "1\t.\tG\tC", "effects.vcf, line 7: REF is G, but the genome has A"),
