@@ -22,8 +22,8 @@ COLUMNS = ("Chrom", "Pos", "Ref", "Alt", "Barcodes", "Coefficient", "pValue", "E
 # Name in the table: role here, kind of element, cells that it was measured in (Kircher et al. 2019, table 1),
 # and, for an experiment done again, the element that it repeats. Targets: all elements measured in liver
 # cells. Controls: of the elements of other tissues the enhancer and the promoter with most effects of
-# |log2| >= 1; PKLR has more than TERT, but its gene is active in liver, and a labelled sequence lies 141 bases
-# from it. They were chosen by the measurements alone.
+# |log2| >= 1; PKLR has more than TERT, but its gene is active in liver, and a labelled sequence lies 141
+# bases from it. They were chosen by the measurements alone.
 ELEMENTS = {
     "SORT1": ("target", "enhancer", "HepG2", ""),
     "F9": ("target", "promoter", "HepG2", ""),
