@@ -1,6 +1,6 @@
 """Download the data of a profile: verified, resumed when interrupted, offline where copies are at hand.
 
-    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full|controls [--cache DIR] [--data DIR]
+    python data/fetch.py pilot|mammals|mammals_matched|benchmark|full|controls|mpra [--cache DIR] [--data DIR]
     [--genome FASTA] [--verify]
 
 What is downloaded stands in `registry.tsv` beside this file; its origin and terms stand in `README.md`.
@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 import urllib3
+from elements import make_elements
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from windows import install, make_benchmark, make_mammals, read_labelled
@@ -63,12 +64,15 @@ PARTS = {
     ),
     "full": (("full", ""),),
     CONTROLS: ((CONTROLS, ""),),
+    "mpra": (("mpra", ""),),  # no profile: an experiment, to compare predictions with
 }
 MATCHED = "mammals_matched"  # is a part of what mammals makes
-MAKERS = (
-    DATA_FOLDER / "windows.py",
-    DATA_FOLDER.parent / "genomic_ulmfit" / "negatives.py",
-)  # what is made is made again when they change
+_WINDOWS = (DATA_FOLDER / "windows.py", DATA_FOLDER.parent / "genomic_ulmfit" / "negatives.py")
+MAKERS = {  # what is made is made again when they change
+    "mammals": _WINDOWS,
+    "benchmark": _WINDOWS,
+    "mpra": (DATA_FOLDER / "elements.py",),
+}
 COMPRESSED = {"": open, ".xz": lzma.open, ".gz": gzip.open}  # how a copy in a cache may be compressed
 TERMS = {
     "pilot": (
@@ -96,6 +100,10 @@ TERMS = {
         "no data licence is stated.",
     ),
     CONTROLS: ("Genome of phage lambda (NC_001416): public sequence, via bowtie2's example data.",),
+    "mpra": (
+        "Saturation mutagenesis of 21 elements: Kircher et al. 2019, Nature Communications 10:3583 "
+        "(GSE126550); free to use, to be cited.",
+    ),
 }
 CHUNK = 1 << 16  # bytes read at a time; at most this much is lost when a connection drops
 ATTEMPTS = 5  # consecutive failures without a new byte before giving up
@@ -345,7 +353,7 @@ def _note(
     `source`: checksum of what it was made from.
     """
     file = folder / path
-    counted = not path.startswith("downloads/")
+    counted = not path.startswith("downloads/") and not path.endswith(".vcf")
     sequences, bases = count_sequences(file) if counted else (0, 0)
     stat = file.stat()
     record[path] = {
@@ -579,6 +587,9 @@ def _make_samples(
             made = make_mammals(downloads, staging)
             _check_drawn(staging / "downloads" / drawn.name, drawn)
             paths = install(staging, made, folder)
+        elif profile == "mpra":
+            table = _download_ending(".tsv.gz", entries, folder)
+            paths = install(staging, make_elements(table, staging), folder)
         else:
             print(f"  cutting sequences from {genome} ...")
             paths = install(staging, make_benchmark(downloads, genome, staging), folder)
@@ -600,8 +611,7 @@ def _download_ending(ending: str, entries: Iterable[Entry], folder: Path) -> Pat
 def _recipe(profile: str, checksums: Iterable[str], genome: Path | None) -> str:
     """Hash of everything that the files made depend on: their sources, and the code that makes them."""
     parts = [profile, *sorted(checksums)]
-    if profile in ("mammals", "benchmark"):
-        parts += [pooch.file_hash(str(maker)) for maker in MAKERS]
+    parts += [pooch.file_hash(str(maker)) for maker in MAKERS.get(profile, ())]
     if genome:
         parts += [str(genome.resolve()), str(genome.stat().st_size), str(genome.stat().st_mtime_ns)]
     return f"sha256:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()}"
@@ -784,8 +794,9 @@ def _summary(record: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         parts = path.split("/")
         if parts[0] == "downloads":
             continue
+        parts = ["experiment", "", *parts] if len(parts) == 1 else parts
         kind, species = ("genome", parts[1].split(".")[0]) if parts[0] == "genomes" else (parts[2], parts[1])
-        kind = f"{parts[0]} {kind}" if parts[0] in ("external", "matched") else kind
+        kind = f"{parts[0]} {kind}" if parts[0] in ("external", "matched", "experiment") else kind
         row = rows.setdefault(
             (kind, species),
             {"kind": kind, "species": species, "files": 0, "sequences": 0, "bases": 0, "bytes": 0},

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import tempfile
 from collections import Counter
 from itertools import pairwise
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from elements import Change, Element, write_experiment
 
 __all__ = ["MOTIFS", "SPECIES", "simulate"]
 
@@ -76,6 +78,8 @@ ARRAY = (500, 3000)  # bases of an array of units (half-open range)
 # So much that eight bases in a row rarely match the unit: its period has to be followed.
 UNIT_DIVERGENCE = 0.2
 VERBATIM = 12  # labelled human sequences that also lie in the human genome
+TARGETS, CONTROLS = 3, 2  # elements of the simulated reporter assay
+NOISE = 0.1  # of a measured effect, log2
 
 # A genome is a uint8 array: base A0 C1 G2 T3 in the low two bits, LOWER for a repeat, GAP for N, SITE
 # for a motif while genomes evolve.
@@ -306,13 +310,12 @@ def _plant(rows: np.ndarray, sites: pd.DataFrame, words: np.ndarray) -> np.ndarr
 # Enhancers
 
 
-def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarray]):
+def _enhancers(rng: np.random.Generator, species: str, pairs: int, families: dict[str, np.ndarray]):
     """Positives and negatives, each (pairs, WINDOW) bases, and the positives' motifs.
 
     Negative i has the background GC, the sites and the words of positive i, its words shuffled; its
     background is drawn afresh.
     """
-    rng = np.random.default_rng([seed, 1, list(SPECIES).index(species)])
     weights, mean_gc = SPECIES[species]
     gc = np.clip(rng.normal(mean_gc, 0.04, size=pairs), 0.25, 0.65)
     sites = _draw_sites(rng, pairs, ENHANCER_PAIRS, weights)
@@ -335,6 +338,64 @@ def _enhancers(seed: int, species: str, pairs: int, families: dict[str, np.ndarr
         }
     )
     return classes[0], classes[1], truth
+
+
+# The reporter assay
+
+
+def _experiment(rng: np.random.Generator, changes: int, families: dict[str, np.ndarray]) -> list[Element]:
+    """Elements as of a reporter assay that measured `changes` changes of one base in each.
+
+    Targets are enhancers with the human grammar, none of them a labelled sequence: half the log2 of a motif's
+    probabilities is the effect of a change in it, and nothing elsewhere. Controls have shuffled motifs, whose
+    bases have effects that follow from nothing. The first target is measured twice.
+    """
+    positives, negatives, truth = _enhancers(rng, "Human", max(TARGETS, CONTROLS), families)
+    elements = []
+    for number in range(TARGETS):
+        sites = truth[truth["id"] == _id("Human", "positive", number, positives[number])]
+        effects = _motif_effects(sites)
+        elements.append((f"target{number + 1}", "target", positives[number], effects))
+    for number in range(CONTROLS):
+        sites = truth[truth["id"] == _id("Human", "positive", number, positives[number])]
+        effects = np.where(_motif_effects(sites) != 0, rng.normal(0, 1, (WINDOW, 4)), 0.0)
+        elements.append((f"control{number + 1}", "control", negatives[number], effects))
+    measured = [
+        Element(
+            name,
+            {"role": role, "kind": "enhancer", "cells": "simulated"},
+            _text(codes),
+            _measure(rng, codes, effects, changes),
+        )
+        for name, role, codes, effects in elements
+    ]
+    name, _, codes, effects = elements[0]
+    facts = {"role": "repeat", "kind": "enhancer", "cells": "simulated", "of": name}
+    again = _measure(rng, codes, effects, changes)
+    return [*measured, Element(f"{name}.2", facts, _text(codes), again)]
+
+
+def _motif_effects(sites: pd.DataFrame) -> np.ndarray:
+    """Half the log2 probability of each base (WINDOW, 4) at the places of motifs, 0 elsewhere."""
+    effects = np.zeros((WINDOW, 4))
+    for site in sites.itertuples():
+        weights = np.log2(_position_weights(MOTIFS[site.motif])) / 2
+        effects[site.start : site.end] = weights if site.strand == "+" else weights[::-1, ::-1]
+    return effects
+
+
+def _measure(rng: np.random.Generator, codes: np.ndarray, effects: np.ndarray, changes: int) -> list[Change]:
+    """So many of the changes of `codes`, drawn at random: the difference of `effects`, and noise."""
+    places, shifts = np.divmod(np.sort(rng.permutation(3 * WINDOW)[:changes]), 3)
+    found = []
+    for place, shift in zip(places, shifts):
+        ref, alt = int(codes[place]), int(codes[place] + 1 + shift) % 4
+        effect = effects[place, alt] - effects[place, ref] + rng.normal(0, NOISE)
+        p_value = math.erfc(abs(effect) / NOISE / math.sqrt(2))
+        found.append(
+            Change(int(place) + 1, "ACGT"[ref], "ACGT"[alt], effect, p_value, int(rng.integers(5, 200)))
+        )
+    return found
 
 
 # Genomes
@@ -439,8 +500,9 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
     verbatim = min(VERBATIM, pairs // 10 * 2)
     counts: Counter[str] = Counter()
 
-    for species in SPECIES:
-        positives, negatives, truth = _enhancers(seed, species, pairs, families)
+    for number, species in enumerate(SPECIES):
+        rng = np.random.default_rng([seed, 1, number])
+        positives, negatives, truth = _enhancers(rng, species, pairs, families)
         folder = out / "enhancers" / species
         folder.mkdir(parents=True)
         _write_text(folder / "positive_samples", "".join(_text(row) + "\n" for row in positives))
@@ -463,6 +525,9 @@ def _write_profile(out: Path, seed: int, genome_bases: int, sequences: int) -> d
                 out / "genomes" / f"{species}.{locus}.fa", f"simulated_{species}_{locus}", contigs, seed
             )
             counts.update({"files": 1, "contigs": len(contigs), "bases": len(genome)})
+    assay = _experiment(np.random.default_rng([seed, 4]), pairs, families)
+    write_experiment(out / "experiment", assay)
+    counts["changes"] = sum(len(element.changes) for element in assay)
     _write_table(out / "verbatim.tsv", places)
     counts["verbatim"] = verbatim
     _write_table(out / "motifs.tsv", _motif_table())
@@ -549,6 +614,10 @@ Nothing here is real sequence. Made by `{command}`; the same command gives the s
 - `motifs.tsv`: base probabilities of each motif position. Of the {WINDOW}-base windows of the ancestral
   genome {CLUSTER_SHARE:.0%} hold {CLUSTER_PAIRS} such pairs each, so the motifs are recurring words of the
   genomes.
+- `experiment/`: a reporter assay, {counts["changes"]:,} changes of one base in {TARGETS} enhancers that are
+  no labelled sequences, in {CONTROLS} controls, and once more in the first enhancer. `effects.vcf`: log2
+  effects. A change in a motif costs or gains half the log2 of the motif's probabilities; in a control,
+  effects at the places of its shuffled motifs are random.
 - `verbatim.tsv`: the {counts["verbatim"]} labelled human sequences that also lie in the human genome, base
   for base (`genomes/human.locus1.fa`, first contig, start from zero; strand - means the reverse complement).
 

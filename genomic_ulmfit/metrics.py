@@ -215,12 +215,7 @@ def bootstrap_over_groups(
     rng, draws = np.random.default_rng(seed), []
     for start in range(0, repeats, REPLICATES_AT_A_TIME):
         count = min(REPLICATES_AT_A_TIME, repeats - start)
-        times = np.stack(
-            [
-                np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-                for _ in range(count)
-            ]
-        )
+        times = draw_groups(rng, len(names), count)
         draws.append(statistic(times[:, numbers].astype(np.float32)))
     drawn = np.concatenate(draws)
     drawn = drawn[~np.isnan(drawn)]
@@ -239,6 +234,11 @@ def bootstrap_over_groups(
         "high": high,
         "p_value": float(min(1, 2 * (beyond + 1) / (len(drawn) + 1))),
     }
+
+
+def draw_groups(rng: np.random.Generator, groups: int, count: int) -> np.ndarray:
+    """How often each group is drawn when `groups` are drawn with replacement, int64 (count, groups)."""
+    return np.stack([np.bincount(rng.integers(groups, size=groups), minlength=groups) for _ in range(count)])
 
 
 def _weighted_auc(

@@ -12,6 +12,7 @@ from genomic_ulmfit.files import replacing
 
 __all__ = [
     "BUILT_IN",
+    "MPRA",
     "TRIAL_FORM",
     "ROOT",
     "checked_trial",
@@ -19,6 +20,7 @@ __all__ = [
     "classifier_name",
     "data_files",
     "encoder_folder",
+    "experiment_folder",
     "fold_folder",
     "genome_file",
     "genome_files",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
+MPRA = "mpra"  # the reporter assay that `data/fetch.py mpra` brings
 TRIAL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
 BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
 _GENOME_NAME = re.compile(
@@ -94,6 +97,27 @@ def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     unique = f"{folder.name}-{place}"
     return folder.name if folder.parent == data.resolve() else unique, folder, artifacts / unique
+
+
+def experiment_folder(experiment: str | None, data: Path, root: Path = ROOT) -> Path:
+    """Folder of measured effects: `elements.fa` and `effects.vcf`.
+
+    `experiment` is None (`experiment/` in the profile's `data`), "mpra" (in the project's folder of data) or
+    a path. FileNotFoundError, saying how to get them, where the two files are not there.
+    """
+    folder = Path(data) / "experiment"
+    if experiment:
+        folder = (
+            _place("GENOMIC_DATA", root / "data") / MPRA
+            if experiment == MPRA
+            else project_path(experiment, root)
+        )
+    if missing := [name for name in ("elements.fa", "effects.vcf") if not (folder / name).is_file()]:
+        raise FileNotFoundError(
+            f"{folder} holds no {' and no '.join(missing)}: `python data/fetch.py mpra` brings those of a "
+            'published reporter assay; name it in EXPERIMENT as "mpra"'
+        )
+    return folder
 
 
 def genome_files(data: Path) -> dict[str, list[Path]]:

@@ -25,6 +25,8 @@ __all__ = [
     "LANGUAGE_MODEL_KEY",
     "PREDICTION_COLUMNS",
     "PUBLISHED_COLUMNS",
+    "VARIANT_EFFECT_COLUMNS",
+    "VARIANT_EFFECT_KEY",
     "code_version",
     "predictions_path",
     "read_predictions",
@@ -106,6 +108,34 @@ LANGUAGE_MODEL_COLUMNS = (
     "version",
     "command",
 )
+# How well predicted effects of single-base changes agree with measured ones. `experiment`: what was measured,
+# `element`: one of its elements, or the mean of its targets. `weights_hash` as above, blank for a baseline;
+# `trained_on`: species, split and fold of the labelled sequences, blank where there are none.
+VARIANT_EFFECT_KEY = (
+    "profile",
+    "experiment",
+    "element",
+    "model",
+    "weights_hash",
+    "trained_on",
+    "min_barcodes",
+)
+VARIANT_EFFECT_COLUMNS = (
+    *VARIANT_EFFECT_KEY,
+    "n",
+    "pearson",
+    "pearson_low",
+    "pearson_high",
+    "spearman",
+    "spearman_low",
+    "spearman_high",
+    "n_strong",
+    "strong_auroc",
+    "strong_auroc_low",
+    "strong_auroc_high",
+    "version",
+    "command",
+)
 PUBLISHED_COLUMNS = (
     "source",
     "species",
@@ -124,8 +154,10 @@ PREDICTION_COLUMNS = ("id", "label", "fold", "probability")
 _SCHEMAS = {
     "enhancers.csv": (ENHANCER_COLUMNS, ENHANCER_KEY),
     "language_models.csv": (LANGUAGE_MODEL_COLUMNS, LANGUAGE_MODEL_KEY),
+    "variant_effects.csv": (VARIANT_EFFECT_COLUMNS, VARIANT_EFFECT_KEY),
 }
 _INTEGERS = {"k", "stride", "seed", "n_train", "n_test", "bases_seen", "tokens_seen", "n_valid_tokens"}
+_INTEGERS |= {"n", "n_strong", "min_barcodes"}
 _OWN = ("device", "command", "version")  # columns in which the folds of one run may differ
 _FLOATS = {
     "auroc",
@@ -142,8 +174,21 @@ _FLOATS = {
     "valid_loss",
     "perplexity",
     "bits_per_base",
+    "pearson",
+    "pearson_low",
+    "pearson_high",
+    "spearman",
+    "spearman_low",
+    "spearman_high",
+    "strong_auroc",
+    "strong_auroc_low",
+    "strong_auroc_high",
 }
 _NEVER_BLANK = {
+    "experiment",
+    "element",
+    "n",
+    "pearson",
     "profile",
     "species",
     "model",
@@ -263,10 +308,11 @@ def _sort_key(identity: tuple[str, ...]) -> list[tuple[int, str]]:
 
 
 def save_result(path: str | Path, row: Mapping) -> None:
-    """Add a run to results/enhancers.csv or results/language_models.csv, or replace the row of the same run.
+    """Add a run to a file of results/, or replace the row of the same run.
 
-    `row` has exactly `ENHANCER_COLUMNS` or `LANGUAGE_MODEL_COLUMNS` (the file's name decides), None or ""
-    where a column does not apply. A run is identified by the columns up to `seed`. The file stays sorted by
+    `row` has exactly `ENHANCER_COLUMNS` (enhancers.csv), `LANGUAGE_MODEL_COLUMNS` (language_models.csv) or
+    `VARIANT_EFFECT_COLUMNS` (variant_effects.csv), None or "" where a column does not apply. A run is
+    identified by the key columns, which come first. The file stays sorted by
     them and is replaced as a whole, under a lock (`<path>.lock`) that keeps parallel runs from losing each
     other's rows. A Markov reference stands among the language models with predicts `markov` and its order in
     `contexts`. ValueError, with the file untouched, for unknown or missing columns, values of the wrong type

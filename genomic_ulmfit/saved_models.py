@@ -15,10 +15,17 @@ from genomic_ulmfit.files import replacing
 from genomic_ulmfit.kmer_start import KmerLogOdds
 from genomic_ulmfit.learners import new_language_model
 from genomic_ulmfit.processes import on_rank_zero
-from genomic_ulmfit.profiles import recipe_name
+from genomic_ulmfit.profiles import encoder_folder, model_name, recipe_name
 from utils import KmerTokenizer
 
-__all__ = ["add_facts", "load_classifier", "load_language_model", "newest_classifier", "save_model"]
+__all__ = [
+    "add_facts",
+    "encoder_of",
+    "load_classifier",
+    "load_language_model",
+    "newest_classifier",
+    "save_model",
+]
 
 _ROWS, _SCALE = ".int8", ".scale"  # how the two parts of a compact table of embeddings are called
 
@@ -61,9 +68,12 @@ def _rewrite_config(folder: Path, facts: dict) -> None:
         path.write_text(json.dumps(config, indent=1) + "\n")
 
 
-def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> tuple[LanguageModel, dict]:
+def load_language_model(
+    folder: Path, tokenizer: KmerTokenizer | None = None, **expected
+) -> tuple[LanguageModel, dict]:
     """Read what `save_model` wrote -> (model in evaluation mode on the CPU, config).
 
+    Without a tokenizer, of any k and stride (the config tells which).
     `expected`: what facts of the config must be (`direction="forward"`). Raises FileNotFoundError when
     nothing was saved there, ValueError for a model of another kind, k or stride, with other facts than
     expected, and for damaged files.
@@ -79,10 +89,7 @@ def load_language_model(folder: Path, tokenizer: KmerTokenizer, **expected) -> t
 
 
 def load_classifier(folder: Path, tokenizer: KmerTokenizer | None = None) -> tuple[Classifier, dict]:
-    """As `load_language_model`, for a classifier.
-
-    Without a tokenizer, of any k and stride (the config tells which).
-    """
+    """As `load_language_model`, for a classifier."""
     config, architecture = _read_config(folder, "Classifier", tokenizer)
     ks = architecture.get("composition")
     model = Classifier(_rebuild(architecture, folder).encoder, composition=KmerLogOdds(ks) if ks else None)
@@ -114,6 +121,23 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
     ).parent
     print(f"classifier: {newest.relative_to(folder)}, the one trained last of {len(trained)}")
     return newest
+
+
+def encoder_of(config: dict, profile: str) -> Path:
+    """Folder of the profile's language model of the setting of a classifier, whose `config` this is.
+
+    Raises FileNotFoundError as `profiles.encoder_folder` where the profile has none.
+    """
+    name = model_name(
+        config["k"],
+        config["stride"],
+        config["direction"],
+        config["predicts"],
+        config["contexts"].split(),
+        config["scale"],
+        config["seed"],
+    )
+    return encoder_folder(None, profile, name)
 
 
 def _rebuild(architecture: dict, folder: Path) -> LanguageModel:

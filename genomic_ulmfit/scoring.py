@@ -25,7 +25,7 @@ import torch
 from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
-from genomic_ulmfit.awd_lstm import Classifier
+from genomic_ulmfit.awd_lstm import Classifier, LanguageModel
 from genomic_ulmfit.familiarity import (
     AS_TRAINED,
     INPUT_COLUMNS,
@@ -225,7 +225,7 @@ class Scorer:
 
 
 @contextmanager
-def full_precision(model: Classifier) -> Iterator[None]:
+def full_precision(model: Classifier | LanguageModel) -> Iterator[None]:
     """No bfloat16 or float16 products meanwhile: their rounding is a tenth of what a single base changes."""
     before, model.encoder.bf16 = model.encoder.bf16, False
     try:

@@ -1,7 +1,7 @@
 """What a variant changes in the score of the DNA around it: both alleles, from a VCF and a genome."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,15 @@ from genomic_ulmfit.scoring import (
 )
 from genomic_ulmfit.textfiles import open_text, read_lines
 
-__all__ = ["VARIANT_COLUMNS", "read_variants", "score_alleles", "score_variants", "write_variants"]
+__all__ = [
+    "VARIANT_COLUMNS",
+    "Allele",
+    "over_all_cuts",
+    "read_variants",
+    "score_alleles",
+    "score_variants",
+    "write_variants",
+]
 
 VARIANT_COLUMNS = [
     "chrom",
@@ -234,20 +242,26 @@ def _score(scorer: Scorer, alleles: list[Allele]) -> pd.DataFrame:
         ]
     )
     for i, which in enumerate(("ref", "alt")):
-        log_odds, stride = np.full(len(alleles), np.nan), scorer.tokenizer.stride
+        log_odds = np.full(len(alleles), np.nan)
         windows = [a.windows[i] for a, ok in zip(alleles, fit) if ok and a.windows]
-        log_odds[fit] = np.mean(
-            [
-                scorer.log_odds([w[shift : len(w) - stride + 1 + shift] for w in windows])
-                for shift in range(stride)
-            ],
-            0,
-        )
+        log_odds[fit] = over_all_cuts(scorer.log_odds, windows, scorer.tokenizer.stride)
         table[f"log_odds_{which}"], table[f"probability_{which}"] = log_odds, 1 / (1 + np.exp(-log_odds))
     table["difference"] = table.log_odds_alt - table.log_odds_ref
     unknown = table.difference.isna() & (table.note == "")
     table.loc[unknown, "note"] = "not scored: too few known bases around it"
     return table[VARIANT_COLUMNS]
+
+
+def over_all_cuts(
+    score: Callable[[list[np.ndarray]], np.ndarray], windows: Sequence[np.ndarray], stride: int
+) -> np.ndarray:
+    """Mean of `score` over the `stride` ways to cut base codes into k-mers, float64 [windows].
+
+    Each time the windows begin one base later; all are `stride` - 1 bases shorter than given.
+    """
+    return np.mean(
+        [score([w[shift : len(w) - stride + 1 + shift] for w in windows]) for shift in range(stride)], 0
+    )
 
 
 def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: str) -> int:

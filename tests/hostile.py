@@ -21,6 +21,7 @@ from tiny import tiny_scorer
 from genomic_ulmfit.checkpoints import Checkpoints
 from genomic_ulmfit.enhancers import read_sequences
 from genomic_ulmfit.genome import import_fasta
+from genomic_ulmfit.reporter_assay import read_experiment
 from genomic_ulmfit.results import read_predictions, read_results, save_result, write_predictions
 from genomic_ulmfit.saved_models import load_classifier, save_model
 from genomic_ulmfit.scoring import BadRecords, read_bed, read_queries
@@ -34,6 +35,9 @@ VCF = (
     "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     f"chr1\t600\trs1\t{GENOME[6 + 599]}\tA,C\t.\t.\t.\nchr1\t700\t.\t{GENOME[6 + 699]}\t<DEL>\t.\t.\t.\n"
 ).encode()
+ASSAY = VCF.replace(b"A,C\t.\t.\t.", b"N\t.\t.\tEFFECT=1;P=0.5;BARCODES=12").replace(
+    b"<DEL>\t.\t.\t.", b"N\t.\t.\tEFFECT=1;P=1;BARCODES=9"
+)
 
 
 class Target(NamedTuple):
@@ -70,6 +74,7 @@ def targets(folder: Path) -> dict[str, Target]:
     folder.mkdir(parents=True, exist_ok=True)
     genome = folder / "genome.fa"
     genome.write_text(GENOME)
+    (folder / "elements.fa").write_text(GENOME.replace("chr1", "chr1 role=target kind=none cells=none"))
     save_model(folder / "good", tiny_scorer().model, compact=True)
     config, weights = ((folder / "good" / name).read_bytes() for name in ("config.json", "model.safetensors"))
 
@@ -108,6 +113,7 @@ def targets(folder: Path) -> dict[str, Target]:
             [gzip.compress(VCF, mtime=0), VCF],
             lambda p: list(read_variants(p, genome, BadRecords("skip"))),
         ),
+        "measured effects": Target("effects.vcf", [ASSAY], lambda p: read_experiment(p.parent)),
         "bcf": Target("x.bcf", [_bcf(folder)], lambda p: list(read_variants(p, genome))),
         "genome to look up": Target(
             "g.fa", [FASTA, gzip.compress(FASTA, mtime=0)], lambda p: list(read_bed(_bed(folder), p))

@@ -691,6 +691,36 @@ def test_damaged_archive(tmp_path, damage):
     assert files_below(tmp_path) == {"a.tgz"}
 
 
+# --- the reporter assay -------------------------------------------------------------------------------------
+
+ASSAY = (
+    "Chrom\tPos\tRef\tAlt\tBarcodes\tDNA\tRNA\tCoefficient\tpValue\tElement\tRelease\n"
+    "X\t101\tA\tC\t12\t1\t1\t-0.5\t0.1\tF9\tGRCh38\n"
+)
+
+
+def test_the_reporter_assay_is_taken_from_a_cache_and_made_into_sequences_and_variants(tmp_path, site):
+    packed = gzip.compress(ASSAY.encode(), mtime=0)
+    registry = write_registry(
+        tmp_path / "registry.tsv",
+        [("mpra", "a.tsv.gz", len(packed), hashlib.sha256(packed).hexdigest(), GITHUB + "a/a.tsv.gz")],
+    )
+    (tmp_path / "cache/mpra").mkdir(parents=True)
+    (tmp_path / "cache/mpra/a.tsv.gz").write_bytes(packed)
+    options = {"cache": tmp_path / "cache", "registry": registry, "mirrors": site.mirrors, "backoff": 0}
+    rows = fetch.fetch("mpra", tmp_path / "data", **options)
+    folder = tmp_path / "data/mpra"
+    made = {"elements.fa", "effects.vcf"}
+    assert files_below(folder) == {"downloads/a.tsv.gz", "downloads/checksums.json", *made}
+    assert {row["kind"]: (row["sequences"], row["bases"]) for row in rows} == {
+        "experiment elements.fa": (1, 1),
+        "experiment effects.vcf": (0, 0),
+    }
+    (folder / "effects.vcf").write_text("edited")
+    fetch.fetch("mpra", tmp_path / "data", **options)
+    assert "EFFECT=-0.5" in (folder / "effects.vcf").read_text() and site.asked == []
+
+
 # --- what is committed --------------------------------------------------------------------------------------
 
 
@@ -701,6 +731,9 @@ def test_committed_registry():
     for entry in pilot:
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
         assert re.search("/[0-9a-f]{40}/", entry.url), "pinned to a commit"
+    (assay,) = fetch.read_registry("mpra")
+    assert (assay.local, assay.bytes) == ("downloads/elements.tsv.gz", 2_677_485)
+    assert re.search("/[0-9a-f]{40}/", assay.url), "pinned to a commit"
     assert {entry.local for entry in full if entry.local.startswith("genomes/")} == {
         f"genomes/{species}.fa.gz" for species in ("human", "chimpanzee", "bonobo", "gorilla")
     }

@@ -21,6 +21,7 @@ NAMES = [
     "bed",
     "vcf",
     "vcf, bad lines left out",
+    "measured effects",
     "bcf",
     "genome to look up",
     "model description",

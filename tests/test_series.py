@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workflow import series
-from workflow.experiments import LANGUAGE_MODELS, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
+from workflow.experiments import LANGUAGE_MODELS, MEASURED, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
 from workflow.given import MAY_BE_NONE
 from workflow.run_notebook import with_values
 from workflow.series import Series
@@ -211,6 +211,21 @@ def test_enhancers_alone_leave_out_what_reads_genomes(mine):
     shutil.rmtree(mine / "genomes")
     notebooks = {notebook for notebook, _ in Series(str(mine)).runs}
     assert not notebooks & {*LANGUAGE_MODELS, SCAN, VARIANTS} and {*SETTINGS, SCORE} <= notebooks
+
+
+def test_an_experiment_is_the_profiles_own_or_the_published_one(mine, monkeypatch):
+    assert MEASURED not in {notebook for notebook, _ in Series(str(mine)).runs}
+    (mine / "experiment").mkdir()
+    for name in ("elements.fa", "effects.vcf"):
+        (mine / "experiment" / name).write_text("x")
+    own = Series(str(mine))
+    assert own.present(MEASURED) and own.fetched_experiment is None
+    assert [path.name for path in own.reads(MEASURED)] == ["effects.vcf", "elements.fa"]
+    monkeypatch.setenv("GENOMIC_DATA", str(mine / "data"))
+    for wanted in (Series(str(mine), params="EXPERIMENT: mpra"), Series("pilot")):
+        assert wanted.reads(MEASURED) == [mine / "data/mpra/downloads/checksums.json"]
+    assert Series(str(mine), params="EXPERIMENT: some/folder").reads(MEASURED) == []
+    assert Series("simulated").reads(MEASURED) == [Series("simulated").made]
 
 
 def test_species_and_folds_run_on_their_own(mine):

@@ -347,7 +347,7 @@ def test_what_another_recipe_made_does_not_stay(mammals, tmp_path, monkeypatch):
     options = build(tmp_path)
     shutil.copytree(mammals, tmp_path / "data/mammals")
     monkeypatch.setattr(windows, "region_groups", lambda species: dict.fromkeys(REGIONS, "all"))
-    monkeypatch.setattr(fetch, "MAKERS", (Path(__file__),))
+    monkeypatch.setattr(fetch, "MAKERS", {"mammals": (Path(__file__),)})
     fetch.fetch("mammals", **options)
     assert sorted(path.name for path in (tmp_path / "data/mammals/genomes").glob("mouse*")) == [
         "mouse.regions.all.fa"

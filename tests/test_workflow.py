@@ -25,7 +25,7 @@ from workflow.run_notebook import done_file
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(
-    ".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "tests", "benchmarks"
+    ".*", "artifacts", "__pycache__", "simulated", "pilot", "full", "mpra", "tests", "benchmarks"
 )
 SMALL = {
     "SPECIES": ["Human", "Mouse"],
@@ -118,6 +118,7 @@ def tree(tmp_path_factory):
     for old in [
         *(folder / "project/results").glob("enhancers.csv"),
         *(folder / "project/results").glob("language_models.csv"),
+        *(folder / "project/results").glob("variant_effects.csv"),
     ]:
         old.unlink()
     shutil.rmtree(folder / "project/results/predictions", ignore_errors=True)
@@ -188,6 +189,20 @@ def test_language_models_have_rows_beside_the_markov_reference(tree, first_run):
     rows = read_results(tree / "results/language_models.csv")
     assert sorted(rows.predicts) == ["bases", "bases", "bases", "markov"]
     assert (rows.bits_per_base.between(1.5, 2.3)).all()
+
+
+def test_predicted_effects_have_a_row_for_each_model_and_element(tree, first_run):
+    rows = read_results(tree / "results/variant_effects.csv")
+    by_element = rows.groupby("element").model.apply(list)
+    assert set(by_element.index) == {
+        "mean of targets",
+        *(f"target{n}" for n in (1, 2, 3)),
+        "control1",
+        "control2",
+    }
+    (models,) = {tuple(models) for models in by_element}
+    assert len(models) == 4 and {"GC content", "gapped k-mer regression"} < set(models)
+    assert (rows.experiment == "experiment").all() and rows.pearson.between(-1, 1).all()
 
 
 def labelled_of(tree: Path) -> list[str]:

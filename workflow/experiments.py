@@ -2,6 +2,8 @@
 
 from pathlib import PurePosixPath
 
+from genomic_ulmfit.profiles import MPRA
+
 __all__ = [
     "BASELINES",
     "CLASSIFIERS",
@@ -48,6 +50,7 @@ _FOLDERS = {  # each other notebook is `<folder>/<name>.ipynb`
         "2 Scan a Genome Region",
         "3 Score Variants",
         "4 What the Model Looks At",
+        "5 Variants against an Experiment",
     ],
 }
 # Paths from the project's folder, which itself would be the folder "", in the order of running.
@@ -65,7 +68,7 @@ ENHANCER_DATA, BASELINES, *SETTINGS, TWO_MODELS, IMPROVING, RESULTS, ACROSS_SPEC
     "Enhancer Classification"
 ]
 CLASSIFIERS = (*SETTINGS, TWO_MODELS)  # what trains on labelled sequences, from a language model
-SCORE, SCAN, VARIANTS, ATTRIBUTION = _FOLDERS["Using the Models"]
+SCORE, SCAN, VARIANTS, ATTRIBUTION, MEASURED = _FOLDERS["Using the Models"]
 _5_MER, _4_MER, _3_MER = LANGUAGE_MODELS
 
 # Notebook: the notebooks whose results it reads. A classifier starts from the language model of its own k and
@@ -80,7 +83,9 @@ NEEDS = {
     TWO_MODELS: [ENHANCER_DATA, *LANGUAGE_MODELS],
     IMPROVING: [*CLASSIFIERS, BASELINES],
     RESULTS: [IMPROVING],
-    **dict.fromkeys((ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS), [ENHANCER_DATA, SETTINGS[0]]),
+    **dict.fromkeys(
+        (ACROSS_SPECIES, SCORE, SCAN, ATTRIBUTION, VARIANTS, MEASURED), [ENHANCER_DATA, SETTINGS[0]]
+    ),
 }
 # Data that a notebook opens itself. Labelled sequences are masked in the language models' corpus.
 READS = {
@@ -89,10 +94,11 @@ READS = {
     ENHANCER_DATA: ["enhancers"],
     SCAN: ["genomes"],
     VARIANTS: ["genomes"],
+    MEASURED: ["experiment"],
 }
 # Notebooks that use a trained model, and the parameter that names the user's file. With it and CLASSIFIER
 # they need nothing else.
-USES = {SCORE: "INPUT", SCAN: "GENOME", ATTRIBUTION: None, VARIANTS: "VARIANTS"}
+USES = {SCORE: "INPUT", SCAN: "GENOME", ATTRIBUTION: None, VARIANTS: "VARIANTS", MEASURED: None}
 
 # Further runs of a notebook beside the one with its own parameters: ULMFiT taken apart, started from k-mer
 # log-odds, with fewer labels, and with other ways to split the sequences.
@@ -167,14 +173,22 @@ VARIED = {
     "mammals": _REAL,
 }
 
+# The published reporter assay is fetched beside the profiles; `simulated` has one of its own.
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be
 # nine updates an epoch; attribution of fewer sequences, for time. Real data: every sequence is scored once;
 # the smaller corpus is read four times; the classifier that comes with the project scores.
-_SHIPPED = {"SPLIT": "folds", "CLASSIFIER": "models/human_4-mer_stride-2"}
+_SHIPPED = {
+    "SPLIT": "folds",
+    "CLASSIFIER": "models/human_4-mer_stride-2",
+    "CLASSIFIERS": ["models/human_5-mer_stride-2", "models/human_3-mer_stride-1"],
+    "LANGUAGE_MODELS": ["models/mammals_4-mer_stride-2", "models/mammals_310Mbp_4-mer_stride-2"],
+}
+_MEASURED = {"EXPERIMENT": MPRA}
 PRESETS = {
     "simulated": {"BATCH_SIZE": 16, "N_MARKED": 4, "N_GATHERED": 40, "N_HOSTS": 20},
-    "pilot": _SHIPPED | {"EPOCHS": 4},
-    "mammals": _SHIPPED | {"EPOCHS": 1},
+    "pilot": _SHIPPED | _MEASURED | {"EPOCHS": 4},
+    "mammals": _SHIPPED | _MEASURED | {"EPOCHS": 1},
+    **dict.fromkeys(("benchmark", "full"), _MEASURED),
 }
 # What makes a profile's data, and the file that says they are there. A user's folder is there already.
 MAKERS = {

@@ -13,6 +13,7 @@ __all__ = ["as_typed", "checked", "notebook_parameters", "parse_parameters"]
 TAGS = ("parameters", "more-parameters")
 # Parameters whose default is None, by what they may be beside it; any other is of its default's type.
 _TEXT = {"SCALE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS", "WRITE_TO", "REGION"}
+_TEXT |= {"EXPERIMENT"}
 _NAMES = {"SPECIES"}  # a list of names
 _WHOLE = {"N_TRAIN", "BLOCK", "EPOCH_BASES"}
 MAY_BE_NONE = _TEXT | _NAMES | _WHOLE

@@ -47,9 +47,11 @@ LEFT_OUT = shutil.ignore_patterns(
     "mammals",
     "benchmark",
     "full",
+    "mpra",
     "predictions",
     "enhancers.csv",
     "language_models.csv",
+    "variant_effects.csv",
 )
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genomic_ulmfit.profiles import BUILT_IN, ROOT, data_files, model_name, profile_paths, project_path
+from genomic_ulmfit.profiles import BUILT_IN, MPRA, ROOT, data_files, model_name, profile_paths, project_path
 from workflow.experiments import (
     BASELINES,
     CLASSIFIERS,
     FOLDS,
     LANGUAGE_MODELS,
     MAKERS,
+    MEASURED,
     NEEDS,
     NOTEBOOKS,
     PRESETS,
@@ -226,6 +227,8 @@ class Series:
         """
         if self.stands_alone(notebook):
             return []
+        if notebook == MEASURED and self.experiment:
+            return [self.fetched_experiment] if self.fetched_experiment else []
         if self.profile in MAKERS:
             return [self.made] if notebook in READS else []
         parts = READS.get(notebook, []) if not (notebook in USES and self.given.get("GENOME")) else []
@@ -234,7 +237,11 @@ class Series:
     @cached_property
     def _sequences(self) -> dict[str, list[Path]]:
         """The files of a folder of the user's that hold genomes or labelled sequences."""
-        parts = {"genomes": [], "enhancers": []}
+        parts = {
+            "genomes": [],
+            "enhancers": [],
+            "experiment": sorted((self.data / "experiment").glob("e*.*")),
+        }
         for path in data_files(self.data):
             parts[path.relative_to(self.data).parts[0]].append(path)
         return parts
@@ -243,6 +250,17 @@ class Series:
     def made(self) -> Path:
         """The file that says that the data of a profile of this project are there."""
         return self.data / MAKERS[self.profile][1]
+
+    @property
+    def experiment(self) -> str | None:
+        """EXPERIMENT, where it is not the profile's own."""
+        return self.settings.get("EXPERIMENT")
+
+    @property
+    def fetched_experiment(self) -> Path | None:
+        """The file that says that the published reporter assay is there, where it is asked for."""
+        folder = profile_paths("simulated", self.root)[1].parent / MPRA
+        return folder / "downloads/checksums.json" if self.experiment == MPRA else None
 
     def present(self, notebook: str) -> bool:
         """Whether it has data to run on: a user's folder may hold genomes or enhancers only."""
@@ -253,6 +271,8 @@ class Series:
         parts = {"genomes" if " LM " in notebook else "enhancers"} | (
             {"genomes"} if USES.get(notebook) in ("GENOME", "VARIANTS") else set()
         )
+        if notebook == MEASURED and not self.experiment:
+            parts |= {"experiment"}
         return all(self._sequences[part] for part in parts)
 
     def stands_alone(self, notebook: str) -> bool:
