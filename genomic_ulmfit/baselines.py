@@ -3,7 +3,7 @@
 Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`,
 then `predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same
 probability. From the fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each
-class, k-mers in boosted trees, k-mers in a linear model.
+class, known motifs, k-mers in boosted trees, k-mers in a linear model.
 """
 
 from collections.abc import Sequence
