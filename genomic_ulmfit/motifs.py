@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.functional import conv1d, one_hot
+from torch.nn.functional import conv1d, one_hot, pad
 
 from genomic_ulmfit.genome import decode_bases, reverse_complement
 from genomic_ulmfit.kmers import encode_sequences
@@ -111,28 +111,30 @@ def planted_motifs(path: str | Path) -> list[Motif]:
 def motif_hits(sequences: Sequence[str | np.ndarray], motifs: Sequence[Motif]) -> np.ndarray:
     """How well each motif matches each sequence, float32 [sequences, 2, motifs]: its best hit and all hits.
 
-    A hit is the log-odds of a motif at a place on either strand (natural logarithm; an ambiguous base counts
-    0). The best is the maximum; all together are the logarithm of the sum of their odds, as a factor would
-    occupy the sequence. Both strands of a sequence have the same. Raises ValueError, naming the index, for a
-    sequence shorter than the widest motif.
+    A hit is the log-odds of a motif at a place on either strand (natural logarithm). The best is the maximum;
+    all together are the logarithm of the sum of their odds, as a factor would occupy the sequence. Both
+    strands of a sequence have the same, to the last digit. An ambiguous base counts 0, and so do the bases
+    that a motif wider than the sequence has beyond its end.
     """
-    widest = max(len(motif.counts[0]) for motif in motifs)
-    rows = []
-    for index, codes in enumerate(encode_sequences(sequences)):
-        if len(codes) < widest:
-            raise ValueError(
-                f"sequence {index} has {len(codes)} letters, fewer than a motif of {widest}: drop it"
-            )
-        # The strand that is first in the alphabet: both have the same hits to the last digit.
-        rows.append(min(codes, reverse_complement(codes), key=bytes))
-    hits = np.zeros((len(rows), 2, len(motifs)), dtype=np.float32)
     weights = list(_by_width(motifs))
-    for row, codes in enumerate(rows):
-        bases = one_hot(torch.from_numpy(codes.astype(np.int64)), 5)[:, :4].T.float()
-        for places, matrices in weights:
-            scores = conv1d(bases[None], matrices)[0].view(len(places), -1)
-            hits[row, 0, places] = scores.amax(1)
-            hits[row, 1, places] = scores.logsumexp(1)
+    rows = [_hits_of(codes, weights) for codes in encode_sequences(sequences)]
+    hits = np.zeros((len(rows), 2, len(motifs)), dtype=np.float32)
+    for (places, _), found in zip(weights, zip(*rows)):
+        hits[:, :, places] = np.stack(found)
+    return hits
+
+
+def _hits_of(codes: np.ndarray, weights: Sequence[tuple[np.ndarray, torch.Tensor]]) -> list[np.ndarray]:
+    """Best hit and all hits of one sequence, [2, motifs], for the motifs of each width."""
+    strand = min(
+        codes, reverse_complement(codes), key=bytes
+    )  # the first in the alphabet, whichever was given
+    bases = one_hot(torch.from_numpy(strand.astype(np.int64)), 5)[:, :4].T.float()
+    hits = []
+    for places, matrices in weights:
+        padded = pad(bases, (0, max(0, matrices.shape[2] - len(codes))))
+        scores = conv1d(padded[None], matrices)[0].reshape(len(places), -1)
+        hits.append(torch.stack([scores.amax(1), scores.logsumexp(1)]).numpy())
     return hits
 
 
@@ -141,7 +143,7 @@ def _by_width(motifs: Sequence[Motif]) -> Iterator[tuple[np.ndarray, torch.Tenso
     widths = np.array([len(motif.counts[0]) for motif in motifs])
     for width in np.unique(widths):
         places = np.flatnonzero(widths == width)
-        matrices = np.stack([motifs[place].log_odds for place in places])
+        matrices = np.stack([motifs[int(place)].log_odds for place in places])
         strands = np.stack([matrices, matrices[:, ::-1, ::-1]], axis=1).reshape(-1, 4, width)
         yield places, torch.from_numpy(strands).float()
 
@@ -169,18 +171,20 @@ def find_motifs(
 
     TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416) takes stretches of `width` bases with high
     contributions, clusters them by the contributions of their bases, on either strand, and aligns each
-    cluster of `fewest` or more. Motifs are trimmed to positions that contribute. `sequences`: base codes, A,
-    C, G and T only, all of one length; `contributions`: float arrays [bases]. Raises ImportError, with the
-    way out, where modisco-lite is not installed, and ValueError for sequences it cannot take.
+    cluster of `fewest` or more. Motifs are trimmed to positions that contribute. `sequences`: base codes;
+    `contributions`: float arrays [bases]. Raises ImportError, with the way out, where modisco-lite is not
+    installed.
     """
     if not can_find_motifs():
         raise ImportError("modisco-lite and memelite are not installed: pip install -e .[motifs]")
     from modiscolite.tfmodisco import TFMoDISco
 
-    if len({len(codes) for codes in sequences}) != 1 or np.max(sequences) > 3:
-        raise ValueError("sequences must be of one length, and of A, C, G and T only")
-    bases = np.eye(4, dtype=np.float32)[np.stack(sequences)]
-    weighed = bases * np.stack(contributions)[:, :, None].astype(np.float32)
+    longest = max(map(len, sequences))
+    bases = np.zeros((len(sequences), longest, 4), dtype=np.float32)
+    weighed = np.zeros_like(bases)
+    for codes, values, row, shares in zip(sequences, contributions, bases, weighed):
+        row[: len(codes)] = np.eye(5)[codes][:, :4]
+        shares[: len(codes)] = row[: len(codes)] * np.asarray(values)[:, None]
     found, _ = TFMoDISco(
         bases,
         weighed,
@@ -192,8 +196,8 @@ def find_motifs(
         n_leiden_runs=5,
         target_seqlet_fdr=0.2,
     )
-    motifs = [_trimmed(pattern, number) for number, pattern in enumerate(found or [], 1)]
-    return sorted(motifs, key=lambda motif: -motif.sites)
+    by_sites = sorted(found or [], key=lambda pattern: -len(pattern.seqlets))
+    return [_trimmed(pattern, number) for number, pattern in enumerate(by_sites, 1)]
 
 
 def _trimmed(pattern, number: int) -> FoundMotif:

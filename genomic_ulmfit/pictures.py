@@ -30,6 +30,7 @@ __all__ = [
 COLOURS = {
     "composition": "#777777",
     "k-mer counts": "#d55e00",
+    "known motifs": "#e69f00",
     "CNN": "#009e73",
     "ULMFiT": "#0072b2",
     "ULMFiT from k-mer log-odds": "#cc79a7",
@@ -39,6 +40,7 @@ _FAMILIES = (
     ("ensemble", "ensemble"),
     ("gc", "composition"),
     ("composition", "composition"),
+    ("motif_logistic", "known motifs"),
     ("cohn_cnn", "CNN"),
     ("ulmfit", "ULMFiT"),
 )
@@ -231,6 +233,7 @@ def _strand_like(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """`other` [4, width] or its reverse complement, whichever has more in common with `one` at some shift."""
 
     def common(strand: np.ndarray) -> float:
-        return sum(np.correlate(a, b, "full") for a, b in zip(one - 0.25, strand - 0.25)).max()
+        shifts = [np.correlate(a, b, "full") for a, b in zip(one - 0.25, strand - 0.25)]
+        return float(np.sum(shifts, axis=0).max())
 
     return max(other, other[::-1, ::-1], key=common)

@@ -30,6 +30,7 @@ REWRITTEN = {
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
     "Mammals Enhancers 7 Across Species",
+    "4 What the Model Looks At",
 }
 
 
