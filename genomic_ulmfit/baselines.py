@@ -3,12 +3,13 @@
 Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`,
 then `predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same
 probability. From the fewest features to the most: GC content, mono- and dinucleotides, a Markov chain of each
-class, k-mers in boosted trees, k-mers in a linear model.
+class, known motifs, k-mers in boosted trees, k-mers in a linear model.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -20,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from genomic_ulmfit.genome import gc_fraction
 from genomic_ulmfit.kmers import encode_sequences, kmer_matrix
 from genomic_ulmfit.markov import kmer_counts, transition_log_probabilities
+from genomic_ulmfit.motifs import Motif, motif_hits, read_motifs
 
 __all__ = [
     "ClassChains",
@@ -31,6 +33,9 @@ __all__ = [
     "kmer_frequencies",
     "kmer_logistic",
     "markov_baseline",
+    "motif_and_kmer_logistic",
+    "motif_logistic",
+    "motif_weights",
     "repeat_baseline",
 ]
 
@@ -167,6 +172,61 @@ def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pip
             ("logistic", LogisticRegression(C=C, max_iter=1000)),
         ]
     )
+
+
+def motif_logistic(C: float = 1e-3, motifs: Sequence[Motif] | None = None) -> Pipeline:
+    """Logistic regression on how well known motifs match: the best hit of each, and all its hits together.
+
+    `motifs`: those of JASPAR's vertebrates if None. `C`: as in scikit-learn. Hits and errors are those of
+    `motifs.motif_hits`.
+    """
+    hits = _scaled_hits(read_motifs() if motifs is None else motifs)
+    return Pipeline([("motifs", hits), ("logistic", LogisticRegression(C=C, max_iter=1000))])
+
+
+def motif_and_kmer_logistic(
+    k: Sequence[int | str], C: float, weight: float = 1.0, motifs: Sequence[Motif] | None = None
+) -> Pipeline:
+    """The features of `kmer_logistic` and of `motif_logistic` side by side in one regression.
+
+    The k-mers of one length or pattern have a row of length 1 (TF-IDF), the hits of all motifs one of length
+    `weight` (root mean square).
+    """
+    motifs = read_motifs() if motifs is None else motifs
+    features = FeatureUnion(
+        [("kmers", kmer_logistic(k, C)["kmers"]), ("motifs", _scaled_hits(motifs))],
+        transformer_weights={"motifs": weight / np.sqrt(2 * len(motifs))},
+    )
+    return Pipeline([("features", features), ("logistic", LogisticRegression(C=C, max_iter=1000))])
+
+
+def motif_weights(model: Pipeline, motifs: Sequence[Motif] | None = None) -> pd.DataFrame:
+    """What a fitted `motif_logistic` makes of each motif, highest weight first.
+
+    Columns motif (its id), name, best hit, all hits: by how much the log-odds rise with one standard
+    deviation; and weight, their sum.
+    """
+    motifs = read_motifs() if motifs is None else motifs
+    best, every = model["logistic"].coef_[0].reshape(2, -1)
+    table = pd.DataFrame(
+        {
+            "motif": [motif.id for motif in motifs],
+            "name": [motif.name for motif in motifs],
+            "best hit": best,
+            "all hits": every,
+            "weight": best + every,
+        }
+    )
+    return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
+
+
+def _scaled_hits(motifs: Sequence[Motif]) -> Pipeline:
+    hits = FunctionTransformer(_flat_hits, kw_args={"motifs": motifs})
+    return Pipeline([("hits", hits), ("scale", StandardScaler())])
+
+
+def _flat_hits(sequences: Sequence[str], motifs: Sequence[Motif]) -> np.ndarray:
+    return motif_hits(sequences, motifs).reshape(len(sequences), -1).astype(float)
 
 
 def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, seed: int = 0) -> Pipeline:

@@ -4,10 +4,14 @@ name.
 
 from collections.abc import Iterator, Sequence
 
+import logomaker
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genomic_ulmfit.motifs import FoundMotif, Motif
 
 __all__ = [
     "COLOURS",
@@ -15,6 +19,7 @@ __all__ = [
     "family_of",
     "forest",
     "labelled_lines",
+    "motif_logos",
     "named_line",
     "panels",
     "price",
@@ -25,6 +30,7 @@ __all__ = [
 COLOURS = {
     "composition": "#777777",
     "k-mer counts": "#d55e00",
+    "known motifs": "#e69f00",
     "CNN": "#009e73",
     "ULMFiT": "#0072b2",
     "ULMFiT from k-mer log-odds": "#cc79a7",
@@ -35,6 +41,7 @@ _FAMILIES = (
     ("ensemble", "ensemble"),
     ("gc", "composition"),
     ("composition", "composition"),
+    ("motif_logistic", "known motifs"),
     ("cohn_cnn", "CNN"),
     ("ulmfit", "ULMFiT"),
     ("two_language_models", "two language models"),
@@ -200,3 +207,35 @@ def _labels_above(heights: list[float]) -> list[bool]:
     for here, right in zip(heights[-2::-1], heights[:0:-1]):
         above.append(not above[-1] if right - here < close else True)
     return above[::-1]
+
+
+def motif_logos(found: Sequence[FoundMotif], known: Sequence[Motif]) -> Figure:
+    """Logos of motifs, a row for each: as found, in contributions, and the known one beside it, in bits.
+
+    `known`: one for each of `found`, drawn on the strand that looks more like it. A letter's height is its
+    share of what the position contributes, or of its information (Schneider & Stephens 1990, Nucleic Acids
+    Research 18:6097).
+    """
+    figure, axes = plt.subplots(
+        len(found), 2, figsize=(9, 0.3 + 1.2 * len(found)), squeeze=False, layout="constrained"
+    )
+    for (left, right), one, other in zip(axes, found, known):
+        p = _strand_like(one.probabilities, other.probabilities)
+        information = 2 + (p * np.log2(p)).sum(0)
+        for ax, heights in ((left, one.probabilities * one.contributions), (right, p * information)):
+            logomaker.Logo(pd.DataFrame(heights.T, columns=list("ACGT")), ax=ax)
+        left.set_title(f"{one.id}, {one.sites} sites", fontsize=SIZE, loc="left")
+        left.set_ylabel("log-odds", fontsize=SIZE)
+        right.set_title(f"{other.name} ({other.id})", fontsize=SIZE, loc="left")
+        right.set_ylabel("bits", fontsize=SIZE)
+    return figure
+
+
+def _strand_like(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """`other` [4, width] or its reverse complement, whichever has more in common with `one` at some shift."""
+
+    def common(strand: np.ndarray) -> float:
+        shifts = [np.correlate(a, b, "full") for a, b in zip(one - 0.25, strand - 0.25)]
+        return float(np.sum(shifts, axis=0).max())
+
+    return max(other, other[::-1, ::-1], key=common)

@@ -26,8 +26,12 @@ from genomic_ulmfit.baselines import (
     kmer_frequencies,
     kmer_logistic,
     markov_baseline,
+    motif_and_kmer_logistic,
+    motif_logistic,
+    motif_weights,
     repeat_baseline,
 )
+from genomic_ulmfit.motifs import read_motifs
 from genomic_ulmfit.results import read_results, select
 
 DNA = st.text("ACGTN", min_size=8, max_size=60).filter(lambda s: naive.kmers(s, 4))
@@ -122,6 +126,28 @@ def test_boosting_sees_two_motifs_that_only_count_together():
     assert aucs[0] > 0.9 and aucs[1] < 0.7
 
 
+def test_motifs_find_the_factor_whose_sites_were_planted(planted):
+    """TGACTCA and TGAGTCA are AP-1's: FOS and JUN carry the most weight of 12 motifs."""
+    sequences, labels = planted
+    motifs = [m for m in read_motifs() if m.name in ("FOS", "JUNB")] + read_motifs()[:10]
+    scores = cross_val_predict(motif_logistic(1e-2, motifs), sequences, labels, cv=5, method="predict_proba")
+    assert roc_auc_score(labels, scores[:, 1]) > 0.9
+    weights = motif_weights(motif_logistic(1e-2, motifs).fit(sequences, labels), motifs)
+    assert set(weights.name[:2]) == {"FOS", "JUNB"} and weights.weight.is_monotonic_decreasing
+
+
+def test_motifs_beside_kmers_weigh_what_they_are_given(planted):
+    """Rows of k-mers have length 1 for each k, those of motifs `weight`; without any it is k-mers alone."""
+    sequences, labels = planted
+    model = motif_and_kmer_logistic([2, 3], 0.3, 0.7, read_motifs()[:5]).fit(sequences, labels)
+    rows = model["features"].transform(sequences).toarray()
+    assert np.square(rows[:, :80]).sum(1) == pytest.approx(np.full(160, 2.0))
+    assert np.square(rows[:, 80:]).sum(1).mean() == pytest.approx(0.7**2)
+    alone = motif_and_kmer_logistic([2, 3], 0.3, 0.0, read_motifs()[:5]).fit(sequences, labels)
+    kmers = kmer_logistic([2, 3], 0.3).fit(sequences, labels)
+    assert alone.predict_proba(sequences) == pytest.approx(kmers.predict_proba(sequences), abs=1e-6)
+
+
 def test_the_seed_of_boosting_matters(planted):
     sequences, labels = planted
     one, other = (
@@ -154,7 +180,15 @@ def test_of_equally_good_k_the_first_is_chosen(ks):
 
 
 @pytest.mark.parametrize(
-    "make", [gc_baseline, composition_baseline, kmer_logistic, lambda: kmer_boosting(k=3, trees=20)]
+    "make",
+    [
+        gc_baseline,
+        composition_baseline,
+        kmer_logistic,
+        lambda: kmer_boosting(k=3, trees=20),
+        lambda: motif_logistic(motifs=read_motifs()[:8]),
+        lambda: motif_and_kmer_logistic([2, "101"], 0.15, motifs=read_motifs()[:8]),
+    ],
 )
 def test_predictions_are_probabilities_the_same_on_both_strands_and_in_every_run(make, planted):
     sequences, labels = planted

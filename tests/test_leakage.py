@@ -24,12 +24,15 @@ from genomic_ulmfit.baselines import (
     kmer_boosting,
     kmer_logistic,
     markov_baseline,
+    motif_and_kmer_logistic,
+    motif_logistic,
 )
 from genomic_ulmfit.cohn_cnn import CohnCNN
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import decode_bases
 from genomic_ulmfit.learners import SCALES, new_language_model
 from genomic_ulmfit.parameters import TWO_LANGUAGE_MODELS as TWO_MODELS_DEFAULTS
+from genomic_ulmfit.motifs import read_motifs
 from genomic_ulmfit.saved_models import save_model
 from genomic_ulmfit.splits import assign_splits
 from genomic_ulmfit.stacking import stacked_log_odds
@@ -335,6 +338,7 @@ def bound(m: float, n: float, models: int, level: float = 1e-3) -> float:
     return norm.isf(level / models / 2) * ((m + n + 1) / (12 * m * n)) ** 0.5
 
 
+MOTIFS = read_motifs()[:20]
 BASELINES = {
     "gc": gc_baseline,
     "composition": composition_baseline,
@@ -342,6 +346,8 @@ BASELINES = {
     "kmer_logistic": lambda: kmer_logistic([1, 4], 0.3),
     "gapped_kmer_logistic": lambda: kmer_logistic([1, 4, "1101011"], 0.15),
     "kmer_boosting": lambda: kmer_boosting(k=3, trees=40),
+    "motif_logistic": lambda: motif_logistic(motifs=MOTIFS),
+    "motif_and_gapped_kmers": lambda: motif_and_kmer_logistic([1, "1101011"], 0.15, motifs=MOTIFS),
     "cohn_cnn": lambda: CohnCNN(augment=True, both_strands=True, max_epochs=2),
 }
 

@@ -24,6 +24,8 @@ def closed():
         ("composition", "composition"),
         ("gapped_kmer_logistic", "k-mer counts"),
         ("kmer_boosting", "k-mer counts"),
+        ("motif_logistic", "known motifs"),
+        ("motif_and_gapped_kmers", "k-mer counts"),
         ("cohn_cnn_both_strands", "CNN"),
         ("ulmfit_no_pretraining", "ULMFiT"),
         ("ulmfit_scratch_kmers", "ULMFiT from k-mer log-odds"),

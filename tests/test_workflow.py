@@ -167,6 +167,8 @@ def test_one_row_per_species_and_model(results):
         ("kmer_boosting", 0, 0),
         ("kmer_logistic", 6, 1),
         ("markov_chains", 0, 0),
+        ("motif_and_gapped_kmers", 0, 0),
+        ("motif_logistic", 0, 0),
         ("multi_kmer_logistic", 0, 0),
         ("two_language_models", 4, 2),
         ("ulmfit", 3, 1),
