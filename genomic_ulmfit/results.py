@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
+from genomic_ulmfit.allowed import FOLDS, SPLITS, TRIAL_FORM, split_and_fold
 from genomic_ulmfit.files import read_table, replacing, write_table
 from genomic_ulmfit.metrics import classification_metrics, groups_to_draw
-from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
-from genomic_ulmfit.splits import FOLDS, SPLITS, split_and_fold
+from genomic_ulmfit.profiles import results_folder
 
 __all__ = [
     "ENHANCER_COLUMNS",

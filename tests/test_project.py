@@ -33,6 +33,7 @@ REWRITTEN = {
     "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 8 Two Language Models",
+    "1 Score Your Own Sequences",
 }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from genomic_ulmfit.allowed import FOLDS
 from genomic_ulmfit.controls import score_controls
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.genome import encode_bases
@@ -23,7 +24,7 @@ from genomic_ulmfit.profiles import ROOT, classifier_folder, fold_folder, profil
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier, load_language_model, save_model
 from genomic_ulmfit.scoring import Scorer
-from genomic_ulmfit.splits import FOLDS, parts, read_tables
+from genomic_ulmfit.splits import parts, read_tables
 from genomic_ulmfit.tracks import operating_points
 from utils import KmerTokenizer
 
