@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from genomic_ulmfit.allowed import check, check_stride
 from genomic_ulmfit.genome import decode_bases, reverse_complement
 from genomic_ulmfit.processes import rank, ranks
 
@@ -36,12 +37,8 @@ class KmerTokenizer:
     stride: int
 
     def __post_init__(self):
-        if not 1 <= self.k <= 12:
-            raise ValueError(f"K={self.k}: choose 1 to 12 (the vocabulary holds 4**K k-mers)")
-        if not 1 <= self.stride <= self.k:
-            raise ValueError(
-                f"STRIDE={self.stride}: choose 1 to K={self.k}; a longer stride would skip bases"
-            )
+        check("K", self.k)
+        check_stride(self.k, self.stride)
 
     @property
     def vocab_size(self) -> int:

@@ -13,10 +13,10 @@ from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from genomic_ulmfit.files import replacing
+from genomic_ulmfit.files import replacing_all
 from genomic_ulmfit.genome import decode_bases, reverse_complement
 from genomic_ulmfit.kmers import canonical_kmers, n_kmers, offsets_of
-from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.profiles import ROOT
 from genomic_ulmfit.scoring import (
     WINDOW,
     BadRecords,
@@ -25,6 +25,7 @@ from genomic_ulmfit.scoring import (
     Written,
     checked_first,
     full_precision,
+    inputs_of,
     output_of,
     read_queries,
     windows_of,
@@ -246,24 +247,24 @@ def explain_file(
     is too short or has other bases than A, C, G and T is left out and listed. `write_to`, `folder` and errors
     are as in `scoring.score_file`.
     """
-    inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
+    inputs, remark = inputs_of(path, genome)
     output = output_of(
         scorer,
         inputs,
         (*formats, "skipped.txt"),
-        project_path(write_to) if write_to else None,
-        Path(folder),
+        write_to,
+        folder,
         methods=list(methods),
         on_bad=on_bad,
     )
     bad = BadRecords(on_bad)
     records, n = checked_first(partial(_explicable, inputs, scorer), bad, "records")
     table = pd.concat([explain(scorer, record, methods) for record in records], ignore_index=True)
-    for kind in formats:
-        with replacing(output.paths[kind]) as temporary:
-            _WRITERS[kind](table, methods, temporary, output.made_by)
     kinds = {kind: output.paths[kind] for kind in formats}
-    return Written(write_skipped(output, bad) | kinds, n, bad.skipped)
+    with replacing_all(kinds) as temporaries:
+        for kind in formats:
+            _WRITERS[kind](table, methods, temporaries[kind], output.made_by)
+    return Written(write_skipped(output, bad) | kinds, n, bad.skipped, remark=remark)
 
 
 def _explicable(inputs: dict[str, Path], scorer: Scorer, bad: BadRecords) -> Iterator[Query]:

@@ -15,52 +15,20 @@ import torch.nn.functional as F
 from fastai.text.models.awdlstm import EmbeddingDropout, RNNDropout
 from torch import Tensor, nn
 
+from genomic_ulmfit.allowed import check_contexts, dropouts_of, one_of
 from utils import PAD
 
 __all__ = [
-    "DROPOUTS",
     "has_fast_bf16",
     "KmerEmbedding",
     "AWDLSTM",
     "LanguageModel",
     "NextKmerLoss",
     "Classifier",
-    "dropouts_of",
     "layer_groups",
 ]
 
 HASHED_ROWS = 4**8  # a context longer than 8 bases shares this many embedding rows, which keeps models small
-# The five dropouts at a multiplier of 1, by source and stage: the defaults of fastai v1, and Genomic-ULMFiT's
-# (whose multipliers are .25 to .3 for language models, .45 to .55 for classifiers).
-DROPOUTS = {
-    "fastai": {
-        "language_model": dict(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2),
-        "classifier": dict(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5),
-    },
-    "genomic_ulmfit": {
-        "language_model": dict(output=0.25, hidden=0.1, input=0.2, embedding=0.02, weight=0.15),
-        "classifier": dict(output=0.4, hidden=0.2, input=0.6, embedding=0.1, weight=0.5),
-    },
-}
-
-
-def dropouts_of(stage: str, multiplier: float, source: str = "fastai") -> dict[str, float]:
-    """The five dropouts of a stage ("language_model" or "classifier") times `multiplier`; 0 turns them off.
-
-    `source`: whose values, a key of `DROPOUTS`. Raises ValueError for another one, and for a multiplier that
-    makes one of them negative, or 1 and above.
-    """
-    if source not in DROPOUTS:
-        raise ValueError(f"DROPOUTS={source!r}: use one of {', '.join(DROPOUTS)}")
-    dropouts = {name: value * multiplier for name, value in DROPOUTS[source][stage].items()}
-    for name, p in dropouts.items():
-        if not 0 <= p < 1:
-            raise ValueError(
-                f"DROP_MULT={multiplier}: the {name} dropout of a {stage.replace('_', ' ')} would be {p:g}; "
-                "it must be at "
-                f"least 0 and below 1 (at a multiplier of 1 it is {DROPOUTS[source][stage][name]:g})"
-            )
-    return dropouts
 
 
 @cache
@@ -95,14 +63,7 @@ class KmerEmbedding(nn.Module):
 
     def __init__(self, k: int, stride: int, size: int, contexts: tuple[int, ...] = ()):
         super().__init__()
-        for c in contexts:
-            if c <= k or (c - k) % stride:
-                raise ValueError(
-                    f"context of {c} bases: with k={k}, stride={stride} choose from "
-                    f"{list(range(k + stride, k + 4 * stride + 1, stride))} and so on"
-                )
-            if c > 31:
-                raise ValueError(f"context of {c} bases: at most 31 fit into the integer that indexes them")
+        check_contexts(k, stride, contexts)
         self.stride, self.steps = stride, {(c - k) // stride: c for c in contexts}
         self.history = max(self.steps, default=0)
         self.kmers = nn.Embedding(4**k + 1, size, padding_idx=PAD)
@@ -232,8 +193,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
         super().__init__()
-        if predicts not in ("bases", "kmer"):
-            raise ValueError(f'PREDICTS must be "bases" or "kmer", not {predicts!r}')
+        one_of("PREDICTS", predicts)
         kmers = encoder.embedding.kmers
         self.architecture = encoder.architecture | {"predicts": predicts}
         self.encoder, self.state = encoder, None

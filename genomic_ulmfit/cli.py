@@ -86,7 +86,7 @@ Model = Annotated[
     str, typer.Option(help="Folder of a classifier, or the name of a shipped one: see `models`.")
 ]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--output", "-o", help="Path of the results without their ending. [default: named here]"),
 ]
 Bad = Annotated[
@@ -137,7 +137,7 @@ def score(
             path,
             _load(model, threads, prevalence),
             genome and _here(genome),
-            output and _here(output),
+            _stem(output),
             Path.cwd(),
             both_strands,
             on_bad.value,
@@ -173,7 +173,7 @@ def scan(
             region,
             step,
             threshold,
-            output and _here(output),
+            _stem(output),
             Path.cwd(),
         )
         _report(written, "windows")
@@ -201,7 +201,7 @@ def variants(
 
     with _errors_in_one_line(), _file_of(input) as path:
         written = score_variants(
-            path, _load(model, threads), _here(genome), output and _here(output), Path.cwd(), on_bad.value
+            path, _load(model, threads), _here(genome), _stem(output), Path.cwd(), on_bad.value
         )
         _report(written, "alleles")
 
@@ -238,7 +238,7 @@ def explain(
             _load(model, threads),
             genome and _here(genome),
             _distinct(method),
-            output and _here(output),
+            _stem(output),
             Path.cwd(),
             on_bad.value,
             _distinct(format),
@@ -253,7 +253,7 @@ def prepare(
     ],
     genome: NeededGenome,
     species: Annotated[str, typer.Option(help="What the species is called, such as Dog.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the profile.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the profile.")],
     avoid: Annotated[
         list[Path], typer.Option(help="BED file that negatives stay away from as well, such as promoters.")
     ] = [],  # noqa: B006
@@ -270,17 +270,20 @@ def prepare(
     from genomic_ulmfit.prepare import prepare_profile
 
     with _errors_in_one_line(), _file_of(peaks) as path:
+        if not output.strip():
+            raise ValueError("--output '': name the folder of the profile")
+        folder = _here(Path(output))
         prepared = prepare_profile(
             path,
             _here(genome),
             species,
-            _here(output),
+            folder,
             [_here(one) for one in avoid],
             distance=distance,
             seed=seed,
             on_bad=on_bad.value,
         )
-        typer.echo(_summary(prepared, _here(output)), err=True)
+        typer.echo(_summary(prepared, folder), err=True)
         for path in prepared.paths:
             typer.echo(path)
 
@@ -360,7 +363,7 @@ def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        words = " ".join([str(error), *getattr(error, "__notes__", ())])
+        words = "; ".join([str(error), *getattr(error, "__notes__", ())])
         typer.echo(f"error: {_in_options(' '.join(words.split()))}", err=True)
         raise typer.Exit(1) from None
 
@@ -392,6 +395,13 @@ def _here(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _stem(output: str | None) -> Path | None:
+    """Where results go, from the current folder. Raises as `scoring.checked_stem`."""
+    from genomic_ulmfit.scoring import checked_stem
+
+    return None if output is None else _here(Path(checked_stem(output)))
+
+
 def _distinct(values: list) -> list[str]:
     return list(dict.fromkeys(value.value for value in values))
 
@@ -414,6 +424,6 @@ def _load(model: str, threads: int | None, prevalence: float | None = None) -> "
 
 
 def _report(written: "Written", what: str) -> None:
-    typer.echo(written.summary(what), err=True)
+    typer.echo(_in_options(written.summary(what)), err=True)
     for path in written.paths.values():
         typer.echo(path)

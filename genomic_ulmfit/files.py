@@ -2,34 +2,50 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
 
-__all__ = ["append_tsv", "read_table", "replacing", "write_table"]
+__all__ = ["append_tsv", "read_table", "replacing", "replacing_all", "write_table"]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; it takes the place of `path` only when the block ends well.
 
-    An error, a full disk for instance, gets a note that names `path`.
+    An error, a full disk for instance, gets a note that names `path`; a ValueError gets none: it is about
+    what was read, and says itself what became of the work.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with replacing_all({"": path}) as temporaries:
+        yield temporaries[""]
+
+
+@contextmanager
+def replacing_all(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """The same for several files, by the keys of `paths`: all take their names, or none does."""
+    temporaries = {key: path.with_name(f".{path.name}.{os.getpid()}.tmp") for key, path in paths.items()}
+    folders = {path.parent for path in paths.values()}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
-        _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
-        os.replace(temporary, path)
+        yield temporaries
+        for temporary in temporaries.values():
+            _to_disk(temporary)  # a power cut must not leave a new name over data that were never written
+        for key, path in paths.items():
+            os.replace(temporaries[key], path)
     except Exception as error:
-        error.add_note(f"{path} was not written; what was there before is as it was")
+        if not isinstance(error, ValueError):
+            names = ", ".join(map(str, paths.values()))
+            error.add_note(f"{names} was not written; what was there before is as it was")
         raise
     finally:
-        temporary.unlink(missing_ok=True)
-    _to_disk(path.parent)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+    for folder in folders:
+        _to_disk(folder)
 
 
 def _to_disk(path: Path) -> None:

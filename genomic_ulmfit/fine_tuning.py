@@ -19,7 +19,8 @@ import pandas as pd
 from fastai.callback.schedule import Learner  # its import adds fit_one_cycle
 from sklearn.metrics import roc_auc_score
 
-from genomic_ulmfit.awd_lstm import AWDLSTM, Classifier, LanguageModel, dropouts_of
+from genomic_ulmfit.allowed import PER_SPECIES, STAGES, checked_trial, split_and_fold
+from genomic_ulmfit.awd_lstm import AWDLSTM, Classifier, LanguageModel
 from genomic_ulmfit.checkpoints import FitCheckpoints, cached
 from genomic_ulmfit.familiarity import Familiarity
 from genomic_ulmfit.genome import encode_bases
@@ -36,10 +37,9 @@ from genomic_ulmfit.learners import (
     seed_everything,
     sizes_of,
 )
-from genomic_ulmfit.parameters import classifier_hash
+from genomic_ulmfit.parameters import check_parameters, classifier_hash
 from genomic_ulmfit.profiles import (
     ROOT,
-    checked_trial,
     classifier_name,
     encoder_folder,
     fold_folder,
@@ -55,7 +55,6 @@ from genomic_ulmfit.splits import (
     parts,
     read_tables,
     sample_of_each_class,
-    split_and_fold,
     with_groups,
 )
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader, sequence_corpus
@@ -84,11 +83,6 @@ __all__ = [
 
 # What a classifier must be compared with: the name in results/ and how to call it.
 RIVALS = {"gc": "GC content alone", "gapped_kmer_logistic": "logistic regression on gapped k-mers"}
-
-# What each stage trains, and fastai's `freeze_to` for it.
-FROZEN_BEFORE = {"head": -1, "head, LSTM layer 3": -2, "head, LSTM layers 3 and 2": -3, "everything": 0}
-# What OVERRIDES may hold.
-PER_SPECIES = ("LM_EPOCHS", "LM_LR", "LM_DROP_MULT", "STAGE_EPOCHS", "STAGE_LRS", "DROP_MULT")
 
 
 class Stage(NamedTuple):
@@ -125,7 +119,7 @@ class LanguageModelRecipe:
     rc_predict: bool
 
     def __post_init__(self):
-        dropouts_of("language_model", self.lm_drop_mult, self.dropouts)
+        check_parameters({field.name.upper(): getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_parameters(cls, parameters: Mapping, species: str = "") -> Self:
@@ -163,16 +157,6 @@ class Recipe(LanguageModelRecipe):
     drop_mult: float
     rc_train: bool
 
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("stage_epochs", "stage_lrs"):
-            if len(getattr(self, name)) != len(FROZEN_BEFORE):
-                raise ValueError(
-                    f"{name.upper()}={getattr(self, name)}: give {len(FROZEN_BEFORE)} values, "
-                    f"one for each of the stages {'; '.join(FROZEN_BEFORE)}"
-                )
-        dropouts_of("classifier", self.drop_mult, self.dropouts)
-
     @property
     def name(self) -> str:
         return recipe_name(self.pretrained, self.fine_tuned, self.patterns)
@@ -195,7 +179,7 @@ class Recipe(LanguageModelRecipe):
         rates: list[float | slice] = [first, *(slice(lr / self.layer_ratio, lr) for lr in others)]
         return [
             Stage(trained, freeze_to if keeps else 0, epochs, lr)
-            for (trained, freeze_to), epochs, lr in zip(FROZEN_BEFORE.items(), self.stage_epochs, rates)
+            for (trained, freeze_to), epochs, lr in zip(STAGES.items(), self.stage_epochs, rates)
         ]
 
     def schedule(self) -> pd.DataFrame:

@@ -8,17 +8,16 @@ a 1 are read, so "1101011" are 5-mers read from 7 bases. Patterns are symmetric,
 complement of what is read is what is read on the other strand.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from genomic_ulmfit.allowed import check_kmer, check_span
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 
 __all__ = [
-    "MAX_K",
     "canonical_kmers",
     "encode_sequences",
     "gapped_patterns",
@@ -29,28 +28,13 @@ __all__ = [
     "span_of",
 ]
 
-MAX_K = 13  # 4**13 counts are 268 MB as uint32; one base more takes 1 GB
-
 
 def offsets_of(k: int | str) -> list[int]:
     """Where the bases of a k-mer are read, counted from its first."""
+    check_kmer(k)
     if isinstance(k, str):
-        if not re.fullmatch("1[01]*", k) or k != k[::-1]:
-            raise ValueError(
-                f"the pattern {k!r} must be of 1 and 0, begin with 1 and read the same from both ends, "
-                "as 1101011 does"
-            )
-        offsets = [i for i, digit in enumerate(k) if digit == "1"]
-    else:
-        offsets = list(range(k))
-    if not 1 <= len(offsets) <= MAX_K:
-        memory = (
-            f": a table of all {len(offsets)}-mers takes {4 ** len(offsets) * 4 / 1e9:.3g} GB"
-            if len(offsets) > MAX_K
-            else ""
-        )
-        raise ValueError(f"k is {k}, but must be from 1 to {MAX_K}{memory}")
-    return offsets
+        return [i for i, digit in enumerate(k) if digit == "1"]
+    return list(range(k))
 
 
 def n_kmers(k: int | str) -> int:
@@ -69,8 +53,7 @@ def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
     (6, [8]) are 11011011, 10111101, 11100111. Raises ValueError for an odd k and for a span that is not above
     k.
     """
-    if k % 2 or k < 2 or min(spans, default=k + 1) <= k:
-        raise ValueError(f"k={k}, spans {list(spans)}: k must be even and every span longer than k")
+    check_span(k, min(spans, default=k + 1))
     halves = [
         ("1" + "".join("1" if i in inner else "0" for i in range(1, span // 2)), span % 2 * "0")
         for span in spans

@@ -21,13 +21,13 @@ from fastai.torch_core import get_model, set_seed
 from fastcore.xtras import join_path_file
 from torch import nn
 
+from genomic_ulmfit.allowed import SCALES, dropouts_of, one_of
 from genomic_ulmfit.awd_lstm import (
     AWDLSTM,
     PAD,
     Classifier,
     LanguageModel,
     NextKmerLoss,
-    dropouts_of,
     has_fast_bf16,
     layer_groups,
 )
@@ -39,7 +39,6 @@ from genomic_ulmfit.results import code_version
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader
 
 __all__ = [
-    "SCALES",
     "classifier_learner",
     "default_scale",
     "evaluate_language_model",
@@ -50,14 +49,6 @@ __all__ = [
     "seed_everything",
     "sizes_of",
 ]
-
-
-# Sizes of the network. The original's 1150 hidden units are rounded up to a multiple of 64, for tensor cores.
-SCALES = {
-    "laptop": dict(embedding=64, hidden=128, layers=3),
-    "desktop": dict(embedding=128, hidden=256, layers=3),
-    "paper": dict(embedding=400, hidden=1152, layers=3),
-}
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
@@ -92,8 +83,7 @@ def default_scale() -> str:
 
 def sizes_of(scale: str) -> dict[str, int]:
     """The network sizes of a scale. Raises ValueError for a name that `SCALES` lacks."""
-    if scale not in SCALES:
-        raise ValueError(f"SCALE={scale!r}: use one of {', '.join(SCALES)}, or None")
+    one_of("SCALE", scale)
     return SCALES[scale]
 
 
@@ -274,7 +264,7 @@ def language_model_learner(
     """fastai Learner for pretraining or fine-tuning.
 
     Metrics are bits per base and accuracy over all scored tokens. `drop_mult` multiplies the five dropouts
-    that `awd_lstm.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the penalties on large
+    that `allowed.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the penalties on large
     and on jumping outputs (AR and TAR of AWD-LSTM). Raises MemoryError when the scores of a batch would not
     fit into free memory.
     """

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from genomic_ulmfit.allowed import MAX_K, check
 from genomic_ulmfit.genome import reverse_complement
-from genomic_ulmfit.kmers import MAX_K, kmer_index
+from genomic_ulmfit.kmers import kmer_index
 
 __all__ = [
     "LONG_PRIOR_WEIGHT",
-    "MAX_ORDER",
     "PRIOR_WEIGHT",
     "kmer_counts",
     "markov_bits",
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 PRIOR_WEIGHT, LONG_PRIOR_WEIGHT = 100.0, 50.0  # up to order 12 and above it, see `markov_bits`
-MAX_ORDER = 31  # 32 bases fit into 64 bits
 CHUNK = 1 << 20  # bases worked on at a time: bounds the memory whatever the length of a contig
 ORDERS_AT_A_TIME = 4  # above order 12: more passes over the training segments, or more memory
 SHORT_ORDER = MAX_K - 1  # the highest of which a table holds every k-mer
@@ -99,8 +98,7 @@ def markov_bits(
     for name, segments in (("train", train), ("valid", valid)):
         if isinstance(segments, Iterator):
             raise ValueError(f"{name} is an iterator, but is read more than once: give a list of arrays")
-    if not 0 <= order <= MAX_ORDER:
-        raise ValueError(f"order is {order}, but must be from 0 to {MAX_ORDER}")
+    check("MARKOV_ORDER", order)
     _check_weight(prior_weight)
     _check_weight(long_prior_weight)
     number = np.concatenate(

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from genomic_ulmfit.allowed import RECIPES, check, check_contexts, check_stride, dropouts_of
+
 __all__ = [
     "BASELINES",
     "CLASSIFIER",
@@ -13,6 +15,7 @@ __all__ = [
     "baseline_hash",
     "changed_parameters",
     "changed_settings",
+    "check_parameters",
     "classifier_hash",
     "classifier_parameters",
     "collect_parameters",
@@ -105,12 +108,41 @@ def collect_parameters(namespace: Mapping) -> dict:
 
     Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none,
     whenever it was assigned, so that running a notebook a second time in one kernel collects the same.
+    Raises ValueError for what `check_parameters` refuses.
     """
-    return {
+    parameters = {
         name: value
         for name, value in namespace.items()
         if name.isupper() and not name.startswith("_") and type(value) in _PLAIN
     }
+    check_parameters(parameters)
+    return parameters
+
+
+def check_parameters(parameters: Mapping) -> None:
+    """ValueError for parameters of a notebook that have a value they may not have, alone or together.
+
+    The rules are those of `allowed`. A parameter that is not there is not missed, nor one that has no rule.
+    """
+    for name, value in parameters.items():
+        check(name, value)
+    for name in ("BASELINE", "REFERENCE"):
+        if name in parameters and parameters[name] not in (known := (*BASELINES, *RECIPES)):
+            raise ValueError(f"{name}={parameters[name]!r}: use one of {', '.join(known)}")
+    if {"K", "STRIDE"} <= set(parameters):
+        check_stride(parameters["K"], parameters["STRIDE"])
+        check_contexts(parameters["K"], parameters["STRIDE"], parameters.get("CONTEXTS", []))
+    for own in ({}, *parameters.get("OVERRIDES", {}).values()):
+        _check_dropouts({**parameters, **own})
+
+
+def _check_dropouts(parameters: Mapping) -> None:
+    """A classifier's notebook has two multipliers, a language model's one."""
+    stages = {"LM_DROP_MULT": "language_model"}
+    stages["DROP_MULT"] = "classifier" if "LM_DROP_MULT" in parameters else "language_model"
+    for name, stage in stages.items():
+        if name in parameters:
+            dropouts_of(stage, parameters[name], parameters.get("DROPOUTS", "fastai"))
 
 
 def changed_parameters(shown: Mapping, parameters: Mapping) -> str:

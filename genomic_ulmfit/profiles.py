@@ -8,12 +8,12 @@ import shutil
 import warnings
 from pathlib import Path
 
+from genomic_ulmfit.allowed import checked_trial, one_of
 from genomic_ulmfit.files import replacing
 
 __all__ = [
     "BUILT_IN",
     "MPRA",
-    "TRIAL_FORM",
     "ROOT",
     "checked_trial",
     "classifier_folder",
@@ -32,11 +32,11 @@ __all__ = [
     "sample_files",
     "samples_in",
     "setting_of",
+    "unread_files",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
 MPRA = "mpra"  # the reporter assay that `data/fetch.py mpra` brings
-TRIAL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
 BUILT_IN = ("simulated", "pilot", "mammals", "mammals_matched", "benchmark", "full")
 _GENOME_NAME = re.compile(
     r"(?P<species>[^.]+)(\..*)?\.(fa|fas|fasta|ffn|fna|mfa)(\.(masked|rm|sm))?(\.b?gz)?", re.I
@@ -46,6 +46,12 @@ _SAMPLE_NAME = re.compile(
 )
 # What stands beside the data and is not missed: indexes by other programs, where simulated motifs lie.
 _COMPANION_NAME = re.compile(r".*\.(fai|gzi)|truth\.tsv", re.I)
+
+
+_NAMING = {
+    "genomes": "a genome is called <species>[.<part>].fa[.gz]",
+    "enhancers": "a species is a folder with positive_samples and negative_samples",
+}
 
 
 def project_path(path: str | Path, root: Path = ROOT) -> Path:
@@ -127,13 +133,13 @@ def genome_files(data: Path) -> dict[str, list[Path]]:
     either case. Warns of files in the folder that are called otherwise and so not read. Raises
     FileNotFoundError when there are none.
     """
-    folder, files = Path(data) / "genomes", _genome_files(data)
+    files = _genome_files(data)
     if not files:
         raise FileNotFoundError(
-            f"{folder}: no <species>[.<part>].fa[.gz] there; `make run` or data/README.md tell how to get it"
+            f"{Path(data) / 'genomes'}: no <species>[.<part>].fa[.gz] there; "
+            "`make run` or data/README.md tell how to get it"
         )
-    read = [path for paths in files.values() for path in paths]
-    _warn_of_unread(folder, read, "a genome is called <species>[.<part>].fa[.gz]")
+    _warn_of_unread(data, "genomes")
     return files
 
 
@@ -144,12 +150,8 @@ def sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
     ending or with those of a genome, .txt or .seq. Warns of files in the folder that are called otherwise and
     so not read.
     """
-    files = _sample_files(data)
-    read = [path for words in files.values() for paths in words.values() for path in paths]
-    _warn_of_unread(
-        Path(data) / "enhancers", read, "a species is a folder with positive_samples and negative_samples"
-    )
-    return files
+    _warn_of_unread(data, "enhancers")
+    return _sample_files(data)
 
 
 def data_files(data: Path) -> list[Path]:
@@ -183,17 +185,28 @@ def _sample_files(data: Path) -> dict[str, dict[str, list[Path]]]:
     return {name: files for name, files in species.items() if len(files) == 2}
 
 
-def _warn_of_unread(folder: Path, read: list[Path], rule: str) -> None:
-    """Name the files below a folder that are neither read nor companions of those."""
-    there = {
-        path for path in folder.rglob("*") if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)
-    }
-    unread = sorted(there - set(read))
-    if unread:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10]) + " ..." * (
-            len(unread) > 10
-        )
-        warnings.warn(f"{folder}: not read: {names} ({rule})", stacklevel=3)
+def unread_files(data: Path) -> dict[str, str]:
+    """What a profile's folders `genomes` and `enhancers` hold that nothing reads, in a line each.
+
+    A line names the files that are neither data nor companions of data; a folder without any has none.
+    """
+    lines = {}
+    for part, rule in _NAMING.items():
+        folder = Path(data) / part
+        there = {
+            path
+            for path in folder.rglob("*")
+            if not path.is_dir() and not _COMPANION_NAME.fullmatch(path.name)
+        }
+        if unread := sorted(there - set(data_files(data))):
+            names = ", ".join(path.relative_to(folder).as_posix() for path in unread[:10])
+            lines[part] = f"{folder}: not read: {names}{' ...' * (len(unread) > 10)} ({rule})"
+    return lines
+
+
+def _warn_of_unread(data: Path, part: str) -> None:
+    if line := unread_files(data).get(part):
+        warnings.warn(line, stacklevel=3)
 
 
 def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
@@ -254,8 +267,7 @@ def model_name(
     (`corpus.read_corpus`). Without them the name is that of the setting, by which `encoder_folder` finds
     every model of it.
     """
-    if direction not in ("forward", "backward"):
-        raise ValueError(f'DIRECTION={direction!r}: use "forward" or "backward"')
+    one_of("DIRECTION", direction)
     joined = f"contexts-{'-'.join(map(str, contexts))}" if contexts else ""
     return "_".join(
         filter(
@@ -316,16 +328,6 @@ def setting_of(folder: str) -> str:
     given none.
     """
     return re.sub(r"(_(settings|corpus|encoder)-[0-9a-f]{8})+$", "", folder)
-
-
-def checked_trial(trial: str) -> str:
-    """The name of a trial as it stands in results and in names of files.
-
-    Raises ValueError for anything but lower-case letters, digits and underscores.
-    """
-    if trial and not re.fullmatch(TRIAL_FORM, trial):
-        raise ValueError(f"TRIAL={trial!r}: use lower-case letters, digits and underscores")
-    return trial
 
 
 def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, split: str) -> Path:

@@ -1,6 +1,7 @@
 """Result rows, predictions and the code version on disk: what a run leaves behind for `tables.py`."""
 
 import csv
+import hashlib
 import json
 import math
 import operator
@@ -13,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
+from genomic_ulmfit.allowed import FOLDS, SPLITS, TRIAL_FORM, split_and_fold
 from genomic_ulmfit.files import read_table, replacing, write_table
 from genomic_ulmfit.metrics import classification_metrics, groups_to_draw
-from genomic_ulmfit.profiles import TRIAL_FORM, results_folder
-from genomic_ulmfit.splits import FOLDS, SPLITS, split_and_fold
+from genomic_ulmfit.profiles import results_folder
 
 __all__ = [
     "ENHANCER_COLUMNS",
@@ -28,6 +29,7 @@ __all__ = [
     "VARIANT_EFFECT_COLUMNS",
     "VARIANT_EFFECT_KEY",
     "code_version",
+    "keep_labelled",
     "predictions_path",
     "read_predictions",
     "read_published",
@@ -136,6 +138,7 @@ VARIANT_EFFECT_COLUMNS = (
     "version",
     "command",
 )
+_LABELLED_COLUMNS = ("profile", "species", "labelled_hash")
 PUBLISHED_COLUMNS = (
     "source",
     "species",
@@ -535,6 +538,58 @@ def record_run(
         rows = _record_all(root, identity, pd.concat(same.values(), ignore_index=True), effort)
         shutil.rmtree(waiting)
     return pd.DataFrame(row for row in rows if row["fold"] in (alone, "oof"))
+
+
+def keep_labelled(root: str | Path, profile: str, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Note in results/labelled.csv of which labelled sequences a profile's rows are: one set of a species.
+
+    `tables`: what `enhancers.read_species` read, by species. Rows of other sequences would have the identity
+    of those that are there, and replace them. Raises ValueError, with the way out, where a species has rows
+    of others (a sample file was edited, say, or MIN_LENGTH changed), and for a damaged file.
+    """
+    path, rows_path = (
+        results_folder(Path(root)) / "labelled.csv",
+        results_folder(Path(root)) / "enhancers.csv",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=60):
+        known, rows = _read_labelled(path), read_results(rows_path, missing_ok=True)
+        for species, table in tables.items():
+            digest, key = _labelled_hash(table), (profile, species)
+            n_rows = len(select(rows, profile=profile, species=species))
+            if n_rows and known.get(key, digest) != digest:
+                raise ValueError(
+                    f"{species}: these are not the labelled sequences of which {rows_path} has {n_rows:,} "
+                    "rows (a sample file was edited, or MIN_LENGTH changed), and new rows would replace "
+                    "those. Nothing was written. To keep both, give these sequences a folder of their own, "
+                    "as PROFILE; to let the rows be replaced, delete the line "
+                    f"of {profile}, {species} in {path}"
+                )
+            known[key] = digest
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_LABELLED_COLUMNS)
+            writer.writerows([*key, digest] for key, digest in sorted(known.items()))
+
+
+def _labelled_hash(table: pd.DataFrame) -> str:
+    """8 hex digits: the first of SHA-256 over ids, which hold digits of the sequences, labels, and what
+    decides folds."""
+    columns = [column for column in ("id", "label", "region", "official") if column in table]
+    return hashlib.sha256(table[columns].to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:8]
+
+
+def _read_labelled(path: Path) -> dict[tuple[str, str], str]:
+    """Hash by profile and species, of what `keep_labelled` wrote; empty without a file."""
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    for number, row in enumerate(rows, 1):
+        good = tuple(row) == _LABELLED_COLUMNS if number == 1 else len(row) == 3
+        if not good or number > 1 and not re.fullmatch(_HASH, row[2]):
+            raise ValueError(f"{path}, line {number}: damaged; restore the file from git, or delete the line")
+    return {(profile, species): digest for profile, species, digest in rows[1:]}
 
 
 def _record_all(

@@ -25,6 +25,7 @@ import torch
 from fastprogress.fastprogress import IN_NOTEBOOK, NBProgressBar
 from tqdm import tqdm
 
+from genomic_ulmfit.allowed import one_of
 from genomic_ulmfit.awd_lstm import Classifier, LanguageModel
 from genomic_ulmfit.familiarity import (
     AS_TRAINED,
@@ -34,7 +35,7 @@ from genomic_ulmfit.familiarity import (
     Familiarity,
     not_checked,
 )
-from genomic_ulmfit.files import append_tsv, replacing
+from genomic_ulmfit.files import append_tsv, replacing, replacing_all
 from genomic_ulmfit.genome import WINDOW, read_fasta, reverse_complement
 from genomic_ulmfit.kmers import span_of
 from genomic_ulmfit.learners import predict_probabilities
@@ -61,6 +62,8 @@ __all__ = [
     "read_bed",
     "read_queries",
     "checked_first",
+    "checked_stem",
+    "inputs_of",
     "score_file",
     "score_queries",
     "stem_of",
@@ -240,15 +243,17 @@ def full_precision(model: Classifier | LanguageModel) -> Iterator[None]:
 def _identity(path: Path) -> dict:
     """Which file it is: path, size in bytes, SHA-256 of the content. Raises FileNotFoundError."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is not there" if not path.is_dir() else f"{path} is a folder, not a file"
-        )
+        raise FileNotFoundError(_not_there(path))
     with open(path, "rb") as file:
         return {
             "path": str(path.resolve()),
             "bytes": path.stat().st_size,
             "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
         }
+
+
+def _not_there(path: Path) -> str:
+    return f"{path} is a folder, not a file" if path.is_dir() else f"{path} is not there"
 
 
 class Output(NamedTuple):
@@ -262,8 +267,8 @@ def output_of(
     scorer: Scorer,
     inputs: dict[str, Path],
     kinds: Sequence[str],
-    write_to: Path | None,
-    folder: Path,
+    write_to: str | Path | None,
+    folder: str | Path,
     **parameters,
 ) -> Output:
     """The files `<write_to>.<kind>` that a run writes, and what made them.
@@ -273,8 +278,10 @@ def output_of(
     Without `write_to` the files lie in `folder`; their name has the first input's, the model's, and eight
     digits that follow from the model, the content of the inputs and the parameters, so that two runs share
     one only if they agree in all three. Raises FileNotFoundError for a missing input, and ValueError when an
-    output would replace an input, through links too, or a file that was not written by this project.
+    output would replace an input, through links too, or a file that was not written by this project, and as
+    `checked_stem`.
     """
+    wanted = project_path(checked_stem(write_to)) if write_to else None
     files = {name: _identity(path) for name, path in inputs.items()}
     content = {name: file["sha256"] for name, file in files.items()} | parameters
     digest = hashlib.sha256(
@@ -283,11 +290,22 @@ def output_of(
             sort_keys=True,
         ).encode()
     ).hexdigest()[:8]
-    stem = write_to or folder / f"{stem_of(next(iter(inputs.values())))}_{scorer.identity}_{digest}"
+    stem = wanted or Path(folder) / f"{stem_of(next(iter(inputs.values())))}_{scorer.identity}_{digest}"
     paths = {kind: Path(f"{stem}.{kind}") for kind in kinds}
     for path in paths.values():
         _refuse_to_replace(path, inputs.values())
     return Output(paths, scorer.made_by(inputs=files, **parameters))
+
+
+def checked_stem(write_to: str | Path) -> str | Path:
+    """The path of results without their ending. ValueError for one that names a folder, or nothing."""
+    text = str(write_to)
+    if text.endswith("/") or Path(text).name in ("", "..") or text.endswith("/."):
+        inside = Path(text) / "peaks"
+        raise ValueError(
+            f"WRITE_TO={text!r}: give the path of the results without their ending, such as {str(inside)!r}"
+        )
+    return write_to
 
 
 def _refuse_to_replace(output: Path, inputs: Iterable[Path]) -> None:
@@ -323,11 +341,18 @@ def _written_by_us(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Written:
-    """What a run wrote: files by kind, number of scored records, those left out and why, lines to add."""
+    """What a run wrote: files by kind, number of scored records, those left out and why.
+
+    `unscored` records could be read but not scored; `absent` says what the files have in place of a score.
+    `remark` is a line for the user that comes first, `notes` are lines that come last.
+    """
 
     paths: dict[str, Path]
     n: int
     skipped: Sequence[str] = ()
+    unscored: int = 0
+    absent: str = "NA"
+    remark: str = ""
     notes: Sequence[str] = ()
 
     def report(self, what: str) -> str:
@@ -335,11 +360,14 @@ class Written:
         return "\n".join([self.summary(what), *(f"written: {_shown(path)}" for path in self.paths.values())])
 
     def summary(self, what: str) -> str:
-        """Lines to print: the number of `what`, and what was left out."""
+        """Lines to print: the number of `what` with a score and without, and what was left out."""
         lines = [
-            f"{self.n:,} {what} scored; left out: {len(self.skipped):,}",
+            f"{self.n:,} {what} scored"
+            + f", {self.unscored:,} not scored ({self.absent})" * bool(self.unscored)
+            + f"; left out: {len(self.skipped):,}",
             *(f"  {line}" for line in self.skipped[:5]),
         ]
+        lines = [self.remark, *lines] if self.remark else lines
         if len(self.skipped) > 5:
             lines.append(f"  and {len(self.skipped) - 5:,} more, all in {self.paths['skipped.txt'].name}")
         return "\n".join([*lines, *self.notes])
@@ -368,13 +396,15 @@ class BadRecords:
     skipped: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        if self.on_bad not in ("stop", "skip"):
-            raise ValueError(f'ON_BAD={self.on_bad!r}: use "stop" or "skip"')
+        one_of("ON_BAD", self.on_bad)
 
     def refuse(self, message: str) -> None:
         """Raise ValueError, or remember the message."""
         if self.on_bad == "stop":
-            raise ValueError(f'{message}. Nothing was written. To leave such records out: ON_BAD = "skip"')
+            end = "" if message.endswith((".", "?")) else "."
+            raise ValueError(
+                f'{message}{end} Nothing was written. To leave such records out: ON_BAD = "skip"'
+            )
         self.skipped.append(message)
 
 
@@ -542,9 +572,11 @@ def score_queries(
     Memory stays that of some thousand windows and one record. With `both_strands=False` a record is scored on
     its own strand, the plus strand unless it says `-`. A record longer than 500 bases is covered by windows
     of 500, one every 250: `probability` is that of the best window (`best_start`, `best_end`),
-    `mean_probability` the mean of all that can be scored. The best of many is high by chance alone, so
-    compare sequences of one length, or their means. NaN, and -1 for the window, where none can be scored.
-    The columns from `gc` on are about the best window: see `Familiarity.check`.
+    `mean_probability` the mean of all that can be scored. Windows are counted from the first base of the
+    strand that is scored, and of both strands from the plus strand's: a FASTA record of the minus strand has
+    other windows than its interval in a BED file, unless its length is a multiple of 250. The best of many is
+    high by chance alone, so compare sequences of one length, or their means. NaN, and -1 for the window,
+    where none can be scored. The columns from `gc` on are about the best window: see `Familiarity.check`.
     ValueError names a record that is shorter than the model needs.
     """
     waiting, n_windows = [], 0
@@ -613,15 +645,15 @@ def write_bed(file: TextIO, intervals: pd.DataFrame) -> None:
 def write_scores(tables: Iterable[pd.DataFrame], paths: dict[str, Path], made_by: str) -> int:
     """Write those of the files `tsv`, `parquet` and `bed` that `paths` names while the tables come.
 
-    Returns the number of rows. Returns the number of rows. Each takes its name when all are complete.
+    Returns the number of rows that have a score. Each takes its name when all are complete.
     `made_by` heads the TSV and BED as a comment and stands in the Parquet's metadata.
     """
     n = 0
-    with ExitStack() as stack:
-        places = {kind: stack.enter_context(replacing(paths[kind])) for kind in FORMATS if kind in paths}
+    wanted = {kind: paths[kind] for kind in FORMATS if kind in paths}
+    with replacing_all(wanted) as places, ExitStack() as stack:
         writers = [_WRITERS[kind](stack, place, made_by) for kind, place in places.items()]
         for table in tables:
-            n += len(table)
+            n += int(table.probability.notna().sum())
             for write in writers:
                 write(table)
     return n
@@ -666,13 +698,13 @@ def score_file(
     `.skipped.txt`. Memory does not grow with the input. Raises as `read_queries` and `output_of`; ValueError
     when no record is left.
     """
-    inputs = {"input": project_path(path)} | ({"genome": project_path(genome)} if genome else {})
+    inputs, remark = inputs_of(path, genome)
     output = output_of(
         scorer,
         inputs,
         (*formats, "skipped.txt"),
-        project_path(write_to) if write_to else None,
-        Path(folder),
+        write_to,
+        folder,
         both_strands=both_strands,
         on_bad=on_bad,
     )
@@ -684,9 +716,9 @@ def score_file(
     records, n = checked_first(read, bad, "records")
     words: Counter[str] = Counter()
     tables = _count_words(score_queries(scorer, records, both_strands), words)
-    write_scores(tables, output.paths, output.made_by)
-    kinds = {kind: output.paths[kind] for kind in formats}
-    return Written(write_skipped(output, bad) | kinds, n, bad.skipped, _input_notes(words))
+    scored = write_scores(tables, output.paths, output.made_by)
+    paths = write_skipped(output, bad) | {kind: output.paths[kind] for kind in formats}
+    return Written(paths, scored, bad.skipped, n - scored, remark=remark, notes=_input_notes(words))
 
 
 def _count_words(tables: Iterable[pd.DataFrame], words: Counter[str]) -> Iterator[pd.DataFrame]:
@@ -705,6 +737,21 @@ def _input_notes(words: Counter[str]) -> list[str]:
         return []
     each = "; ".join(f"{word}: {n:,}" for word, n in unusual.items())
     return [f"unlike what the model was trained on (column input): {sum(unusual.values()):,} ({each})"]
+
+
+def inputs_of(path: str | Path, genome: str | Path | None) -> tuple[dict[str, Path], str]:
+    """What is read of a file of sequences and a genome, and a remark if that is not all of it.
+
+    FASTA needs no genome. Raises FileNotFoundError.
+    """
+    inputs = {"input": project_path(path)}
+    if not inputs["input"].is_file():
+        raise FileNotFoundError(_not_there(inputs["input"]))
+    if not genome:
+        return inputs, ""
+    if _is_bed(inputs["input"]):
+        return inputs | {"genome": project_path(genome)}, ""
+    return inputs, f"GENOME={str(genome)!r} is not read: {inputs['input'].name} is FASTA, which needs none"
 
 
 def checked_first(read: Callable[[BadRecords], Iterable], bad: BadRecords, what: str) -> tuple[Iterable, int]:

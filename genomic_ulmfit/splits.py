@@ -16,14 +16,12 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
+from genomic_ulmfit.allowed import ALL, FOLDS, ONE_TEST_SET, split_and_fold
 from genomic_ulmfit.enhancers import CLASSES, strand_free
 from genomic_ulmfit.files import read_table
 from genomic_ulmfit.similarity import similar_groups
 
 __all__ = [
-    "ALL",
-    "FOLDS",
-    "SPLITS",
     "assign_splits",
     "fold_parts",
     "folds_of",
@@ -33,16 +31,10 @@ __all__ = [
     "read_tables",
     "region_folds",
     "sample_of_each_class",
-    "split_and_fold",
     "split_parts",
     "together",
     "with_groups",
 ]
-
-ALL = "All"  # name of the table of all species together
-FOLDS = 5
-SPLITS = ("original", "folds", "grouped", "composition_matched", "official")
-ONE_TEST_SET = ("original", "official")  # of SPLITS: those without folds
 
 
 def assign_splits(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -308,21 +300,6 @@ def folds_of(split: str) -> list[int | str]:
     """
     word, fold = split_and_fold(split)
     return ["test"] if word in ONE_TEST_SET else list(range(FOLDS)) if fold is None else [fold]
-
-
-def split_and_fold(split: str) -> tuple[str, int | None]:
-    """Word and number of a split: ("folds", 3) of "folds 3", one fold alone; ("folds", None) of "folds".
-
-    ValueError for others.
-    """
-    word, _, fold = split.partition(" ")
-    if word not in SPLITS or fold and (word in ONE_TEST_SET or fold not in map(str, range(FOLDS))):
-        raise ValueError(
-            f"SPLIT={split!r}: use "
-            + ", ".join(f'"{word}"' for word in SPLITS)
-            + ', or "folds 0" for one fold alone'
-        )
-    return word, int(fold) if fold else None
 
 
 def _for_split(table: pd.DataFrame, split: str, path: Path) -> pd.DataFrame:

@@ -3,15 +3,15 @@
 import errno
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from genomic_ulmfit.allowed import check
 from genomic_ulmfit.bigwig import bigwig_from_bedgraph
-from genomic_ulmfit.files import replacing
+from genomic_ulmfit.files import replacing_all
 from genomic_ulmfit.genome import WINDOW
 from genomic_ulmfit.lookup import ReferenceGenome, contigs_of, fetch, open_fasta
 from genomic_ulmfit.profiles import ROOT, project_path
@@ -82,7 +82,7 @@ def scan(
     the first and last 250 - step / 2 bases of a region have none. Windows that cannot be scored (gaps) are
     left out. Sorted if the regions are. Memory: a megabase.
     """
-    _check_step(step)
+    check("STEP", step)
     for chrom, start, end in regions:
         for first in range(start, end - WINDOW + 1, PIECE // step * step):
             codes = fetch(genome, chrom, first, min(end, first + PIECE // step * step - step + WINDOW))
@@ -91,11 +91,6 @@ def scan(
             middle = first + offsets + WINDOW // 2 - step // 2
             table = pd.DataFrame({"chrom": chrom, "start": middle, "end": middle + step, "probability": p})
             yield table[table.probability.notna()].reset_index(drop=True)
-
-
-def _check_step(step: int) -> None:
-    if not 1 <= step <= WINDOW:
-        raise ValueError(f"STEP={step}: choose 1 to {WINDOW} bases; a longer step would leave bases unread")
 
 
 def scan_region(
@@ -115,14 +110,14 @@ def scan_region(
     FileNotFoundError; OSError for a disk that is too full; ValueError as `regions_of` and
     `scoring.output_of`, and when no window can be scored.
     """
-    _check_step(step)
+    check("STEP", step)
     path, region = project_path(genome), None if region is None else str(region)
     output = output_of(
         scorer,
         {"genome": path},
         ("bedgraph", "bw", "peaks.bed", "json"),
-        project_path(write_to) if write_to else None,
-        Path(folder),
+        write_to,
+        folder,
         region=region,
         step=step,
         threshold=threshold,
@@ -135,7 +130,7 @@ def scan_region(
         tables = progress(scan(scorer, bases, regions, step), total, "megabases")
         lengths = {name: bases.get_reference_length(name) for name, _, _ in regions}
         n = write_tracks(tables, output.paths, lengths, output.made_by, threshold)
-    return Written(output.paths, n)
+    return Written(output.paths, n, unscored=windows - n, absent="unknown bases: no value")
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -163,10 +158,9 @@ def write_tracks(
     they are complete. Returns the number of windows. ValueError when there is none.
     """
     n, high = 0, []
-    with ExitStack() as stack:
-        bedgraph, bigwig, peaks, sidecar = (
-            stack.enter_context(replacing(paths[k])) for k in ("bedgraph", "bw", "peaks.bed", "json")
-        )
+    kinds = ("bedgraph", "bw", "peaks.bed", "json")
+    with replacing_all({kind: paths[kind] for kind in kinds}) as temporaries:
+        bedgraph, bigwig, peaks, sidecar = (temporaries[kind] for kind in kinds)
         with open(bedgraph, "w", encoding="utf-8") as text:
             text.write(f'# {made_by}\ntrack type=bedGraph name="{paths["bedgraph"].stem}" viewLimits=0:1\n')
             for table in tables:

@@ -60,17 +60,11 @@ class TwoLanguageModelsRecipe(LanguageModelRecipe):
     """The settings of two language models, as in `LanguageModelRecipe`, and two more.
 
     `shared_epochs`: passes over all training sequences before the two part; 0: none. `clip`: the most that a
-    token may count for either class, in nats; None: no limit. Raises ValueError for a limit that is not above
-    0.
+    token may count for either class, in nats; None: no limit.
     """
 
     shared_epochs: int
     clip: float | None
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"CLIP={self.clip}: use a number above 0, in nats a token, or None for no limit")
 
     @property
     def name(self) -> str:

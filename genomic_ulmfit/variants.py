@@ -265,12 +265,15 @@ def over_all_cuts(
 
 
 def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: str) -> int:
-    """Write one TSV, whole or not at all, and return the number of rows; `made_by` heads it as a comment."""
+    """Write one TSV, whole or not at all; `made_by` heads it as a comment.
+
+    Returns the number of alleles that have a score.
+    """
     n = 0
     with replacing(Path(path)) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(f"# {made_by}\n" + "\t".join(VARIANT_COLUMNS) + "\n")
         for table in tables:
-            n += len(table)
+            n += int(table.difference.notna().sum())
             append_tsv(table, file)
     return n
 
@@ -295,11 +298,12 @@ def score_variants(
         scorer,
         inputs,
         ("tsv", "skipped.txt"),
-        project_path(write_to) if write_to else None,
-        Path(folder),
+        write_to,
+        folder,
         on_bad=on_bad,
     )
     bad = BadRecords(on_bad)
     alleles, n = checked_first(partial(read_variants, inputs["variants"], inputs["genome"]), bad, "alleles")
-    write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)
-    return Written(write_skipped(output, bad) | {"tsv": output.paths["tsv"]}, n, bad.skipped)
+    scored = write_variants(score_alleles(scorer, alleles), output.paths["tsv"], output.made_by)
+    paths = write_skipped(output, bad) | {"tsv": output.paths["tsv"]}
+    return Written(paths, scored, bad.skipped, n - scored)

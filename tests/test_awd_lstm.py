@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from genomic_ulmfit.allowed import DROPOUTS
 from genomic_ulmfit.awd_lstm import (
     AWDLSTM,
-    DROPOUTS,
     Classifier,
     KmerEmbedding,
     LanguageModel,

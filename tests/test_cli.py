@@ -13,7 +13,7 @@ from naive import random_sequences
 from tiny import described, tiny_scorer
 from typer.testing import CliRunner
 
-from genomic_ulmfit import cli
+from genomic_ulmfit import attribution, cli
 from genomic_ulmfit.attribution import METHODS
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.saved_models import add_facts, save_model
@@ -130,6 +130,19 @@ def test_of_a_long_sequence_the_best_window_is_explained_in_the_coordinates_of_t
     assert "".join(one.base) == CONTIG[one.start.iloc[0] : one.end.iloc[-1]]
 
 
+def test_of_explanations_all_formats_are_written_or_none(place, monkeypatch):
+    def fail(*_):
+        raise OSError("no room")
+
+    use("explain", "x.fa", "--method=occlusion", "-o", "why")
+    before = {path: path.read_bytes() for path in place.glob("why*")}
+    monkeypatch.setitem(attribution._WRITERS, "png", fail)
+    result = run("explain", "x.fa", "--method=gradients", "-o", "why", "--model", "model")
+    assert result.exit_code == 1 and "no room" in result.stderr and len(before) == 3
+    assert {path: path.read_bytes() for path in place.glob("why*")} == before
+    assert not list(place.glob(".why*"))
+
+
 def test_where_explained_sequences_overlap_the_track_has_their_mean(place):
     tsv, bedgraph = use(
         "explain",
@@ -161,7 +174,7 @@ def test_where_explained_sequences_overlap_the_track_has_their_mean(place):
             "name another --output, or move that file",
         ),
         (["scan", "genome.fa", "--region", "chr9"], "--region 'chr9': use contig:first-last"),
-        (["scan", "genome.fa", "--step", "900"], "--step 900: choose 1 to 500 bases"),
+        (["scan", "genome.fa", "--step", "900"], "--step 900: choose 1 to 500"),
         (
             ["score", "x.fa", "--model", "nothing"],
             "--model nothing: neither a folder with a model nor a shipped",
@@ -172,18 +185,37 @@ def test_where_explained_sequences_overlap_the_track_has_their_mean(place):
             "--prevalence 7.0: give the share of enhancers, above 0 and below 1",
         ),
         (["explain", "n.fa"], "'n' has bases other than A, C, G and T"),
+        (["score", "x.bed", "--genome", "twice.fa"], "twice.fa"),
+        (["score", "x.fa", "--output", ""], "--output '': give the path of the results"),
+        (["explain", "x.fa", "-o", "folder/"], "such as 'folder/peaks'"),
+        (["scan", "genome.fa", "-o", "."], "--output '.': give the path of the results"),
+        (
+            ["variants", "x.vcf", "--genome", "genome.fa", "-o", "folder/"],
+            "--output 'folder/': give the path",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_of_this_programs_words(place, arguments, message):
     (place / "bad.fa").write_text(">a\nAC\n")
     (place / "n.fa").write_text(f">n\n{'ACGTN' * 20}\n")
     (place / "mine.tsv").write_text("my own\n")
+    (place / "twice.fa").write_text(">a\nACGT\n>a\nACGT\n")
+    before = sorted(place.parent.iterdir())
     model = [] if "--model" in arguments else ["--model", "model"]
     result = run(*arguments, *model)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    assert message in result.stderr
+    assert message in result.stderr and "lookup" not in result.stderr and "?." not in result.stderr
+    assert sorted(place.parent.iterdir()) == before
     assert (place / "mine.tsv").read_text() == "my own\n"
+
+
+def test_a_genome_that_fasta_does_not_need_is_named(place):
+    result = run("score", "x.fa", "--genome", "genome.fa", "--model", "model", "--format", "tsv", "-o", "out")
+    assert (
+        result.exit_code == 0
+        and f"--genome '{place / 'genome.fa'}' is not read: x.fa is FASTA" in result.stderr
+    )
 
 
 def test_bad_records_are_left_out_counted_and_listed(place):

@@ -16,7 +16,7 @@ from naive import random_sequences
 
 from genomic_ulmfit import fine_tuning as ulmfit
 from genomic_ulmfit import profiles
-from genomic_ulmfit.awd_lstm import DROPOUTS
+from genomic_ulmfit.allowed import DROPOUTS
 from genomic_ulmfit.checkpoints import FitCheckpoints
 from genomic_ulmfit.familiarity import Familiarity
 from genomic_ulmfit.files import write_table

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from genomic_ulmfit.allowed import MAX_K
 from genomic_ulmfit.genome import encode_bases
 from genomic_ulmfit.kmers import (
-    MAX_K,
     canonical_kmers,
     encode_sequences,
     gapped_patterns,

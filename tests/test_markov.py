@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from genomic_ulmfit import markov
+from genomic_ulmfit.allowed import MAX_K
 from genomic_ulmfit.genome import encode_bases
-from genomic_ulmfit.kmers import MAX_K
 from genomic_ulmfit.markov import kmer_counts, markov_bits
 
 SEGMENTS = st.lists(

@@ -30,6 +30,7 @@ REWRITTEN = {
     "Mammals LM 0 Genomic Data Processing",
     "Mammals LM 1 5-mer Stride 2",
     "Mammals LM 3 3-mer Stride 1",
+    "Mammals Enhancers 0 Data Processing",
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
@@ -37,7 +38,6 @@ REWRITTEN = {
     "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 8 Two Language Models",
-    "4 What the Model Looks At",
 }
 
 

@@ -283,3 +283,46 @@ def test_a_file_is_on_the_disk_before_it_takes_the_name_and_the_name_before_the_
         (first, second, third) == ("on disk", "renamed", "on disk") and renamed == [inode, size] and size > 0
     )
     assert folder == tmp_path.stat().st_ino
+
+
+def labelled(*sequences, label=1, **columns):
+    ids = [f"Human_{number}_{sequence}" for number, sequence in enumerate(sequences)]
+    return pd.DataFrame({"id": ids, "sequence": sequences, "label": label}).assign(**columns)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        labelled("ACGT"),
+        labelled("ACGT", "CCCC"),
+        labelled("ACGT", "TTTT", label=0),
+        labelled("ACGT", "TTTT", region="r"),
+    ],
+    ids=["shorter", "edited", "label", "region"],
+)
+def test_rows_of_other_labelled_sequences_are_not_replaced_unless_the_user_says_so(tmp_path, other):
+    path, first = tmp_path / "results/labelled.csv", labelled("ACGT", "TTTT")
+    results.keep_labelled(tmp_path, "my, dogs", {"Human": labelled("A"), "Dog": first})
+    results.keep_labelled(tmp_path, "my, dogs", {"Human": first})  # no rows yet: nothing to be replaced
+    results.save_result(path.with_name("enhancers.csv"), enhancer_row(profile="my, dogs"))
+    results.keep_labelled(tmp_path, "my, dogs", {"Human": first.copy()})
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match="Human: these are not the labelled .* 1 rows .*delete the line of my"
+    ):
+        results.keep_labelled(tmp_path, "my, dogs", {"Dog": other, "Human": other})
+    assert path.read_bytes() == before
+    results.keep_labelled(tmp_path, "another", {"Human": other})
+    results.keep_labelled(tmp_path, "my, dogs", {"Dog": other})  # has no rows
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith('"my, dogs",Human,')))
+    results.keep_labelled(tmp_path, "my, dogs", {"Human": other})
+
+
+def test_a_damaged_list_of_labelled_sequences_is_named_and_left_alone(tmp_path):
+    path = tmp_path / "results/labelled.csv"
+    path.parent.mkdir()
+    path.write_text("profile,species,labelled_hash\npilot,Human,0a78")
+    with pytest.raises(ValueError, match=r"labelled.csv, line 2: damaged; restore"):
+        results.keep_labelled(tmp_path, "pilot", {"Human": labelled("ACGT")})
+    assert path.read_text().endswith("0a78")

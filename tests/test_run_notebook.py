@@ -1,5 +1,6 @@
 """A notebook from the command line: what is left behind, and that no two processes write one copy."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -125,3 +126,26 @@ def test_the_earlier_copy_stays_until_the_new_one_is_complete(notebook, tmp_path
     with pytest.raises(RuntimeError):
         run_notebook(notebook, copy, {"N": 0})
     assert copy.read_bytes() == before
+
+
+INTERRUPTED = """
+    import signal, sys
+    from workflow import run_notebook
+    assert "papermill" not in sys.modules
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    child = "import sys, time; print('at work', file=sys.stderr, flush=True); time.sleep(60)"
+    try:
+        run_notebook.run_until_stopped([sys.executable, "-c", child])
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_prints_no_traceback_of_several_processes_and_no_import_takes_long():
+    """The child itself would print one; it is ended, and what it said before is shown."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline() == "at work\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "" and process.returncode == 130

@@ -238,7 +238,7 @@ def test_other_programs_read_what_is_written(scorer, tmp_path):
     ]
     made_by = scorer.made_by(input="x.fa")
     paths = {kind: tmp_path / "folder" / f"out.{kind}" for kind in ("tsv", "parquet", "bed")}
-    assert write_scores(score_queries(scorer, records), paths, made_by) == 4
+    assert write_scores(score_queries(scorer, records), paths, made_by) == 3  # have a score
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["out.bed", "out.parquet", "out.tsv"]
     facts = json.loads(made_by)
     assert facts["model"] == "tiny" and facts["input"] == "x.fa" and facts["code"]
@@ -442,8 +442,35 @@ def test_one_bad_record_at_the_end_stops_before_scoring_or_is_left_out_and_named
         17,
     ]
     assert "left out: 3" in written.report("sequences") and "record 'short':" in written.report("sequences")
-    with pytest.raises(ValueError, match='ON_BAD=.ignore.: use "stop" or "skip"'):
+    with pytest.raises(ValueError, match="ON_BAD=.ignore.: use one of stop, skip"):
         score_file(path, scorer, folder=tmp_path / "scores", on_bad="ignore")
+
+
+def test_what_has_no_score_is_not_counted_as_scored(scorer, tmp_path):
+    known, unknown = random_sequences(2, 60, 3), ["N" * 60, "N" * 40 + "ACGT" * 5]
+    path = fasta(tmp_path / "x.fa", zip("abcd", [known[0], *unknown, known[1]]))
+    written = score_file(path, scorer, folder=tmp_path / "scores")
+    assert pd.read_parquet(written.paths["parquet"]).probability.notna().sum() == 2 == written.n
+    assert written.summary("sequences") == "2 sequences scored, 2 not scored (NA); left out: 0"
+
+
+def test_fasta_with_a_genome_is_scored_alike_and_told_that_it_needs_none(scorer, genome, tmp_path):
+    path = fasta(tmp_path / "x.fa", zip("ab", random_sequences(2, 60, 3)))
+    alone, given = (score_file(path, scorer, one, folder=tmp_path / "scores") for one in (None, genome))
+    assert alone.paths == given.paths and not alone.remark
+    assert f"GENOME='{genome}' is not read: x.fa is FASTA" in given.report("sequences")
+
+
+@pytest.mark.parametrize("path", ["made/", "", ".", "..", "made/..", "made/."])
+def test_a_folder_is_no_name_of_results(scorer, tmp_path, path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="WRITE_TO=.*: give the path of the results without their ending"):
+        scoring.checked_stem(path)
+    input = fasta(tmp_path / "x.fa", zip("ab", random_sequences(2, 60, 3)))
+    if path:
+        with pytest.raises(ValueError, match="give the path of the results"):
+            score_file(input, scorer, write_to=path)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.fa"]
 
 
 def test_bad_intervals_are_left_out_and_a_file_without_a_good_one_is_refused(scorer, genome, tmp_path):
@@ -539,6 +566,16 @@ def test_a_record_on_the_minus_strand_is_scored_on_its_own(scorer, length, both)
         found.probability[0], rel=1e-5
     )
     assert found.strand.tolist() == ["-", "+"]
+
+
+@pytest.mark.parametrize("length", [300, 1250, 777])
+def test_windows_of_both_strands_are_counted_from_the_plus_strand(scorer, length):
+    """So the same DNA as a FASTA record of the minus strand has other windows at most lengths."""
+    codes = encode_bases(random_sequences(1, length, 9)[0])
+    (interval,) = score_queries(scorer, [Query("r", codes, "c", 0, "-")])
+    (record,) = score_queries(scorer, [Query("r", reverse_complement(codes), "r", 0)])
+    same = interval.mean_probability[0] == pytest.approx(record.mean_probability[0], rel=1e-6)
+    assert same == (length <= 500 or length % 250 == 0)
 
 
 def test_the_files_of_a_run_name_model_inputs_and_parameters(scorer, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from genomic_ulmfit.allowed import RULES
 from workflow import series
 from workflow.experiments import LANGUAGE_MODELS, MEASURED, NEEDS, NOTEBOOKS, PRESETS, SETTINGS, USES, VARIED
 from workflow.given import MAY_BE_NONE
@@ -91,8 +92,8 @@ def test_order_and_spelling_of_params_do_not_count(mine):
     one, two = (
         Series(str(mine), params=params)
         for params in (
-            "LR: 0.02, OVERRIDES: {a: {x: 1, y: 2}}, EPOCHS: 3",
-            "EPOCHS: 3, OVERRIDES: {a: {y: 2, x: 1}}, LR: 2e-2",
+            "LR: 0.02, OVERRIDES: {Pig: {LM_LR: 1, DROP_MULT: .2}}, EPOCHS: 3",
+            "EPOCHS: 3, OVERRIDES: {Pig: {DROP_MULT: 0.2, LM_LR: 1}}, LR: 2e-2",
         )
     )
     for notebook in (LANGUAGE_MODELS[0], SETTINGS[0]):
@@ -196,6 +197,84 @@ def test_what_cannot_be_run_is_refused_in_a_line(settings, message):
     with pytest.raises(ValueError, match=message) as error:
         Series(**settings)
     assert "\n" not in str(error.value)
+
+
+WRONG = {
+    "CONTEXTS: 6 8": "CONTEXTS[0]='6 8': choose 1 to 31, a whole number",
+    "CONTEXTS: 6": "a context of 6 bases: with K=5, STRIDE=2 choose from [7, 9,",
+    "SPLIT: fold": 'SPLIT=\'fold\': use "original", "folds"',
+    "STAGE_EPOCHS: 1": "STAGE_EPOCHS=[1]: give 4 values",
+    "STAGE_LRS: [1, 1, 1, x]": "STAGE_LRS[3]='x': choose a number above 0",
+    "SCALE: big": "SCALE='big': use one of laptop, desktop, paper",
+    "DROPOUTS: x": "DROPOUTS='x': use one of fastai, genomic_ulmfit",
+    "DROP_MULT: 3": "the output dropout of a classifier would be 1.2",
+    "PREDICTS: y": "PREDICTS='y': use one of bases, kmer",
+    "DIRECTION: left": "DIRECTION='left': use one of forward, backward",
+    "K: 0": "K=0: choose 1 to 12",
+    "STRIDE: 9": "STRIDE=9: choose 1 to K=",
+    "EPOCHS: 0": "EPOCHS=0: choose 1 or more",
+    "LR: 0": "LR=0.0: choose a number above 0",
+    "N_TRAIN: 7": "N_TRAIN=7: choose 2 or more, an even number",
+    "KMERS: [1, 120]": "KMERS[1]=120: choose 1 to 13",
+    "GAPPED_SPANS: 6": "every span longer than k",
+    "OVERRIDES: {Cow: {K: 3}}": "OVERRIDES['Cow']={'K': 3}: use a dictionary of LM_EPOCHS",
+    "OVERRIDES: {Cow: {DROP_MULT: 2}}": "the weight dropout of a classifier would be 1;",
+    "MODEL: net": "MODEL='net': use one of ulmfit, ",
+    "REFERENCE: net": "REFERENCE='net': use one of gc, ",
+    "HELD_OUT: (": "HELD_OUT='(': it is no regular expression",
+    "ON_BAD: drop": "ON_BAD='drop': use one of stop, skip",
+    "THRESHOLD: 90": "THRESHOLD=90.0: choose a number from 0 to 1",
+    "MOTIFS: {a: TATAWA}": "MOTIFS['a']='TATAWA': use two or more of the letters",
+    "SPECIES: pig": "no species pig in ",
+    "SPECIES: [Pig, All]": "(there: Cow, Pig)",
+    "OVERRIDES: {Dog: {LM_LR: 1}}": "no species Dog in ",
+}
+
+
+@pytest.mark.parametrize("params", WRONG)
+def test_a_value_that_no_notebook_could_use_is_refused_before_anything_runs(mine, params):
+    with pytest.raises(ValueError) as error:
+        Series(str(mine), params=params)
+    assert str(error.value).startswith("PARAMS: ") and "\n" not in str(error.value)
+    assert WRONG[params] in str(error.value)
+
+
+def test_only_what_runs_is_checked(mine):
+    """3-mers at stride 1 have other contexts than 5-mers at stride 2, in whose notebook these are wrong."""
+    Series(str(mine), "LM 3", "CONTEXTS: [6, 8]")
+    with pytest.raises(ValueError, match="Mammals LM 1"):
+        Series(str(mine), "LM", "CONTEXTS: [6, 8]")
+    with pytest.raises(ValueError, match="K=3"):  # of the language model that it needs
+        Series(str(mine), "Enhancers 3", "STRIDE: 4")
+
+
+def test_species_are_not_looked_for_in_data_that_are_not_there_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENOMIC_DATA", str(tmp_path))
+    Series("pilot", params="SPECIES: Hamster")
+
+
+def test_every_parameter_has_a_rule_or_may_be_anything():
+    """A new parameter needs a rule in `allowed`, or a word here why it has none."""
+    looked_for = {"PROFILE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS"}  # checked as files
+    of_the_input = {"REGION", "WRITE_TO"}  # checked with it
+    of_known_models = {"BASELINE", "REFERENCE"}  # by check_parameters
+    names = {name for known in series.defaults().values() for name in known}
+    assert names == set(RULES) | looked_for | of_the_input | of_known_models
+
+
+def test_what_changes_nothing_or_trains_a_model_is_said_before_anything_runs(mine, tmp_path):
+    (tmp_path / "x.fa").write_text(">a\nACGT\n")
+    assert Series("simulated", params="LM_EPOCHS: 2, MARKOV_ORDER: 3").remarks() == []
+    (ignored,) = Series("simulated", "LM 1", "LM_EPOCHS: 2, LR: .1, SPLIT: folds").remarks()
+    assert "no notebook of this run has LM_EPOCHS, SPLIT" in ignored
+    (trains,) = Series("simulated", "Score Your Own", f"INPUT: {tmp_path / 'x.fa'}").remarks()
+    assert SETTINGS[0] in trains and f'PARAMS="CLASSIFIER: {MODEL}"' in trains
+    assert Series("simulated", "Score Your Own", f"CLASSIFIER: {MODEL}").remarks() == []
+    (mine / "genomes/cow.fa.zip").write_text("x")
+    (mine / "enhancers/Pig/more.fa").write_text("x")
+    genomes, enhancers = Series(str(mine)).remarks()
+    assert f"{mine / 'genomes'}: not read: cow.fa.zip (a genome is called" in genomes
+    assert "not read: Pig/more.fa (a species is a folder" in enhancers
 
 
 def test_a_folder_without_sequences_is_refused(tmp_path):

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from genomic_ulmfit import learners, saved_models
-from genomic_ulmfit.awd_lstm import DROPOUTS, Classifier, layer_groups
+from genomic_ulmfit.allowed import DROPOUTS
+from genomic_ulmfit.awd_lstm import Classifier, layer_groups
 from genomic_ulmfit.baselines import kmer_logistic
 from genomic_ulmfit.genome import encode_bases, reverse_complement
 from genomic_ulmfit.kmer_start import KmerLogOdds

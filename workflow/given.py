@@ -17,6 +17,7 @@ _TEXT |= {"EXPERIMENT"}
 _NAMES = {"SPECIES"}  # a list of names
 _WHOLE = {"N_TRAIN", "BLOCK", "EPOCH_BASES"}
 MAY_BE_NONE = _TEXT | _NAMES | _WHOLE
+_OR_NONE = {"CLIP"}  # the same of those that have another default
 _START = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*:\s*")
 _NEXT = re.compile(r"\s*,(?=\s*[A-Z][A-Z0-9_]*\s*:)|\s*,?\s*$")
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -164,7 +165,8 @@ def _as_wanted(name: str, value: object, default: object) -> object:
         if type(value) is int and isinstance(default, float):
             value = float(value)
         wanted = (int, type(None)) if name in _WHOLE else (object,) if default is None else (type(default),)
-    if wanted != (object,) and type(value) not in wanted and not (value is None and default is None):
+    may_be_none = default is None or name in _OR_NONE
+    if wanted != (object,) and type(value) not in wanted and not (value is None and may_be_none):
         kinds = {
             int: "a whole number",
             float: "a number",

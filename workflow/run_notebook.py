@@ -9,44 +9,23 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import papermill
 from filelock import FileLock, Timeout
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
-from nbformat import NotebookNode
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
 
 from workflow.given import TAGS, notebook_parameters
 from workflow.gpus import exclusive_gpu
 
-__all__ = ["done_file", "run_notebook", "with_values"]
+if TYPE_CHECKING:  # papermill takes seconds to import, in which a Ctrl-C would print where it was
+    from nbformat import NotebookNode
 
-
-class OwnKernel(AsyncKernelManager):
-    """The kernel of the Python that runs this, wherever others are installed.
-
-    Ended by a request, without an interrupt first. jupyter_client interrupts every kernel that it ends, also
-    one that has nothing left to do, and the kernel then complains of it.
-    """
-
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[], parent=self)  # what is found nowhere is sys.executable's own
-
-    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
-        if now or restart or not self.owns_kernel:
-            return await super().shutdown_kernel(now=now, restart=restart)
-        self.shutting_down = True
-        self.stop_restarter()
-        await self.request_shutdown(restart=False)
-        await self.finish_shutdown(restart=False)
-        await self.cleanup_resources(restart=False)
+__all__ = ["done_file", "run_notebook", "run_until_stopped", "with_values"]
 
 
 def run_notebook(source: str | Path, output: str | Path | None, values: dict) -> None:
@@ -82,7 +61,7 @@ def done_file(output: Path) -> Path:
     return output.with_name(f".{output.stem}.done")
 
 
-def with_values(source: Path, values: dict) -> NotebookNode:
+def with_values(source: Path, values: dict) -> "NotebookNode":
     """The notebook with a cell of `values` after the last cell of parameters.
 
     papermill alone would put it after the first.
@@ -90,6 +69,9 @@ def with_values(source: Path, values: dict) -> NotebookNode:
     Raises ValueError for a name that no cell of parameters has: papermill would set it, and nothing would
     read it.
     """
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
     if unknown := sorted(set(values) - set(notebook_parameters(source))):
         raise ValueError(f"{source.stem} has no parameter {', '.join(unknown)}")
     notebook = load_notebook_node(str(source))
@@ -103,7 +85,12 @@ def with_values(source: Path, values: dict) -> NotebookNode:
     return notebook
 
 
-def _execute(source: Path, notebook: NotebookNode, unfinished: Path | None) -> None:
+def _execute(source: Path, notebook: "NotebookNode", unfinished: Path | None) -> None:
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    from workflow.kernel import OwnKernel
+
     see = f"\nSee {unfinished}" if unfinished else ""
     try:
         papermill.execute_notebook(
@@ -141,10 +128,36 @@ def run_on_this_machine(source: str, output: str, values: dict, processes: int) 
             "--standalone",
             f"--nproc-per-node={processes}",
         ]
-        done = subprocess.run([*torchrun, "-m", "workflow.run_notebook", source, output, json.dumps(values)])
-        if done.returncode:
+        if run_until_stopped([*torchrun, "-m", "workflow.run_notebook", source, output, json.dumps(values)]):
             raise RuntimeError(f"{name}, {processes} processes: see above")
     print(f"{name}: done in {time.time() - started:.0f} s", flush=True)
+
+
+def run_until_stopped(command: list[str]) -> int:
+    """Run a command and return its exit status.
+
+    A Ctrl-C is handed on, and what the command says of it on the standard error is not shown: torchrun and
+    its processes print where each of them was.
+    """
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    stopped = threading.Event()
+
+    def show() -> None:
+        for line in process.stderr or ():
+            if not stopped.is_set():
+                print(line, end="", file=sys.stderr, flush=True)
+
+    shown = threading.Thread(target=show, daemon=True)
+    shown.start()
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        stopped.set()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise
+    shown.join()
+    return status
 
 
 def main() -> None:

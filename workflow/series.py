@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genomic_ulmfit.profiles import BUILT_IN, MPRA, ROOT, data_files, model_name, profile_paths, project_path
+from genomic_ulmfit.allowed import ALL, FOLDS
+from genomic_ulmfit.parameters import check_parameters
+from genomic_ulmfit.profiles import (
+    BUILT_IN,
+    MPRA,
+    ROOT,
+    data_files,
+    model_name,
+    profile_paths,
+    project_path,
+    unread_files,
+)
 from workflow.experiments import (
     BASELINES,
     CLASSIFIERS,
-    FOLDS,
     LANGUAGE_MODELS,
     MAKERS,
     MEASURED,
@@ -22,6 +32,7 @@ from workflow.experiments import (
     PRESETS,
     READS,
     SETTINGS,
+    SHIPPED,
     START,
     USES,
     VARIED,
@@ -74,8 +85,11 @@ class Series:
             )
         if not self.wanted:
             raise ValueError(f"ONLY={self.only!r} names none of {[run_name(*run) for run in self.runs]}")
-        for notebook, _ in self.wanted:
+        for notebook in dict.fromkeys(notebook for notebook, _ in self.reached):
             self._check_files(notebook)
+        self._check_species()
+        for run in self.reached:
+            self._check_values(*run)
 
     @cached_property
     def paths(self) -> tuple[str, Path, Path]:
@@ -121,8 +135,7 @@ class Series:
         if not self.fan_out or self.given.get("SPECIES"):
             return self.given.get("SPECIES") or []
         found = sorted({path.parent.name for path in self._sequences["enhancers"]})
-        # enhancers.ALL, whose import takes seconds.
-        return [*found, "All"] if found and self.given.get("TOGETHER") else found
+        return [*found, ALL] if found and self.given.get("TOGETHER") else found
 
     @cached_property
     def runs(self) -> list[tuple[str, str]]:
@@ -137,6 +150,32 @@ class Series:
     def wanted(self) -> list[tuple[str, str]]:
         """The runs that ONLY names; "Enhancers 1" is not "Across Species"."""
         return [run for run in self.runs if re.search(re.escape(self.only) + r"(?!\d)", run_name(*run), re.I)]
+
+    @cached_property
+    def reached(self) -> list[tuple[str, str]]:
+        """The runs that ONLY names, and all that they need."""
+        reached = list(self.wanted)
+        for notebook, _ in reached:  # grows meanwhile
+            needed = [(n, variation) for n in self.needs(notebook) for variation in self.variations(n)]
+            reached += [run for run in needed if run not in reached]
+        return reached
+
+    def remarks(self) -> list[str]:
+        """What the user should know before anything runs, a line each."""
+        known = {name for notebook, _ in self.reached for name in defaults(self.root)[notebook]}
+        unused = [name for name in self.given if name not in known]
+        lines = [f"PARAMS: no notebook of this run has {', '.join(unused)}: ignored"] if unused else []
+        for notebook in dict.fromkeys(notebook for notebook, _ in self.wanted):
+            trained = [n for n in self.needs(notebook) if n in SETTINGS]
+            if self.only and notebook in USES and trained:
+                lines.append(
+                    f"{notebook}: no CLASSIFIER is named, so it takes that of {trained[0]}, "
+                    f"which is trained first unless it is there. The shipped one needs no training: "
+                    f'PARAMS="CLASSIFIER: {SHIPPED}"'
+                )
+        if self.profile not in MAKERS:
+            lines += unread_files(self.data).values()
+        return lines
 
     def variations(self, notebook: str) -> dict[str, dict]:
         """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
@@ -308,6 +347,24 @@ class Series:
                     f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has "
                     f"one for {notebook}"
                 )
+
+    def _check_species(self) -> None:
+        """Names that the profile's folder does not have, where it is known already what it has."""
+        there = sorted({path.parent.name for path in self._sequences["enhancers"]})
+        asked = [*(self.given.get("SPECIES") or []), *(set(self.given.get("OVERRIDES", {})) - {ALL})]
+        unknown = [name for name in asked if name not in there]
+        if unknown and there and (self.profile not in MAKERS or self.made.is_file()):
+            raise ValueError(
+                f"PARAMS: no species {', '.join(unknown)} in {self.data / 'enhancers'} "
+                f"(there: {', '.join(there)})"
+            )
+
+    def _check_values(self, notebook: str, variation: str) -> None:
+        """ValueError for what the notebook would refuse, now rather than after hours."""
+        try:
+            check_parameters({**defaults(self.root)[notebook], **self.values(notebook, variation)})
+        except ValueError as error:
+            raise ValueError(f"PARAMS: {error} ({run_name(notebook, variation)})") from None
 
     def source(self, notebook: str) -> Path:
         return self.root / NOTEBOOKS[notebook]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from genomic_ulmfit.allowed import FOLDS
 from genomic_ulmfit.controls import LAMBDA, genome_windows, phage_lambda, score_controls
 from genomic_ulmfit.familiarity import FALSE_ALARMS, Familiarity
 from genomic_ulmfit.files import replacing
@@ -27,7 +28,7 @@ from genomic_ulmfit.recalibration import Recalibration, calibration_before_and_a
 from genomic_ulmfit.results import code_version, predictions_path, read_predictions
 from genomic_ulmfit.saved_models import add_facts, load_classifier, load_language_model, save_model
 from genomic_ulmfit.scoring import Scorer
-from genomic_ulmfit.splits import FOLDS, parts, read_tables
+from genomic_ulmfit.splits import parts, read_tables
 from genomic_ulmfit.tracks import operating_points
 from utils import KmerTokenizer
 
