@@ -31,8 +31,8 @@ from genomic_ulmfit.cohn_cnn import CohnCNN
 from genomic_ulmfit.files import write_table
 from genomic_ulmfit.genome import decode_bases
 from genomic_ulmfit.learners import SCALES, new_language_model
-from genomic_ulmfit.parameters import TWO_LANGUAGE_MODELS as TWO_MODELS_DEFAULTS
 from genomic_ulmfit.motifs import read_motifs
+from genomic_ulmfit.parameters import TWO_LANGUAGE_MODELS as TWO_MODELS_DEFAULTS
 from genomic_ulmfit.saved_models import save_model
 from genomic_ulmfit.splits import assign_splits
 from genomic_ulmfit.stacking import stacked_log_odds

@@ -37,7 +37,6 @@ REWRITTEN = {
     "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
     "Mammals Enhancers 8 Two Language Models",
-    "4 What the Model Looks At",
 }
 
 
