@@ -27,6 +27,7 @@ REWRITTEN = {
     "2 Scan a Genome Region",
     "3 Score Variants",
     "4 What the Model Looks At",
+    "5 Variants against an Experiment",
     "Mammals LM 0 Genomic Data Processing",
     "Mammals LM 1 5-mer Stride 2",
     "Mammals LM 3 3-mer Stride 1",
