@@ -61,7 +61,7 @@ def kernel(tmp_path_factory):
 
 
 def run_all(folder, shell, name, capsys) -> str:
-    """What a notebook prints, but for times and bars of progress; small values come below its cells of parameters."""
+    """Run every cell, small values below the cells of parameters; what is printed, without times and bars."""
     path = ROOT / NOTEBOOKS[name]
     known = notebook_parameters(path)
     values = {k: v for k, v in (SMALL | {"ENCODER": str(folder / "encoder")}).items() if k in known}
