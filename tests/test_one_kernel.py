@@ -1,7 +1,7 @@
-"""Every notebook twice in one kernel: "Run All" again gives the same numbers and says the same.
+"""Notebooks twice in one kernel: "Run All" again gives the same numbers and says the same.
 
-Those of language models, and how an interrupted training resumes, are in `test_language_model_notebooks.py`
-and `test_fine_tuning.py`.
+The others, and how an interrupted training resumes, are in `test_language_model_notebooks.py`,
+`test_fine_tuning.py` and `test_start_here.py`.
 """
 
 import re
@@ -18,14 +18,13 @@ from genomic_ulmfit.learners import SCALES, new_language_model
 from genomic_ulmfit.results import read_results
 from genomic_ulmfit.saved_models import save_model
 from utils import KmerTokenizer
-from workflow.experiments import LANGUAGE_MODELS, NOTEBOOKS, SETTINGS
+from workflow.experiments import GENOMIC_DATA, LANGUAGE_MODELS, NOTEBOOKS, SETTINGS, START
 from workflow.given import notebook_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = dict(embedding=8, hidden=12, layers=3)
 SMALL = dict(
     SPECIES=["Human", "Mouse"],
-    MARKOV_ORDER=2,
     STAGE_EPOCHS=[1, 0, 0, 0],
     CNN_EPOCHS=1,
     CNN_RUNS=1,
@@ -35,8 +34,8 @@ SMALL = dict(
     N_HOSTS=2,
     N_MADE_UP=5,
 )
-# The language models and the settings' notebooks are the same but for parameters: one of each will do.
-NAMES = [name for name in NOTEBOOKS if name not in (*LANGUAGE_MODELS, *SETTINGS[1:])]
+# Of the notebooks that differ in parameters alone, the one whose models the others use.
+NAMES = [n for n in NOTEBOOKS if n not in (START, GENOMIC_DATA, *LANGUAGE_MODELS, *SETTINGS[1:])]
 
 
 @pytest.fixture(scope="module")
