@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = dict(embedding=8, hidden=12, layers=3)
 SMALL = dict(
     SPECIES=["Human", "Mouse"],
-    STAGE_EPOCHS=[1, 0, 0, 0],
+    LM_EPOCHS=1,
+    STAGE_EPOCHS=[1, 1, 1, 1],
     CNN_EPOCHS=1,
     CNN_RUNS=1,
     CONTROLS=10,
@@ -62,7 +63,9 @@ def run_all(folder, shell, name, capsys) -> str:
     """Run every cell, small values below the cells of parameters; what is printed, without times and bars."""
     path = ROOT / NOTEBOOKS[name]
     known = notebook_parameters(path)
-    values = {k: v for k, v in (SMALL | {"ENCODER": str(folder / "encoder")}).items() if k in known}
+    encoder = str(folder / "encoder")
+    given = SMALL | {"ENCODER": encoder, "LANGUAGE_MODELS": [encoder]}
+    values = {k: v for k, v in given.items() if k in known}
     cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
     last = max(
         i for i, c in enumerate(cells) if {"parameters", "more-parameters"} & set(c.metadata.get("tags", []))
