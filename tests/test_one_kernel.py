@@ -4,6 +4,7 @@ The others, and how an interrupted training resumes, are in `test_language_model
 `test_fine_tuning.py` and `test_start_here.py`.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import matplotlib
 import nbformat
 import pandas as pd
 import pytest
+from fastai.learner import Learner
 from IPython.core.interactiveshell import InteractiveShell
 from simulate import simulate
 
@@ -18,7 +20,16 @@ from genomic_ulmfit.learners import SCALES, new_language_model
 from genomic_ulmfit.results import read_results
 from genomic_ulmfit.saved_models import save_model
 from utils import KmerTokenizer
-from workflow.experiments import GENOMIC_DATA, LANGUAGE_MODELS, NOTEBOOKS, SETTINGS, START
+from workflow.experiments import (
+    GENOMIC_DATA,
+    IMPROVING,
+    LANGUAGE_MODELS,
+    NEEDS,
+    NOTEBOOKS,
+    SETTINGS,
+    START,
+    TWO_MODELS,
+)
 from workflow.given import notebook_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,8 +51,8 @@ NAMES = [n for n in NOTEBOOKS if n not in (START, GENOMIC_DATA, *LANGUAGE_MODELS
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
-    """One kernel in a project of a hundred sequences, with a language model that has learned nothing."""
+def project(tmp_path_factory):
+    """A hundred sequences and a language model that has learned nothing; one kernel; what has run in it."""
     folder = tmp_path_factory.mktemp("project")
     simulate(folder / "data/simulated", seed=1, genome_bases=20_000, sequences=60)
     with pytest.MonkeyPatch.context() as patched:
@@ -56,11 +67,12 @@ def kernel(tmp_path_factory):
         save_model(folder / "encoder", model, **facts)
         shell = InteractiveShell()
         shell.history_manager.enabled = False
-        yield folder, shell
+        yield folder, shell, set()
 
 
-def run_all(folder, shell, name, capsys) -> str:
-    """Run every cell, small values below the cells of parameters; what is printed, without times and bars."""
+def run_all(project, name) -> None:
+    """Run every cell in the notebook's folder, with small values below its cells of parameters."""
+    folder, shell, _ = project
     path = ROOT / NOTEBOOKS[name]
     known = notebook_parameters(path)
     encoder = str(folder / "encoder")
@@ -70,24 +82,52 @@ def run_all(folder, shell, name, capsys) -> str:
     last = max(
         i for i, c in enumerate(cells) if {"parameters", "more-parameters"} & set(c.metadata.get("tags", []))
     )
+    os.chdir(path.parent)
     for i, cell in enumerate(cells):
         shell.run_cell(cell.source, store_history=False).raise_error()
         if i == last:
             shell.run_cell("\n".join(f"{k} = {v!r}" for k, v in values.items())).raise_error()
-    lines = re.split(r"[\r\n]", capsys.readouterr().out)
-    told = "\n".join(line for line in lines if not re.search(r"\|[█-]*\|", line))
-    return re.sub(r"\d+:\d\d|[\d.]+ (s|seconds|minutes)\b|0x\w+", "", told)
+
+
+def run_what_it_needs(project, name) -> None:
+    _, shell, done = project
+    for needed in NEEDS[name]:
+        if needed in NAMES and needed not in done:
+            run_what_it_needs(project, needed)
+            shell.reset(new_session=False)
+            run_all(project, needed)
+            done.add(needed)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_run_all_again_says_and_records_the_same(name, kernel, monkeypatch, capsys):
-    folder, shell = kernel
-    monkeypatch.chdir((ROOT / NOTEBOOKS[name]).parent)
+def test_run_all_again_says_and_records_the_same(name, project, monkeypatch, capsys):
+    """Also after an interrupt, in those that train and are not tested elsewhere."""
+    folder, shell, done = project
+    monkeypatch.chdir(ROOT)
+    run_what_it_needs(project, name)
     shell.reset(new_session=False)
+    if name in (TWO_MODELS, IMPROVING):
+        with monkeypatch.context() as patched:
+            patched.setattr(Learner, "one_batch", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run_all(project, name)
     said, rows = [], []
     for _ in range(2):
-        said.append(run_all(folder, shell, name, capsys))
+        capsys.readouterr()
+        run_all(project, name)
+        said.append(told(capsys.readouterr().out))
         found = [read_results(path).drop(columns="seconds") for path in sorted(folder.glob("results/*.csv"))]
         rows.append(pd.concat(found) if found else pd.DataFrame())
+    done.add(name)
     assert said[0] == said[1]
     pd.testing.assert_frame_equal(*rows)
+
+
+def told(printed: str) -> str:
+    """Without bars of progress, times and addresses."""
+    lines = [line for line in re.split(r"[\r\n]", printed) if not re.search(r"\|[█-]*\|", line)]
+    return re.sub(r"\d+:\d\d|[\d.]+ (s|seconds|minutes)\b|0x\w+", "", "\n".join(lines))
