@@ -1,4 +1,4 @@
-"""What simple classifiers of sequences reach: what a neural network has to beat.
+"""Simple classifiers of sequences: the baselines that a neural network has to beat.
 
 Each function makes an untrained scikit-learn pipeline that takes text and labels: `fit(sequences, labels)`,
 then `predict_proba(sequences)[:, 1]`. `sequences` is a list of str; both strands of one get the same
@@ -153,10 +153,10 @@ def _column(values: Sequence[float]) -> np.ndarray:
 def kmer_logistic(k: int | str | Sequence[int | str] = 6, C: float = 1.0) -> Pipeline:
     """Logistic regression on TF-IDF of canonical k-mers of sequences of any lengths from k up.
 
-    `k`: one length or pattern (see `kmers`), or several, whose k-mers are then weighed (TF-IDF) apart from
-    each other and stand side by side. Gapped k-mers tolerate substitutions where the gaps are, as binding
-    sites do: Ghandi et al. 2014, PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every pattern,
-    symmetric or not. `C`: inverse strength of the penalty, as in scikit-learn. Errors are those of
+    `k`: one length or pattern (see `kmers`), or several; the k-mers of each are weighted (TF-IDF) by
+    themselves and become columns side by side. Gapped k-mers tolerate substitutions where the gaps are, as
+    binding sites do: Ghandi et al. 2014, PLoS Computational Biology 10:e1003711, whose gkm-SVM takes every
+    pattern, symmetric or not. `C`: inverse strength of the penalty, as in scikit-learn. Errors are those of
     `kmer_matrix`.
     """
 
@@ -230,7 +230,7 @@ def _flat_hits(sequences: Sequence[str], motifs: Sequence[Motif]) -> np.ndarray:
 
 
 def kmer_boosting(k: int = 5, trees: int = 500, learning_rate: float = 0.03, seed: int = 0) -> Pipeline:
-    """Gradient-boosted trees on frequencies of canonical k-mers, which see what k-mers do together.
+    """Gradient-boosted trees on frequencies of canonical k-mers: they can use combinations of k-mers.
 
     All `trees` are grown, without early stopping; `seed` draws the k-mers that a split may choose from. The
     defaults and the constants below were chosen on folds 0 to 3 of the pilot's sequences. Errors are those of

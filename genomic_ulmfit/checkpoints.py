@@ -1,4 +1,4 @@
-"""Training that survives: checkpoints from which an interrupted `fit` goes on as if nothing had happened."""
+"""Checkpoints, from which an interrupted `fit` resumes with identical results."""
 
 import hashlib
 import json
@@ -30,20 +30,21 @@ class Checkpoints(Callback):
 
     What is kept is all that decides the next step: weights, optimizer, place in the schedule and in the data,
     the language model's state, random states, recorded losses. On a CPU the numbers are those of a run that
-    was never interrupted, bit for bit. A finished fit is kept too, and loaded instead of run, until `delete`
-    is called: a recipe of several fits goes on in the one that was interrupted. `seconds` is the time that
-    all runs of the fit took together, but for what was lost, `earlier` that of the earlier ones.
+    was never interrupted, bit for bit. A finished fit is kept too, until `delete` is called, and loaded
+    instead of run. So a recipe of several fits resumes in the one that was interrupted. `seconds` is the time
+    of all runs of the fit together, without work that was lost; `earlier` is that of the earlier runs.
 
-    `version` of the code, once the fit has begun, is that of all runs that had a part in it: "a..b" of one
-    that an older version began.
+    Once the fit has begun, `version` names the code of all its runs: "a..b" if version a began it and version
+    b ended it.
 
-    `path`: the file, one for each fit. `version`: of this code. `identity`: what must be the same for a
-    checkpoint to be of this fit, beside what a language model reads; one of another is left out, and that is
-    said. The file is replaced as a whole and holds tensors and plain values only. The one before it stays
-    beside it (`<path>.before`): should the newest be damaged, it takes its place, with a warning.
-    ValueError when neither can be read; an error of writing (a full disk) stops the run and leaves both as
-    they were. Where several processes train together (`processes.py`) the first writes and reads for all.
-    Should another number of them go on, they do so from the same place, but not to the same numbers.
+    `path`: the file, one for each fit. `version`: of this code. `identity`: values that must be equal for a
+    checkpoint to belong to this fit, and so must the data that a language model reads. A checkpoint of
+    another fit is not used, and a line says so. The file is replaced as a whole and holds tensors and plain
+    values only. The one before it stays beside it (`<path>.before`): should the newest be damaged, it takes
+    its place, with a warning. Raises ValueError when neither can be read. An error while writing (a full
+    disk) stops the run and leaves both files as they were. Where several processes train together
+    (`processes.py`), the first writes and reads for all. If another number of processes resumes the fit, the
+    numbers differ.
     """
 
     order, run_valid = 95, False  # after everything that a batch or an epoch changes
@@ -177,7 +178,7 @@ class Checkpoints(Callback):
         return kept
 
     def _go_on(self) -> None:
-        """Put everything but weights and optimizer where the checkpoint left it."""
+        """Restore everything but weights and optimizer."""
         kept, recorder, model = self.kept, self.recorder, get_model(self.model)
         self.learn.pct_train, self.learn.train_iter = kept["pct_train"], kept["train_iter"]
         for name, values in kept["recorder"].items():
@@ -201,10 +202,10 @@ class Checkpoints(Callback):
 class FitCheckpoints(Checkpoints):
     """`Checkpoints` of a recipe of several fits: each fit of a learner (or of several) has its own file.
 
-    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is known by what it starts from, reads
-    and does as well: the weights, the DNA of a language model, the layers that are frozen, the epochs and the
-    schedule of rates. So a fit that was changed is run, and so are those that follow it, while those before
-    it are loaded. `earlier_in_all` is the time that earlier runs spent on all fits so far.
+    `folder`: where. `version`, `identity`: as in `Checkpoints`. A fit is identified also by what it starts
+    from, reads and does: weights, the DNA of a language model, frozen layers, epochs, learning rates. So a
+    changed fit runs again, and so do those after it; those before it are loaded. `earlier_in_all`: seconds
+    that earlier runs spent on all fits so far.
     """
 
     def __init__(self, folder: str | Path, every: float = 300.0, version: str = "unknown", **identity):
@@ -218,7 +219,7 @@ class FitCheckpoints(Checkpoints):
         self.earlier_in_all += self.earlier
 
     def delete(self) -> None:
-        """Delete the checkpoints of all fits, those of fits that were changed since too."""
+        """Delete the checkpoints of all fits, also of fits that were changed since."""
         for pattern in ("fit-*.ckpt", "fit-*.ckpt.before", ".fit-*.ckpt.*.tmp"):
             for path in self.folder.glob(pattern):
                 path.unlink()
@@ -273,9 +274,9 @@ def _load(path: Path):
 
 
 def _plain(value):
-    """`value` with Python's numbers and containers for NumPy's and fastai's, on the CPU.
+    """`value` with plain Python numbers and containers in place of NumPy's and fastai's, tensors on the CPU.
 
-    That can be read back without pickle's risks.
+    Reading it back executes no pickled code.
     """
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

@@ -35,14 +35,15 @@ def network() -> nn.Sequential:
 
 
 class CohnCNN:
-    """The network with the interface of scikit-learn, but for the validation set, which tells when to stop.
+    """The network with scikit-learn's interface; `fit` takes a validation set too, which decides when to
+    stop.
 
     Adam runs until the validation ROC-AUC has not risen for `patience` epochs, or for `max_epochs`; the
     weights of the best epoch are kept. Two options are not the original's: `augment` shows each training
     sequence on a strand chosen at random in each epoch, `both_strands` predicts the mean probability of the
-    two. Sequences longer than WINDOW are cut to their middle, shorter ones get zeros on both sides, as any
-    letter but A, C, G, T does. Uses a GPU where there is one; on a CPU the same `seed` and number of threads
-    give the same numbers bit for bit.
+    two. Sequences longer than WINDOW are cut to their middle, shorter ones padded on both sides. Padding and
+    letters other than A, C, G, T are four zeros. Uses a GPU where there is one; on a CPU the same `seed` and
+    number of threads give the same numbers bit for bit.
 
     After `fit`: `history_` (validation AUC of each epoch) and `network_`.
     """

@@ -28,8 +28,8 @@ def shuffled_dinucleotides(codes: np.ndarray, rng: np.random.Generator) -> np.nd
     """The bases in another order, with every dinucleotide's count and both end bases kept; uint8 [bases].
 
     All such orders are equally likely: a random Eulerian path (Altschul & Erickson 1985, Molecular Biology
-    and Evolution 2, 526-538). A base's last step away from it is drawn for all bases together, until these
-    steps lead from everywhere to the end; its other steps are put in random order before.
+    and Evolution 2, 526-538). The last step away from each base is drawn first, for all bases together and
+    again until these steps lead from every base to the end. The other steps come before it, in random order.
     """
     codes = np.asarray(codes, np.uint8)
     if len(codes) < 3:

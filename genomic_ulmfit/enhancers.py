@@ -92,14 +92,14 @@ def read_species(folder: str | Path, min_length: int) -> tuple[pd.DataFrame, pd.
     """Labelled sequences of one species folder, and a report of what was dropped.
 
     The table has columns `id` (`Human_positive_000012_1a2b3c4d`: species, class, place in the file from zero,
-    first digits of the sequence's SHA-256, so that no two versions of a file have ids in common where they
-    differ), `sequence` (ACGT only) and `label` (1 enhancer, 0 not), positives first, in file order. Where the
-    headers of FASTA files say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one
-    more column. The report counts `positive` and `negative` sequences read, dropped at each step, and kept.
-    Dropped are: other letters than ACGT; shorter than `min_length` bases; duplicates within a class (the
-    first stays); the same under both labels (both go). A sequence and its reverse complement are the same.
-    Warns when labels look swapped. Raises FileNotFoundError for a missing folder or file, ValueError for
-    unreadable files and when a class ends up empty.
+    first digits of the sequence's SHA-256, so that an edited sequence gets another id), `sequence` (ACGT
+    only) and `label` (1 enhancer, 0 not), positives first, in file order. Where the headers of FASTA files
+    say `chrom=chr4 start=100` and so on, each of ATTRIBUTES that any record has is one more column. The
+    report counts `positive` and `negative` sequences read, dropped at each step, and kept. Dropped are: other
+    letters than ACGT; shorter than `min_length` bases; duplicates within a class (the first stays); the same
+    under both labels (both go). A sequence and its reverse complement are the same. Warns when labels look
+    swapped. Raises FileNotFoundError for a missing folder or file, ValueError for unreadable files and when a
+    class ends up empty.
     """
     folder = Path(folder)
     if min_length < 1:

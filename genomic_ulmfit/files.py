@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what is written takes its place in one step."""
+"""Files that are either complete or absent: a new version replaces the old one in one step."""
 
 import csv
 import os

@@ -503,10 +503,7 @@ def _rolling_keys(codes: np.ndarray, width: int) -> np.ndarray:
 
 
 def _slots(keys: np.ndarray) -> np.ndarray:
-    """Slot 0 ..
-
-    2^22 - 1 of each key, by multiplicative hashing with 2^64 / golden ratio (Knuth, TAOCP 3, 6.4).
-    """
+    """Slot (below 2^22) of each key: multiplicative hashing by 2^64 / golden ratio (Knuth, TAOCP 3, 6.4)."""
     return (keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(42)).view(np.int64)
 
 

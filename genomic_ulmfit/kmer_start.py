@@ -1,4 +1,4 @@
-"""The k-mer composition of a sequence as log-odds of being an enhancer, where a classifier may start."""
+"""Log-odds of being an enhancer by the k-mers of a sequence, from which a classifier can start."""
 
 from collections.abc import Sequence
 
@@ -66,10 +66,9 @@ def cross_fitted_log_odds(
     The log-odds are float32 [sequences].
 
     On its own training sequences a regression is far too sure of itself; a network that started from those
-    log-odds would find nothing left to learn. Only how much each k-mer weighs (its document frequency, which
-    no label enters) is counted over all the sequences at once. `groups`, if given: the group of each
-    sequence, which these folds keep together too; a regression that had seen a relative would be too sure as
-    well.
+    log-odds would find nothing left to learn. Only the document frequency of each k-mer, which no label
+    enters, is counted over all sequences. `groups`, if given: the group of each sequence. The folds keep
+    groups together, since a regression that has seen a relative is too sure as well.
     """
     pipeline = kmer_logistic(ks, C).fit(list(sequences), np.asarray(labels))
     folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(5, shuffle=True, random_state=seed)

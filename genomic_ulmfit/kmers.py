@@ -48,7 +48,7 @@ def span_of(k: int | str) -> int:
 
 
 def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
-    """All symmetric patterns that read k (even) bases from as many bases as each of `spans` says.
+    """All symmetric patterns of each length in `spans` that read k bases (k even).
 
     (6, [8]) are 11011011, 10111101, 11100111. Raises ValueError for an odd k and for a span that is not above
     k.
@@ -63,9 +63,7 @@ def gapped_patterns(k: int, spans: Sequence[int]) -> list[str]:
 
 
 def kmer_index(codes: np.ndarray, k: int | str) -> np.ndarray:
-    """Lexicographic index of each k-mer of `codes`, int32, 0 ..
-
-    `n_kmers(k)` - 1, in order, without ambiguous ones.
+    """Lexicographic index, from 0, of each k-mer of `codes` in order, ambiguous ones left out; int32.
 
     `codes`: uint8, shape (n,); fewer than a k-mer spans give an empty array. Raises ValueError for a k
     outside 1 .. MAX_K and for a pattern that is not symmetric.

@@ -87,11 +87,10 @@ def markov_bits(
     optimum (100 to 200, orders 10 to 12) of predicting the pilot data's three human regions from the other
     species' ENm001. LONG_PRIOR_WEIGHT is the best of 2, 5, 10, 20, 50, 100 and 300 on a sixteenth of the
     pilot's held-out segments: 1.792 bits per base at order 24, 1.798 with 100, 1.804 with 20 (order 12 has
-    1.831 there). With less the relatives of a locus, which are not independent observations, are believed too
-    much.
-    `train` and `valid` are gone through several times: give lists, of slices of mapped files for large
-    genomes. Memory: about 1 GB and 200 bytes for each base of `valid`, however large `train` is. Time on one
-    core: 42 seconds for 37 million bases of `train`, both strands, and 1.3 million of `valid`.
+    1.831 there). A smaller weight trusts the relatives of a locus too much: they are not independent
+    observations. `train` and `valid` are gone through several times: give lists, of slices of mapped files
+    for large genomes. Memory: about 1 GB and 200 bytes for each base of `valid`, however large `train` is.
+    Time on one core: 42 seconds for 37 million bases of `train`, both strands, and 1.3 million of `valid`.
     Raises ValueError for an order outside 0 .. MAX_ORDER, iterators, a weight that is not positive, anything
     but arrays of base codes, or no base to score.
     """
@@ -224,11 +223,11 @@ def _long_counts(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each of `orders`: how often each base follows the contexts of `kmers`, uint32 (contexts, 4).
 
-    With it the row there of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what is
-    counted.
+    Also returned: the row of each k-mer's context, int32 (len(kmers),). `k`: length of `kmers`, and of what
+    is counted.
 
-    A context of n + 1 bases can only be wanted if its last n are. So a table sorts most of `train` out, and
-    from order to order fewer k-mers have to be looked up.
+    A context of n + 1 bases can only be needed if its last n bases are. So a table sorts out most of `train`,
+    and fewer k-mers have to be looked up from order to order.
     """
     wanted, places = zip(*(np.unique(_context(kmers, n), return_inverse=True) for n in orders), strict=True)
     counts = [np.zeros((len(contexts), 4), dtype=np.uint32) for contexts in wanted]

@@ -1,4 +1,4 @@
-"""Metrics with intervals, paired comparisons of predictions, and what a run leaves behind."""
+"""Metrics with intervals, and paired comparisons of predictions."""
 
 import math
 import operator

@@ -106,9 +106,9 @@ _PLAIN = (int, float, str, bool, type(None), list, dict)
 def collect_parameters(namespace: Mapping) -> dict:
     """The parameters among a notebook's global names: those in capitals with a plain value.
 
-    Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is none,
-    whenever it was assigned, so that running a notebook a second time in one kernel collects the same.
-    Raises ValueError for what `check_parameters` refuses.
+    Plain are numbers, text, booleans, None, lists and dictionaries. A path or a set in capitals is no
+    parameter, so a second run in the same kernel collects the same. Raises ValueError for what
+    `check_parameters` refuses.
     """
     parameters = {
         name: value
@@ -187,7 +187,7 @@ def language_model_hash(parameters: Mapping) -> str:
 
 
 def baseline_hash(parameters: Mapping, model: str) -> str:
-    """`settings_hash` of a simple model: of the parameters that this one has."""
+    """`settings_hash` of a simple model, over the parameters that this model has."""
     return settings_hash(parameters, BASELINES[model])
 
 
@@ -203,7 +203,7 @@ def classifier_parameters(given: Mapping) -> dict:
 def classifier_hash(parameters: Mapping) -> str:
     """`settings_hash` of a ULMFiT classifier.
 
-    Plain ULMFiT has no k-mer start: what would belong to one does not count.
+    For plain ULMFiT the parameters of a k-mer start do not count.
     """
     if not parameters.get("KMERS") and not parameters.get("GAPPED_SPANS"):
         parameters = {name: value for name, value in parameters.items() if name not in _KMER_START}
@@ -216,7 +216,7 @@ def two_language_models_hash(parameters: Mapping) -> str:
 
 
 def _plain(value):
-    """A value as every way of writing it gives it: 4.0 is 4, a tuple is a list."""
+    """A value in one form, however it was written: 4.0 becomes 4, a tuple a list."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -118,9 +118,7 @@ def named_line(ax: Axes, x: float, model: str, name: str) -> None:
 
 
 def spread(values: Sequence[float], gap: float) -> np.ndarray:
-    """The numbers nearest to `values`, in their order, of which no two are closer than `gap`: where labels
-    can stand.
-    """
+    """Places for labels: the numbers nearest to `values`, in their order, no two closer than `gap`."""
     order = np.argsort(values, kind="stable")
     placed = np.asarray(values, dtype=float)[order]
     clusters: list[

@@ -1,4 +1,4 @@
-"""From a user's peaks and a genome to a profile to train on: enhancers, and matched negatives beside them."""
+"""Makes a profile to train on from a user's peaks and genome: enhancers and matched negatives."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 
 The processes run the same code. Each reads its own rows of every batch (`LanguageModelLoader`), gradients are
 averaged by torch's DistributedDataParallel, sums over tokens go over all processes, and only the first one
-writes files. With one process everything here does nothing.
+writes files. With a single process these functions do nothing.
 """
 
 import atexit
@@ -109,10 +109,10 @@ class _Parallel(DistributedDataParallel):
 class DataParallel(Callback):
     """Averages gradients over the processes during `fit`, weighted by each process's targets.
 
-    The step is then that of one process with all rows, up to rounding, but for dropout masks, which every
-    process draws for itself, and for the outputs at rows that only fill up a last batch, which count in AR
-    and TAR. The recorded loss is that of all rows too: fastai averages it over processes. All start from the
-    first one's weights.
+    Up to rounding, a step is then that of one process with all rows, with two exceptions: every process draws
+    its own dropout masks, and rows that only fill up the last batch count in the penalties AR and TAR. The
+    recorded loss is that of all rows too: fastai averages it over processes. All start from the first one's
+    weights.
     """
 
     order = -10  # before the other callbacks add to the loss

@@ -79,10 +79,10 @@ def _place(variable: str, default: Path) -> Path:
 def profile_paths(profile: str, root: Path = ROOT) -> tuple[str, Path, Path]:
     """Profile name or the path of a folder -> (name, data folder, artifacts folder).
 
-    A folder of one's own in the project's `data/` is called by its name, one elsewhere `<name>-<hash of where
-    it lies>`; artifacts always bear that hash: two folders of one name never share artifacts or rows.
-    Raises ValueError for a name that is neither a known profile nor an existing folder, and for a folder that
-    is called like a known profile: its results would pass for that profile's. The environment variables
+    A user's folder in the project's `data/` is called by its name, one elsewhere `<name>-<hash of its path>`.
+    Artifacts always carry that hash, so two folders of one name never share artifacts or rows. Raises
+    ValueError for a name that is neither a known profile nor an existing folder, and for a folder that is
+    called like a known profile: its results would pass for that profile's. The environment variables
     GENOMIC_DATA and GENOMIC_ARTIFACTS name other folders than the project's `data/` and `artifacts/`.
     """
     data, artifacts = _place("GENOMIC_DATA", root / "data"), _place("GENOMIC_ARTIFACTS", root / "artifacts")
@@ -212,9 +212,9 @@ def _warn_of_unread(data: Path, part: str) -> None:
 def genome_file(data: Path, species: str, lookup: Path | None = None) -> Path:
     """The FASTA file of a species in `data/genomes`; "Human" and "human" are the same.
 
-    Of a species in several files all are read: a copy of them, one after the other, is kept in the folder
-    `lookup`, under a name that changes with them. Raises FileNotFoundError where there is no genome of that
-    species, and ValueError for several files without `lookup`; both say which there are.
+    A species in several files is read from one copy of them all, which is kept in the folder `lookup` under a
+    name that changes with them. Raises FileNotFoundError where there is no genome of that species, and
+    ValueError for several files without `lookup`; both say which there are.
     """
     files = genome_files(data)
     found = next((paths for name, paths in files.items() if name.lower() == species.lower()), None)
@@ -301,7 +301,7 @@ def classifier_name(
 
     `setting` is `model_name` of the encoder's setting, `split` one word, `settings` is `classifier_hash` of
     the parameters and `encoder_hash` the first 8 digits of the encoder's `weights_sha256`, blank without a
-    pretrained one. A trial says that it is one.
+    pretrained one. The name of a trial is marked as one.
     """
     return "_".join(
         filter(
@@ -351,8 +351,8 @@ def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = RO
 
     `encoder` is None (this profile's model), another profile, or a model's folder.
 
-    `name` is `model_name` of the setting. Of several models of a setting, of other settings or another
-    corpus, the one that was trained last is taken, and a line says which; to take another, give its folder. A
+    `name` is `model_name` of the setting. If several models of this setting differ in other parameters or in
+    the corpus, the one trained last is taken, and a line says which; to take another, name its folder. A
     folder is relative to the project's.
     """
     if encoder and (project_path(encoder, root) / "config.json").exists():

@@ -421,8 +421,8 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 def predictions_path(root: str | Path, row: Mapping) -> Path:
     """File of the predictions behind an enhancer row (a mapping or a table's row).
 
-    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and
-    says that it is one: no name makes the file of a trial look like that of another model.
+    It lies in a folder of its profile and species. The trial's name, which a user chooses, comes last and is
+    marked as one, so that no name can make its file look like another model's.
     """
 
     def word(column: str) -> str:
@@ -502,8 +502,8 @@ def record_run(
 
     A run of one fold alone (split "folds 3") is kept beside the predictions until all folds are there that
     were made with the same code and the same `made_with` (parameters and data, plain values): the last of
-    them records what one run of all would have, each fold with its own `device` and `command`. It may come
-    from another machine. Folds that were made otherwise are named.
+    them records what one run of all would have, each fold with its own `device` and `command`. Folds may come
+    from different machines. Those that were made otherwise are named.
     """
     identity = {**dict.fromkeys(ENHANCER_KEY), **identity}
     identity["split"], alone = split_and_fold(identity["split"])
@@ -605,7 +605,7 @@ def _record_all(
 def _rows(identity: Mapping, predictions: pd.DataFrame, effort: pd.DataFrame) -> list[dict]:
     """One row for each fold in `effort`, and one over several.
 
-    What a fold has of its own in `effort` goes before what `identity` says.
+    A fold's own values in `effort` override those of `identity`.
     """
     columns = effort.columns.intersection(["n_train", "seconds", *_OWN])
     parts = {

@@ -24,9 +24,9 @@ BLOCK = 512  # sequences compared with all others at a time: bounds the memory
 def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_SHARED) -> np.ndarray:
     """Group number of each sequence, int64, shape (n,), from 0 in order of each group's first sequence.
 
-    Two sequences with at least `min_shared` different canonical k-mers in common are in one group, on
-    whichever strand, and so is what is joined to either: no such pair is ever in two groups. Different k-mers
-    count once, so a microsatellite, however long, makes no pair. Sequences shorter than k are alone.
+    Two sequences that share at least `min_shared` different canonical k-mers, on either strand, are in one
+    group, and so are sequences that a chain of such pairs connects. Different k-mers count once, so a
+    microsatellite, however long, makes no pair. Sequences shorter than k are alone.
 
     The defaults join copies of 300 bases that differ in up to about 17 % of them (289 * 0.83**12 = 31 shared
     12-mers) and windows that overlap by 41 bases or more. Measured on the pilot's 6,948 human sequences,
@@ -40,10 +40,10 @@ def similar_groups(sequences: Sequence[str], k: int = K, min_shared: int = MIN_S
                 40                      1,168             999   33,819           0
                 60                        764             654    7,364           0
 
-    The largest group is a family and what hangs on it: three in four of its sequences share more than 20
-    8-mers with the consensus of AluY, the others are chained to those. With fewer shared k-mers such chains
-    outgrow one of five folds, with more the older copies of a repeat stay apart (with 30, a tenth of the
-    sequences with Alu are outside the group).
+    The largest group is a repeat family: three in four of its sequences share more than 20 8-mers with the
+    consensus of AluY, and the others are chained to those. With a smaller `min_shared` such chains outgrow
+    one of five folds. With a larger one the older copies of a repeat stay outside the group (at 30, a tenth
+    of the sequences with Alu).
 
     Memory: about 50 bytes a base; 27,792 sequences of 500 bases took 0.8 GB and 14 seconds on one core.
     Raises ValueError for k outside 1 .. `kmers.MAX_K`, for `min_shared` below 1 and for anything but texts.

@@ -73,8 +73,8 @@ def grouped_folds(table: pd.DataFrame, column: str, seed: int = 0) -> np.ndarray
     Rows of one group of `column` share it. Groups of two and more are laid out first, the largest first, each
     into the fold where the shares of the two classes then stay smallest. Rows that are alone in their group
     even out the sizes of the folds, **with the same share of positives in every fold**. So a fold has more of
-    one class only as far as its groups have: the fold of a large repeat is not filled up with the other
-    class, which would let a model win that fold by knowing the repeat. A group larger than a fifth of the
+    one class only if its groups have. The fold that holds a large repeat is not filled up with the other
+    class: otherwise a model could win that fold by recognising the repeat. A group larger than a fifth of the
     table makes a larger fold.
 
     Set by the rows and the seed, not by their order. Raises ValueError for repeated ids, fewer than ten

@@ -1,4 +1,4 @@
-"""Several models together: a mean of their log-odds, plain or with weights fitted on other folds."""
+"""Ensembles: a mean of the models' log-odds, plain or with weights fitted on other folds."""
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,8 @@ CLIP = 1e-6  # probabilities of 0 and 1 have no log-odds
 def stacked_log_odds(odds: pd.DataFrame, labels: pd.Series, folds: pd.Series) -> pd.Series:
     """Log-odds of the models together, float64, one a sequence.
 
-    A logistic regression weighs the models; that of a fold is fitted on the others, so what a fold gets
-    depends on no label of that fold (Wolpert 1992, Neural Networks 5:241). `odds`: log-odds out of fold, a
+    A logistic regression weights the models. For each fold it is fitted on the other folds, so the scores of
+    a fold depend on none of its labels (Wolpert 1992, Neural Networks 5:241). `odds`: log-odds out of fold, a
     row for each sequence and a column for each model; `labels` (0, 1) and `folds` have the same index. Raises
     ValueError where the indices differ, and for one fold alone, which leaves nothing to fit.
     """

@@ -193,7 +193,7 @@ def model_words(model: str) -> str:
 def setting_name(row: Mapping) -> str:
     """What made an enhancer row, in words: the model, and what of its setting is not the notebooks' default.
 
-    Two rows may share it whose encoders differ in weights alone, or ensembles in their members, see
+    Two rows share a name if only the weights of their encoders differ, or the members of their ensembles; see
     `setting_names`.
     """
     words = [
@@ -226,8 +226,8 @@ def setting_names(rows: pd.DataFrame) -> pd.Series:
 
 
 def short_names(rows: pd.DataFrame) -> pd.Series:
-    """A name for each row, as short as tells it from others of its species and trial: model and tokens, then
-    what differs beyond.
+    """The shortest name for each row that is unique in its species and trial: model and tokens, then what
+    else differs.
     """
     names = []
     for row in rows.to_dict("records"):
@@ -358,8 +358,8 @@ def _told_apart(
 def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Rows of one setting for each group of equal values in the columns `by`, all its folds.
 
-    The others are named in a printed line. Of several settings one with the notebooks' own comes first, then
-    the one whose encoder is this profile's and known by its weights.
+    The others are named in a printed line. Of several settings the notebooks' own is preferred, then one
+    whose encoder is this profile's and has a hash.
     """
     identity = [column for column in ENHANCER_KEY if column not in ("fold", "split")]
     ranked = rows.assign(
@@ -393,7 +393,7 @@ def one_of_each(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def lever_pairs(rows: pd.DataFrame, with_it: str, without: str) -> list[tuple[int, int]]:
-    """Index labels of the pairs of rows that differ in a lever alone: (with it, without it).
+    """Index labels of the pairs of rows that differ in one choice only: (with it, without it).
 
     `with_it` and `without` name a model, or a model and its trial ("ulmfit one_strand"). Both rows are of one
     species and split and of networks of one kind: k, stride, direction, predicts, contexts, scale and seed.

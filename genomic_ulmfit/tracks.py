@@ -245,8 +245,8 @@ def calls_on_genome(points: pd.DataFrame, track: pd.DataFrame, prevalence: float
     `prevalence` (pi): the share of windows that are enhancers, an assumption. Added columns: precision by the
     labelled negatives, pi R / (pi R + (1 - pi) F) (Bayes), and precision_low and _high, the same with the
     ends of the 95 % Wilson intervals of R and F that make it lowest and highest; share_called, of the scanned
-    windows; precision_ceiling, pi R / share_called, the most that this share leaves room for (NaN where
-    nothing is called); calls_per_megabase, runs of windows by the bases scanned.
+    windows; precision_ceiling, pi R / share_called, the highest precision that this share allows (NaN where
+    nothing is called); calls_per_megabase, runs of called windows per megabase scanned.
     """
     recall = np.array([wilson_interval(*pair) for pair in zip(points.enhancers_called, points.enhancers)])
     false = np.array([wilson_interval(*pair) for pair in zip(points.others_called, points.others)])

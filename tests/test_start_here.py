@@ -11,24 +11,31 @@ from workflow.run_notebook import run_notebook
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_it_runs_alone_records_nothing_and_explains_an_enhancer(tmp_path, monkeypatch):
-    simulate(tmp_path / "data/simulated", genome_bases=20_000, sequences=100)
+def test_it_runs_alone_twice_in_one_kernel_and_records_nothing(tmp_path, monkeypatch):
+    simulate(tmp_path / "data/simulated", genome_bases=20_000, sequences=60)
     for name, folder in {
         "GENOMIC_DATA": "data",
         "GENOMIC_ARTIFACTS": "artifacts",
         "GENOMIC_RESULTS": "results",
     }.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
-    run_notebook(ROOT / "Start Here.ipynb", tmp_path / "copy.ipynb", {})
-    outputs = [
-        output
-        for cell in nbformat.read(tmp_path / "copy.ipynb", 4).cells
-        for output in cell.get("outputs", [])
-    ]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(ROOT / "Start Here.ipynb", 4)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in 2 * code]
+    nbformat.write(notebook, tmp_path / "twice.ipynb")
+    run_notebook(tmp_path / "twice.ipynb", tmp_path / "copy.ipynb", {})
+    cells = nbformat.read(tmp_path / "copy.ipynb", 4).cells
+    outputs = [output for cell in cells for output in cell.outputs]
     assert not [
         output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"
     ]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2 * 2
+    first, again = (
+        "".join(output.text for cell in half for output in cell.outputs if output.output_type == "stream")
+        for half in (cells[: len(code)], cells[len(code) :])
+    )
+    assert first == again and "changed: nothing" in first
     assert not (tmp_path / "results").exists() and not (tmp_path / "artifacts").exists()
 
 

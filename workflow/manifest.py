@@ -1,4 +1,4 @@
-"""Same numbers tomorrow: what a run's numbers depend on, and a comparison with another run's.
+"""Reproducibility: what a run's numbers depend on, and a comparison with another run's.
 
     python -m workflow.manifest write simulated
         artifacts/simulated/manifest.json, from the rows in results/

@@ -1,4 +1,4 @@
-"""What to run of the series, in which order and when again: what the Snakefile decides by."""
+"""Which notebooks to run, in which order, and when to run them again: the logic behind the Snakefile."""
 
 import json
 import os
@@ -57,7 +57,7 @@ class Series:
     """The runs of one command: which notebooks, with which values, after which others.
 
     A run is a notebook and the name of a variation ("" for the notebook's own parameters). Raises ValueError
-    for whatever a user may get wrong, in one line that says the way out.
+    for a user's mistake, in one line that says the way out.
 
     profile, only, params, fan_out, processes: as `make run` takes them; `params` is text or a dictionary.
     """

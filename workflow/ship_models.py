@@ -6,9 +6,9 @@
     python -m workflow.ship_models cards     # the cards alone, from what each config.json says
 
 For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
-fold; its figures are those of the copy itself, on that fold's test sequences. They trained no weight of it,
-but were not left out of every choice: see `CHOICES`. Its probabilities are recalibrated on the other folds'
-out-of-fold scores, so not on those test sequences.
+fold; its figures are those of the copy itself, on that fold's test sequences. No weight was trained on them,
+but some choices were made on them: see `CHOICES`. Its probabilities are recalibrated on the out-of-fold
+scores of the other folds, so not on those test sequences.
 """
 
 import json
