@@ -30,7 +30,7 @@ from genomic_ulmfit.kmers import span_of
 from genomic_ulmfit.learners import predict_probabilities
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
 from genomic_ulmfit.metrics import log_odds
-from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.profiles import ROOT, find_model, project_path
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier
 from genomic_ulmfit.textfiles import read_lines
@@ -80,24 +80,29 @@ _BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.
 
 @dataclass
 class Scorer:
-    """A classifier ready to score DNA; `name` and `config` say which one it is."""
+    """A classifier ready to score DNA; `name`, `source` and `config` say which one it is.
+
+    `source`: the name in what it writes, where that says more than `name`: the commit of a model of the hub.
+    """
 
     name: str
     model: Classifier
     tokenizer: KmerTokenizer
     config: dict
+    source: str = ""
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Scorer":
-        """The classifier that a notebook saved in `folder`, or one of `models/`.
+    def load(cls, classifier: str | Path) -> "Scorer":
+        """The classifier of that name: a folder, one of `models/`, or `hub:<owner>/<name>[@<revision>]`.
 
-        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`.
+        Raises FileNotFoundError and ValueError as `saved_models.load_classifier` and `hub.from_hub`.
         """
-        folder = project_path(folder)
-        model, config = load_classifier(folder)
+        found = find_model(classifier)
+        model, config = load_classifier(found.folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
-        return cls(folder.name, model, KmerTokenizer(architecture["k"], architecture["stride"]), config)
+        tokenizer = KmerTokenizer(architecture["k"], architecture["stride"])
+        return cls(found.name, model, tokenizer, config, found.source)
 
     @property
     def identity(self) -> str:
@@ -155,7 +160,7 @@ class Scorer:
         return json.dumps(
             {
                 "made_by": MAKER,
-                "model": self.name,
+                "model": self.source or self.name,
                 "weights_sha256": self.config["weights_sha256"],
                 "code": code_version(ROOT),
                 **parameters,
