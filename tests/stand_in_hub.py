@@ -14,7 +14,9 @@ class StandInHub:
     def __init__(self):
         self.commits: dict[str, dict[str, Path]] = {}
         self.refs: dict[str, dict[str, str]] = {}
-        self.asked: list[str] = []  # one entry a request for a file: "HEAD /owner/name/resolve/main/config.json"
+        self.asked: list[
+            str
+        ] = []  # one entry a request for a file: "HEAD /owner/name/resolve/main/config.json"
         self.changed: dict[str, bytes] = {}  # files that are sent with other content than their hash is of
         self.url = ""
 

@@ -311,7 +311,7 @@ class Series:
 
 
 def _pinned(name: str, value: object) -> object:
-    """A model of the hub by its commit, so that all runs of a command take the same; other values as they are."""
+    """A model of the hub with its commit, so that all runs of a command take the same; others as they are."""
     if name not in MODELS or not is_hub_name(value):
         return value
     try:
