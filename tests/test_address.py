@@ -144,7 +144,8 @@ def test_colab_is_given_what_it_lacks_of_what_the_notebooks_import_and_the_versi
     lines = (ROOT / ".binder/colab.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert set(pins) <= {line.split(";")[0] for line in (ROOT / "requirements.txt").read_text().splitlines()}
-    needed = set.union(*(imported_by(ROOT / n, set()) for n in address.WRITTEN if n.endswith(".ipynb")))
+    seen: set[Path] = set()
+    needed = set.union(*(imported_by(ROOT / n, seen) for n in address.WRITTEN if n.endswith(".ipynb")))
     assert {pin.split("==")[0] for pin in pins} == needed - of_colab - set(sys.stdlib_module_names)
 
 
