@@ -28,7 +28,7 @@ IN_A_BROWSER = {  # notebooks that open in a browser, and what their reader does
     SCORE: "; upload a file there, then set `CLASSIFIER` and `INPUT` in the cell of parameters",
 }
 ON_COLAB = """\
-# On Colab only: the project, and the packages that Colab lacks (half a minute, 40 MB)
+# On Colab only: the project, and the packages that Colab lacks (55 MB, half a minute)
 import os, subprocess, sys
 if "COLAB_RELEASE_TAG" in os.environ:
     project = "/content/project"
@@ -55,8 +55,8 @@ def _links(notebook: str, address: str) -> str:
     colab = f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/{quote(path)}"
     binder = f"https://mybinder.org/v2/gh/{repository}/{BRANCH}?labpath={quote(path, safe='')}"
     return (
-        f"[Colab]({colab}) (a Google account; half a minute to set up) or "
-        f"[Binder]({binder}) (no account; minutes to start, 2 GB of memory at most)"
+        f"[Colab]({colab}) (needs a Google account; its first cell sets it up, 55 MB in half a minute) or "
+        f"[Binder]({binder}) (needs none; minutes to start, 2 GB of memory at most)"
     )
 
 

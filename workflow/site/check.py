@@ -112,9 +112,12 @@ def dead_links(found: dict[str, dict], address: str) -> Iterator[str]:
 
 
 def lost_outputs(found: dict[str, dict]) -> Iterator[str]:
-    """Committed text outputs of notebooks that are not on their pages."""
+    """Notebooks without a page, and their text outputs that are not on it."""
     for path in NOTEBOOKS.values():
         name = path.replace(".ipynb", ".html")
+        if name not in found:
+            yield f"{path} has no page"
+            continue
         text = "".join(found[name]["text"].split())
         for cell in nbformat.read(ROOT / path, 4).cells:
             for output in cell.get("outputs", []):
