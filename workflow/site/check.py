@@ -35,6 +35,13 @@ LOOK = """() => ({
     text: document.body.textContent,
 })"""
 
+# On a phone the theme lets all of the text scroll sideways together, which is no narrower page.
+WIDE = """() => {
+    const text = document.querySelector(".content");
+    const hidden = text ? text.scrollWidth - text.clientWidth : 0;
+    return Math.max(document.documentElement.scrollWidth, innerWidth + hidden);
+}"""
+
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_):
@@ -84,7 +91,7 @@ def look_at(page: Page, url: str) -> dict:
     found["wide"] = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
-        found["wide"][width] = page.evaluate("() => document.documentElement.scrollWidth")
+        found["wide"][width] = page.evaluate(WIDE)
     return found
 
 
