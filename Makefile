@@ -16,7 +16,7 @@ override PARAMS := $(value PARAMS)
 export PROFILE ONLY PARAMS JOBS PROCESSES FAN_OUT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run tour lint test lab bench tables verify newer clean
+.PHONY: run tour lint test lab bench tables links site verify newer clean
 
 run: .venv/installed
 	@$(BIN)/python -m workflow.run_series
@@ -41,6 +41,14 @@ bench: .venv/installed
 tables: .venv/installed
 	@$(BIN)/python -m workflow.show_tables update
 
+links: .venv/installed
+	@$(BIN)/python -m workflow.address update
+	@$(BIN)/python -m workflow.ship_models cards
+
+site: .venv/site-installed
+	@$(BIN)/python -m workflow.site.build
+	@$(BIN)/python -m workflow.site.check
+
 verify: .venv/installed
 	@$(BIN)/python -m workflow.manifest verify
 
@@ -55,4 +63,8 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/site-installed: .venv/installed workflow/site/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r workflow/site/requirements.txt -c requirements.txt
 	@touch $@

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genomic_ulmfit.hub import is_hub_name
+from genomic_ulmfit.profiles import find_model
+
 if TYPE_CHECKING:  # torch takes seconds to import, which `--help` should not
     from genomic_ulmfit.prepare import Prepared
     from genomic_ulmfit.scoring import Scorer, Written
@@ -83,7 +86,10 @@ Sequences = Annotated[
 Genome = Annotated[Path | None, typer.Option(help="FASTA file of the genome that a BED file is on.")]
 NeededGenome = Annotated[Path, typer.Option(help="FASTA file of the genome, plain, gzip or bgzip.")]
 Model = Annotated[
-    str, typer.Option(help="Folder of a classifier, or the name of a shipped one: see `models`.")
+    str,
+    typer.Option(
+        help="Folder of a classifier, a shipped one's name (see `models`), or hub:<owner>/<name>[@revision]."
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -407,20 +413,21 @@ def _distinct(values: list) -> list[str]:
 
 
 def _load(model: str, threads: int | None, prevalence: float | None = None) -> "Scorer":
-    """The classifier in a folder, or the shipped one of that name. Raises as `Scorer.load`."""
+    """The classifier in a folder, or the shipped one or the hub's of that name. Raises as `Scorer.load`."""
     import torch
 
     from genomic_ulmfit.scoring import Scorer
 
     if threads:
         torch.set_num_threads(threads)
-    folders = [_here(Path(model)), MODELS / model]
-    found = next((folder for folder in folders if (folder / "config.json").is_file()), None)
-    if found is None:
+    here = _here(Path(model))
+    named = here if (here / "config.json").is_file() else model
+    if not is_hub_name(named) and not (find_model(named).folder / "config.json").is_file():
         raise ValueError(
-            f"--model {model}: neither a folder with a model nor a shipped one; `models` lists those"
+            f"--model {model}: neither a folder with a model nor a shipped one (`models` lists those); "
+            "one of the model hub is hub:<owner>/<name>"
         )
-    return Scorer.load(found, prevalence)
+    return Scorer.load(named, prevalence)
 
 
 def _report(written: "Written", what: str) -> None:

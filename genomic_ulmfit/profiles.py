@@ -7,13 +7,16 @@ import re
 import shutil
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from genomic_ulmfit.allowed import checked_trial, one_of
 from genomic_ulmfit.files import replacing
+from genomic_ulmfit.hub import from_hub, is_hub_name
 
 __all__ = [
     "BUILT_IN",
     "MPRA",
+    "FoundModel",
     "ROOT",
     "checked_trial",
     "classifier_folder",
@@ -21,6 +24,7 @@ __all__ = [
     "data_files",
     "encoder_folder",
     "experiment_folder",
+    "find_model",
     "fold_folder",
     "genome_file",
     "genome_files",
@@ -64,6 +68,29 @@ def project_path(path: str | Path, root: Path = ROOT) -> Path:
         return Path(root) / Path(path).expanduser()
     except RuntimeError as error:
         raise ValueError(f"{path}: this system has no home folder for '~'; write the whole path") from error
+
+
+class FoundModel(NamedTuple):
+    """Where a model is, what files that it makes are called by, and the name that means this very model."""
+
+    folder: Path
+    name: str
+    source: str
+
+
+def find_model(model: str | Path, root: Path = ROOT) -> FoundModel:
+    """The model that a parameter names: a folder, one of the project's `models/`, or one of the hub.
+
+    A folder may lie anywhere (`project_path`). It goes before a model of `models/`, whose name is that of its
+    folder alone (`human_4-mer_stride-2`). A name that begins with `hub:` is fetched; raises as
+    `hub.from_hub`. Where there is none of these, the folder is the one named, in which no model is.
+    """
+    if is_hub_name(model):
+        fetched = from_hub(str(model))
+        return FoundModel(fetched.folder, fetched.name, fetched.pinned)
+    folders = [project_path(model, root), Path(root) / "models" / model]
+    folder = next((one for one in folders if (one / "config.json").is_file()), folders[0])
+    return FoundModel(folder, folder.name, folder.name)
 
 
 def results_folder(root: Path = ROOT) -> Path:
@@ -349,21 +376,21 @@ def classifier_folder(artifacts: Path, recipe: str, trial: str, setting: str, sp
 def encoder_folder(encoder: str | None, profile: str, name: str, root: Path = ROOT) -> Path:
     """Folder of the language model to start from.
 
-    `encoder` is None (this profile's model), another profile, or a model's folder.
+    `encoder` is None (this profile's model), another profile, or a model as `find_model` finds it.
 
     `name` is `model_name` of the setting. If several models of this setting differ in other parameters or in
     the corpus, the one trained last is taken, and a line says which; to take another, name its folder. A
     folder is relative to the project's.
     """
-    if encoder and (project_path(encoder, root) / "config.json").exists():
-        return project_path(encoder, root)
+    if encoder and (found := find_model(encoder, root).folder / "config.json").is_file():
+        return found.parent
     return _newest(
         profile_paths(encoder or profile, root)[2] / "language_models",
         name,
         "config.json",
         "run the notebook of `Genomic Language Models/` with these K, STRIDE, DIRECTION, PREDICTS, "
         "CONTEXTS, SCALE and SEED, "
-        'or name a model in ENCODER (a profile such as "pilot", or a folder)',
+        'or name a model in ENCODER (a profile such as "pilot", a folder, one of `models/` or of the hub)',
     )
 
 

@@ -114,7 +114,7 @@ def newest_classifier(artifacts: Path, species: str | None = None) -> Path:
     if species not in names:
         raise FileNotFoundError(
             f"no classifier of {species} in {folder}: run a notebook `Mammals Enhancers 1` to `3` "
-            "on this profile, or name a folder in CLASSIFIER"
+            'on this profile, or name a model in CLASSIFIER, such as "models/human_4-mer_stride-2"'
         )
     newest = max(
         (path for path, of in trained.items() if of == species), key=lambda path: path.stat().st_mtime_ns

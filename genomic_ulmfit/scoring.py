@@ -41,7 +41,7 @@ from genomic_ulmfit.kmers import span_of
 from genomic_ulmfit.learners import predict_probabilities
 from genomic_ulmfit.lookup import ReferenceGenome, fetch, open_fasta
 from genomic_ulmfit.metrics import log_odds
-from genomic_ulmfit.profiles import ROOT, project_path
+from genomic_ulmfit.profiles import ROOT, find_model, project_path
 from genomic_ulmfit.recalibration import Recalibration, shift_to_prevalence
 from genomic_ulmfit.results import code_version
 from genomic_ulmfit.saved_models import load_classifier
@@ -95,8 +95,9 @@ _BED_NAME = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak)(\.b?gz)?$", re.
 
 @dataclass
 class Scorer:
-    """A classifier ready to score DNA; `name` and `config` say which one it is.
+    """A classifier ready to score DNA; `name`, `source` and `config` say which one it is.
 
+    `source`: the name in what it writes, where that says more than `name`: the commit of a model of the hub.
     Probabilities are recalibrated where the config says how, and hold for the `prevalence` of enhancers among
     what is scored; None: that of the sequences it was recalibrated on, usually half.
     """
@@ -105,26 +106,27 @@ class Scorer:
     model: Classifier
     tokenizer: KmerTokenizer
     config: dict
+    source: str = ""
     prevalence: float | None = None
 
     @classmethod
-    def load(cls, folder: str | Path, prevalence: float | None = None) -> "Scorer":
-        """The classifier that a notebook saved in `folder`, or one of `models/`.
+    def load(cls, classifier: str | Path, prevalence: float | None = None) -> "Scorer":
+        """The classifier of that name: a folder, one of `models/`, or `hub:<owner>/<name>[@<revision>]`.
 
-        Raises FileNotFoundError and ValueError as `saved_models.load_classifier`, also for a damaged
-        recalibration or description of the training sequences; ValueError for a prevalence that is not
-        between 0 and 1, or of a classifier that was never recalibrated.
+        Raises FileNotFoundError and ValueError as `saved_models.load_classifier` and `hub.from_hub`, also for
+        a damaged recalibration or description of the training sequences; ValueError for a prevalence that is
+        not between 0 and 1, or of a classifier that was never recalibrated.
         """
-        folder = project_path(folder)
-        model, config = load_classifier(folder)
+        found = find_model(classifier)
+        model, config = load_classifier(found.folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         architecture = config["architecture"]
         tokenizer = KmerTokenizer(architecture["k"], architecture["stride"])
-        scorer = cls(folder.name, model, tokenizer, config)
+        scorer = cls(found.name, model, tokenizer, config, found.source)
         try:
             _ = scorer.recalibration, scorer.familiarity
         except ValueError as error:
-            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+            raise ValueError(f"{found.folder / 'config.json'}: {error}") from error
         return replace(scorer, prevalence=prevalence)
 
     def __post_init__(self):
@@ -217,7 +219,7 @@ class Scorer:
         return json.dumps(
             {
                 "made_by": MAKER,
-                "model": self.name,
+                "model": self.source or self.name,
                 "weights_sha256": self.config["weights_sha256"],
                 "recalibration": self.recalibration and self.recalibration.to_config(),
                 "prevalence": self.prevalence,

@@ -44,7 +44,9 @@ REWRITTEN = {
 
 
 def code_cells(path: Path) -> list:
-    return [c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()]
+    """Those that a run executes: not the one that prepares Colab."""
+    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code" and c.source.strip()]
+    return [c for c in cells if "skip-execution" not in c.metadata.get("tags", [])]
 
 
 def test_conda_environment_takes_everything_but_python_and_pip_from_requirements():

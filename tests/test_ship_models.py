@@ -1,10 +1,13 @@
 """How `models/` is made: the figures of a card are those of sequences that were held out."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import HFValidationError
 from naive import random_sequences
 from tiny import tiny_scorer
 
@@ -100,6 +103,74 @@ def test_the_figures_of_a_card_are_those_of_its_own_test_sequences(shipped):
     assert classification_metrics(others.label, scored)["auroc"] > found["auroc"] + 0.1
     card = (folder / "README.md").read_text()
     assert f"{expected['auroc']:.3f} ({expected['auroc_low']:.3f}-{expected['auroc_high']:.3f})" in card
+
+
+@pytest.fixture
+def pushed_to(monkeypatch):
+    """The hub's side of uploads, replaced: what was asked of it; `refuse` makes it say no."""
+
+    class Api:
+        calls, refuse = [], False
+
+        def create_repo(self, repository, exist_ok):
+            if Api.refuse:
+                raise HFValidationError("no such\n owner")
+            Api.calls.append((repository, exist_ok))
+
+        def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message):
+            files = {p.name: p.read_bytes() for p in folder_path.iterdir() if p.name in allow_patterns}
+            Api.calls.append((repo_id, files, commit_message))
+            return SimpleNamespace(oid="c" * 40)
+
+    monkeypatch.setattr(ship_models, "HfApi", Api)
+    return Api
+
+
+def test_what_is_pushed_is_the_model_with_its_card_and_nothing_else(shipped, pushed_to):
+    folder = shipped[1][0]
+    root = folder.parents[1]
+    (folder / "notes.txt").write_text("of the user")
+    assert ship_models.push("lab/other", folder.name, root) == f"hub:lab/other@{'c' * 40}"
+    (created, (repository, files, message)) = pushed_to.calls
+    assert created == ("lab/other", True) and repository == "lab/other" and folder.name in message
+    assert files == {
+        name: (folder / name).read_bytes() for name in ("README.md", "config.json", "model.safetensors")
+    }
+    (folder / "notes.txt").unlink()
+
+
+def test_a_damaged_model_or_an_old_card_is_not_pushed(shipped, pushed_to):
+    folder = shipped[1][0]
+    root, before = folder.parents[1], len(pushed_to.calls)
+    with pytest.raises(ValueError, match=f"no model there; name one of .*{folder.name}"):
+        ship_models.push("lab/none", root=root)
+    for file, message in (
+        ("README.md", "is out of date"),
+        ("model.safetensors", "damaged or not the weights"),
+    ):
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content + b" ")
+        with pytest.raises(ValueError, match=f"{file}.*{message}"):
+            ship_models.push(f"lab/{folder.name}", root=root)
+        (folder / file).write_bytes(content)
+    assert len(pushed_to.calls) == before
+    pushed_to.refuse = True
+    with pytest.raises(ValueError, match="not pushed. Set HF_TOKEN .*: no such owner"):
+        ship_models.push(f"lab/{folder.name}", root=root)
+
+
+def test_the_hub_can_read_a_card(shipped):
+    for folder in shipped[1]:
+        config = json.loads((folder / "config.json").read_text())
+        card = ModelCard((folder / "README.md").read_text())
+        assert card.data.license == "mit" and card.data.model_name == folder.name
+        found = {result.metric_type: result.metric_value for result in card.data.eval_results}
+        if config["kind"] == "Classifier":
+            figures = {"roc_auc": "auroc", "average_precision": "average_precision", "accuracy": "accuracy"}
+            assert found == {metric: config["test"][name] for metric, name in figures.items()}
+        else:
+            assert found == {"bits_per_base": config["bits_per_base"]}
+        assert card.text.strip().startswith(f"# {folder.name}") and "## Terms" in card.text
 
 
 def test_a_shipped_classifier_is_recalibrated_by_the_folds_it_is_not_tested_on(shipped):

@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from genomic_ulmfit.allowed import ALL, FOLDS
+from genomic_ulmfit.hub import is_hub_name
 from genomic_ulmfit.parameters import check_parameters
 from genomic_ulmfit.profiles import (
     BUILT_IN,
     MPRA,
     ROOT,
     data_files,
+    find_model,
     model_name,
     profile_paths,
     project_path,
@@ -42,6 +44,7 @@ from workflow.given import as_typed, checked, notebook_parameters, parse_paramet
 __all__ = ["Series", "defaults", "relative", "run_name"]
 
 FILES = ("INPUT", "GENOME", "VARIANTS")  # parameters that name a file of the user's
+MODELS = ("CLASSIFIER", "ENCODER")  # parameters that name a model
 _DEFAULTS: dict[Path, dict[str, dict]] = {}
 
 
@@ -105,14 +108,14 @@ class Series:
 
     @cached_property
     def given(self) -> dict:
-        """PARAMS as values of the parameters' types."""
+        """PARAMS as values of the parameters' types; models of the hub by the commit that they are of now."""
         everything = {name: value for known in defaults(self.root).values() for name, value in known.items()}
         params = parse_parameters(self.params) if isinstance(self.params, str) else self.params
         if "PROFILE" in params:  # data and executed copies would be those of another profile
             raise ValueError(
                 f"PARAMS: PROFILE is a variable of its own: make run PROFILE={params['PROFILE']}"
             )
-        return checked(params, everything)
+        return {name: _pinned(name, value) for name, value in checked(params, everything).items()}
 
     @property
     def settings(self) -> dict:
@@ -220,14 +223,14 @@ class Series:
         """
         values = self.values(notebook, variation)
         found = {name: _state(project_path(values[name], self.root)) for name in FILES if values.get(name)}
-        for name in ("CLASSIFIER", "ENCODER"):
+        for name in MODELS:
             if values.get(name):
                 found[name] = [_weights(config) for config in self._configs(notebook, values, name)]
         return _plain(found)
 
     def _configs(self, notebook: str, values: dict, name: str) -> list[Path]:
-        """Descriptions of the models that CLASSIFIER or ENCODER may mean: a folder or another profile."""
-        config = project_path(values[name], self.root) / "config.json"
+        """Descriptions of the models that CLASSIFIER or ENCODER may mean: a model or another profile."""
+        config = find_model(values[name], self.root).folder / "config.json"
         if name == "CLASSIFIER" or config.is_file():
             return [config]
         try:
@@ -336,7 +339,9 @@ class Series:
                 raise ValueError(f"{name}: {project_path(self.given[name], self.root)} is not there")
         if (
             self._classifier(notebook)
-            and not (config := project_path(self.settings["CLASSIFIER"], self.root) / "config.json").is_file()
+            and not (
+                config := find_model(self.settings["CLASSIFIER"], self.root).folder / "config.json"
+            ).is_file()
         ):
             raise ValueError(f"CLASSIFIER: {config} is not there")
         if notebook in CLASSIFIERS and (encoder := self.settings.get("ENCODER")):
@@ -344,8 +349,8 @@ class Series:
                 "PRETRAINED", True
             ):
                 raise ValueError(
-                    f"ENCODER: {encoder} is neither the folder of a language model nor a profile that has "
-                    f"one for {notebook}"
+                    f"ENCODER: {encoder} is neither the folder of a language model, nor one of models/ or of "
+                    f"the hub, nor a profile that has one for {notebook}"
                 )
 
     def _check_species(self) -> None:
@@ -373,6 +378,16 @@ class Series:
         """Where the executed copy goes."""
         path = self.artifacts / "notebooks" / NOTEBOOKS[notebook]
         return path.with_stem(run_name(notebook, variation))
+
+
+def _pinned(name: str, value: object) -> object:
+    """A model of the hub with its commit, so that all runs of a command take the same; others as they are."""
+    if name not in MODELS or not is_hub_name(value):
+        return value
+    try:
+        return find_model(value).source
+    except OSError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def run_name(notebook: str, variation: str = "") -> str:

@@ -4,11 +4,13 @@
     python -m workflow.ship_models encoders mammals    # the encoders alone, named by the bases read
     python -m workflow.ship_models facts pilot    # figures and cards of its shipped classifiers; weights stay
     python -m workflow.ship_models cards     # the cards alone, from what each config.json says
+    python -m workflow.ship_models --push OWNER/NAME [MODEL]    # models/MODEL to the model hub
 
 For maintainers. A classifier is `ulmfit_kmers`, ULMFiT that starts from a regression on k-mers, of the last
 fold; its figures are those of the copy itself, on that fold's test sequences. No weight was trained on them,
 but some choices were made on them: see `CHOICES`. Its probabilities are recalibrated on the out-of-fold
-scores of the other folds, so not on those test sequences.
+scores of the other folds, so not on those test sequences. What was pushed is called `hub:OWNER/NAME`; MODEL
+may be left out where it is called like NAME, and HF_TOKEN holds a token that may write.
 """
 
 import json
@@ -16,12 +18,15 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from huggingface_hub import EvalResult, HfApi, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from genomic_ulmfit.allowed import FOLDS
 from genomic_ulmfit.controls import LAMBDA, genome_windows, phage_lambda, score_controls
 from genomic_ulmfit.familiarity import FALSE_ALARMS, Familiarity
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.genome import encode_bases
+from genomic_ulmfit.hub import FILES
 from genomic_ulmfit.metrics import classification_metrics
 from genomic_ulmfit.profiles import ROOT, classifier_folder, fold_folder, profile_paths, setting_of
 from genomic_ulmfit.recalibration import Recalibration, calibration_before_and_after
@@ -32,7 +37,7 @@ from genomic_ulmfit.splits import parts, read_tables
 from genomic_ulmfit.tracks import operating_points
 from utils import KmerTokenizer
 
-__all__ = ["card_of", "describe_again", "measure", "ship"]
+__all__ = ["card_of", "describe_again", "measure", "push", "ship"]
 
 RECIPE, FOLD, SEED = "ulmfit_kmers", FOLDS - 1, 0
 CONTROLS, ENHANCERS = "real negatives", "real enhancers"
@@ -45,8 +50,7 @@ OF_A_RUN = {
     "weights_sha256",
 }  # in a config, but not facts of the model
 CARD = """---
-library_name: pytorch
-tags: [genomics, dna, awd-lstm, ulmfit, k-mers]
+{metadata}
 ---
 # {name}
 
@@ -63,8 +67,8 @@ tags: [genomics, dna, awd-lstm, ulmfit, k-mers]
 ```
 
 `model.safetensors` holds the weights (embeddings as int8 with one scale a row), `config.json` the
-architecture and everything needed to use them; nothing is pickled, and loading checks the SHA-256. The folder
-can be uploaded to and downloaded from a model hub as it is.
+architecture and everything needed to use them; nothing is pickled, and loading checks the SHA-256. Where a
+folder may be named, `hub:<owner>/{name}` names a copy on the model hub; add `@<commit>` to pin it.
 
 ## Limits
 
@@ -72,8 +76,9 @@ can be uploaded to and downloaded from a model hub as it is.
 
 ## Terms
 
-The project's code is under the MIT licence. The model was trained on public data whose terms, as far as they
-are stated, are in `data/README.md`; for the sequences of Cohn et al. none are known. It holds no sequence.
+The weights and the project's code are under the MIT licence. The model was trained on public data. Their
+terms, as far as they are stated, are in the project's `data/README.md`; for the sequences of Cohn et al. none
+are known. It holds no sequence.
 """
 ENCODER_LIMITS = """\
 Laptop scale (64/128/3), {bases:,.0f} million bases read: small beside language models of whole genomes. The
@@ -90,8 +95,8 @@ CLASSIFIER_LIMITS = """- {blind_spot}
   false: `Scan a Genome Region` says how many. `--prevalence 0.01` re-bases probabilities to another share of
   enhancers; that rests on the negatives the model was trained against.
 - {choices}
-- A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables in
-  `README.md`.
+- A logistic regression on k-mers alone, from which it starts, is nearly as good: see the tables of
+  the project's README.
 - Not for clinical use."""
 BLIND_SPOT = """\
 **It knows real DNA only.** It calls {random_bases} of random bases enhancers (probability of .5 or more),
@@ -258,7 +263,48 @@ def card_of(folder: Path) -> str:
         facts = _encoder_facts(config)
         limits = ENCODER_LIMITS.format(bases=config["bases_seen"] / 1e6)
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return CARD.format(name=folder.name, what=what, facts=rows, use=use, limits=limits)
+    return CARD.format(
+        metadata=_metadata(folder.name, config),
+        name=folder.name,
+        what=what,
+        facts=rows,
+        use=use,
+        limits=limits,
+    )
+
+
+def _metadata(name: str, config: dict) -> str:
+    """The head of a card as the hub reads it (YAML): licence, tags, and figures that it can list."""
+    if config["kind"] == "Classifier":
+        test = config["test"]
+        task, data = (
+            "enhancer classification",
+            f"profile {config['profile']}, fold {config['fold']}, held out",
+        )
+        metrics = {"roc_auc": "ROC-AUC", "average_precision": "average precision", "accuracy": "accuracy"}
+        values = {"roc_auc": test["auroc"], **{m: test[m] for m in ("average_precision", "accuracy")}}
+    else:
+        task, data = "DNA language modelling", f"profile {config['profile']}, held-out loci"
+        metrics, values = {"bits_per_base": "bits per base"}, {"bits_per_base": config["bits_per_base"]}
+    results = [
+        EvalResult(
+            task_type=task.replace(" ", "-").lower(),
+            task_name=task,
+            dataset_type=config["profile"],
+            dataset_name=data,
+            metric_type=metric,
+            metric_name=words,
+            metric_value=round(values[metric], 4),
+        )
+        for metric, words in metrics.items()
+    ]
+    return ModelCardData(
+        license="mit",
+        library_name="pytorch",
+        tags=["genomics", "dna", "awd-lstm", "ulmfit", "k-mers"],
+        model_name=name,
+        eval_results=results,
+    ).to_yaml()
 
 
 def _encoder_facts(config: dict) -> dict[str, str]:
@@ -321,10 +367,53 @@ def _write_cards(root: Path = ROOT) -> list[Path]:
     return [_write_card(config.parent) for config in sorted((root / "models").glob("*/config.json"))]
 
 
+def push(repository: str, model: str = "", root: Path = ROOT) -> str:
+    """Upload a model of `models/`, with its card, to `<owner>/<name>` on the hub -> its pinned name there.
+
+    model: its name in `models/`; blank: that of the repository. Earlier commits of the repository stay.
+    Raises ValueError, before anything is sent, for a model that is not there, whose weights are not those of
+    its config.json or whose card is out of date; also for what the hub refuses.
+    """
+    folder = root / "models" / (model or repository.split("/")[-1])
+    if not (folder / "config.json").is_file():
+        there = ", ".join(sorted(path.parent.name for path in (root / "models").glob("*/config.json")))
+        raise ValueError(f"{folder}: no model there; name one of {there}: --push {repository} MODEL")
+    config = json.loads((folder / "config.json").read_text())
+    if config["kind"] == "Classifier":
+        load_classifier(folder)
+    else:
+        load_language_model(
+            folder, KmerTokenizer(config["architecture"]["k"], config["architecture"]["stride"])
+        )
+    if (folder / "README.md").read_text(encoding="utf-8") != card_of(folder):
+        raise ValueError(f"{folder / 'README.md'} is out of date: run `python -m workflow.ship_models cards`")
+    hub = HfApi()
+    try:
+        hub.create_repo(repository, exist_ok=True)
+        commit = hub.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            allow_patterns=[*FILES, "README.md"],
+            commit_message=f"{folder.name}, weights {config['weights_sha256'][:8]}",
+        )
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{repository}: not pushed. Set HF_TOKEN to a token that may write there. The hub says: {reason}"
+        ) from error
+    return f"hub:{repository}@{commit.oid}"
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
     what, *of = sys.argv[1:]
+    if what == "--push" and of:
+        try:
+            print(push(*of))
+        except ValueError as error:
+            sys.exit(f"ship_models: {error}")
+        sys.exit()
     if what == "encoders" and of:
         folders = ship_encoders(of[0])
     elif what == "facts" and of:
