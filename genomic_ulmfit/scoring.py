@@ -167,8 +167,8 @@ class Scorer:
 
         Recalibrated if the classifier is. The mean of both strands, or with `both_strands=False` of the
         strand as given. NaN where more than half of the bases are not A, C, G or T or no `shortest` of them
-        stand side by side. The number depends on how many sequences are given together by rounding only.
-        Raises ValueError, naming the index, for a sequence that is too short.
+        stand side by side. How many sequences are given together changes the number by rounding only. Raises
+        ValueError, naming the index, for a sequence that is too short.
         """
         scores = self.uncalibrated(sequences, both_strands)
         return self.recalibration.probabilities(scores, self.prevalence) if self.recalibration else scores
@@ -196,7 +196,7 @@ class Scorer:
     def log_odds(self, sequences: Sequence[np.ndarray], both_strands: bool = True) -> np.ndarray:
         """`probabilities` as natural log-odds, float64 [sequences]; before recalibration within -14 and 14.
 
-        In float32, as they are for small differences.
+        Computed in float32, since they serve for small differences.
         """
         with full_precision(self.model):
             odds = log_odds(self.uncalibrated(sequences, both_strands))
@@ -457,7 +457,7 @@ def read_queries(
 def _is_bed(path: str | Path) -> bool:
     """Whether the first line that says anything has an interval.
 
-    An empty or damaged file is what its name says.
+    An empty or damaged file is taken for what its name says.
     """
     for _, line in read_lines(path):
         if cells := _bed_cells(line):
@@ -759,7 +759,7 @@ def inputs_of(path: str | Path, genome: str | Path | None) -> tuple[dict[str, Pa
 def checked_first(read: Callable[[BadRecords], Iterable], bad: BadRecords, what: str) -> tuple[Iterable, int]:
     """What `read` yields, once all of it has been read and checked, and how much that is.
 
-    `bad` takes what cannot be used, and is not told again. ValueError when everything was left out.
+    What cannot be used goes to `bad`, in the first reading only. ValueError when everything was left out.
     """
     n = sum(1 for _ in progress(read(bad), None, f"{what} checked"))
     if bad.skipped and not n:
