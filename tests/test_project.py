@@ -30,8 +30,6 @@ REWRITTEN = {
     "5 Variants against an Experiment",
     "Mammals LM 0 Genomic Data Processing",
     "Mammals LM 1 5-mer Stride 2",
-    "Mammals LM 2 4-mer Stride 2",
-    "Mammals LM 3 3-mer Stride 1",
     "Mammals Enhancers 0 Data Processing",
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
