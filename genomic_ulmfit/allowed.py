@@ -8,7 +8,7 @@ check takes no time. `parameters.check_parameters` applies all rules to the para
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "SPLITS",
     "STAGES",
     "TRIAL_FORM",
+    "TWO_MODELS",
     "check",
     "check_contexts",
     "check_kmer",
@@ -63,11 +64,12 @@ DROPOUTS = {
 STAGES = {"head": -1, "head, LSTM layer 3": -2, "head, LSTM layers 3 and 2": -3, "everything": 0}
 # What OVERRIDES may hold.
 PER_SPECIES = ("LM_EPOCHS", "LM_LR", "LM_DROP_MULT", "STAGE_EPOCHS", "STAGE_LRS", "DROP_MULT")
-RECIPES = tuple(  # of classifiers, as results call them
+RECIPES = tuple(  # of ULMFiT classifiers, as results call them
     f"ulmfit{left_out}{start}"
     for start in ("", "_kmers")
     for left_out in ("", "_no_finetuning", "_no_pretraining", "_scratch")
 )
+TWO_MODELS = ("two_language_models", "two_language_models_no_pretraining")  # as results call them
 TRIAL_FORM = "[a-z0-9_]+"  # of the name of a trial, in results and in names of files
 MAX_TOKEN = 12  # bases of a token: the vocabulary holds 4**K k-mers
 MAX_K = 13  # of k-mers that are counted: 4**13 counts are 268 MB as uint32; one base more takes 1 GB
@@ -193,7 +195,8 @@ def _whole(lowest: int, highest: int | None = None, even: bool = False) -> Rule:
 
 def _number(fits: Callable[[float], bool], wanted: str) -> Rule:
     def rule(name: str, value: Any) -> None:
-        if type(value) not in (int, float) or not math.isfinite(value) or not fits(value):
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not fits(value):
             raise ValueError(f"{name}={value!r}: choose a number {wanted}")
 
     return rule
@@ -266,6 +269,7 @@ def _or_none(rule: Rule) -> Rule:
 
 
 _positive, _above_zero = _whole(1), _number(lambda value: value > 0, "above 0")
+_from_zero = _number(lambda value: value >= 0, "from 0 on")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(CHOICES, one_of),
     "SCALE": _or_none(one_of),
@@ -288,14 +292,18 @@ RULES: dict[str, Rule] = {
     "CLIP": _or_none(_above_zero),
     "STEP": _whole(1, MAX_STEP),
     "MOTIFS": _dictionary_of(_sequence),
-    **dict.fromkeys(("EXAMPLE", "LM_EPOCHS", "N_MARKED", "SHARED_EPOCHS"), _whole(0)),
+    **dict.fromkeys(("EXAMPLE", "LM_EPOCHS", "MIN_BARCODES", "N_MARKED", "SHARED_EPOCHS"), _whole(0)),
     **dict.fromkeys(("BLOCK", "EPOCH_BASES"), _or_none(_positive)),
     **dict.fromkeys(("BATCH_SIZE", "BPTT", "EPOCHS", "ROW", "ROWS", "VALID_BASES"), _positive),
     **dict.fromkeys(("CNN_EPOCHS", "CNN_RUNS", "CONTROLS", "MIN_LENGTH", "MIN_RUN"), _positive),
     **dict.fromkeys(("N_GATHERED", "N_MADE_UP", "PLOT_BASES", "WIDTH"), _positive),
-    **dict.fromkeys(("C", "GAPPED_C", "KMERS_C", "LAYER_RATIO", "LM_LR", "LR"), _above_zero),
-    **dict.fromkeys(("DROP_MULT", "LM_DROP_MULT"), _number(lambda value: value >= 0, "from 0 on")),
-    **dict.fromkeys(("PREVALENCE", "THRESHOLD"), _number(lambda value: 0 <= value <= 1, "from 0 to 1")),
+    **dict.fromkeys(("C", "GAPPED_C", "KMERS_C", "MOTIF_C", "LAYER_RATIO", "LM_LR", "LR"), _above_zero),
+    **dict.fromkeys(("CLASSIFIERS", "LANGUAGE_MODELS"), _list_of(_text)),
+    **dict.fromkeys(
+        ("DROP_MULT", "LM_DROP_MULT", "MOTIF_WEIGHT"), _number(lambda value: value >= 0, "from 0 on")
+    ),
+    "THRESHOLD": _number(lambda value: 0 <= value <= 1, "from 0 to 1"),
+    "PREVALENCE": _or_none(_number(lambda value: 0 < value < 1, "above 0 and below 1, such as 0.01")),
     **dict.fromkeys(("HELD_OUT", "KEEP"), _expression),
     **dict.fromkeys(("ACROSS_CONTIGS", "FINE_TUNED", "MASK_LABELLED", "NEAR_COPIES", "PRETRAINED"), _flag),
     **dict.fromkeys(("RC_PREDICT", "RC_TRAIN", "TOGETHER"), _flag),

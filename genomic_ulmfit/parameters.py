@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from genomic_ulmfit.allowed import RECIPES, check, check_contexts, check_stride, dropouts_of
+from genomic_ulmfit.allowed import RECIPES, TWO_MODELS, check, check_contexts, check_stride, dropouts_of
 
 __all__ = [
     "BASELINES",
@@ -127,7 +127,7 @@ def check_parameters(parameters: Mapping) -> None:
     for name, value in parameters.items():
         check(name, value)
     for name in ("BASELINE", "REFERENCE"):
-        if name in parameters and parameters[name] not in (known := (*BASELINES, *RECIPES)):
+        if name in parameters and parameters[name] not in (known := (*BASELINES, *RECIPES, *TWO_MODELS)):
             raise ValueError(f"{name}={parameters[name]!r}: use one of {', '.join(known)}")
     if {"K", "STRIDE"} <= set(parameters):
         check_stride(parameters["K"], parameters["STRIDE"])

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from genomic_ulmfit.allowed import check
 from genomic_ulmfit.metrics import log_odds
 from genomic_ulmfit.stacking import stacked
 
@@ -79,10 +80,7 @@ def shift_to_prevalence(before: float, after: float) -> float:
     of each class stay alike (Saerens, Latinne & Decaestecker 2002, Neural Computation 14:21). Raises
     ValueError for a share that is not between 0 and 1.
     """
-    if not 0 < after < 1:
-        raise ValueError(
-            f"PREVALENCE={after!r}: give the share of enhancers, above 0 and below 1, such as 0.01"
-        )
+    check("PREVALENCE", after)
     return float(logit(after) - logit(before))
 
 

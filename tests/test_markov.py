@@ -217,7 +217,7 @@ def test_markov_bits_refuse():
     for call, message in [
         (lambda: markov_bits(iter(one), one), "train is an iterator"),
         (lambda: markov_bits(one, (s for s in one)), "valid is an iterator"),
-        (lambda: markov_bits(one, one, 32), "order is 32, but must be from 0 to 31"),
+        (lambda: markov_bits(one, one, 32), "MARKOV_ORDER=32: choose 0 to 31"),
         (lambda: markov_bits(one, one, 20, prior_weight=0), "prior_weight is 0"),
         (lambda: markov_bits(one, one, 20, long_prior_weight=-1), "prior_weight is -1"),
         (lambda: markov_bits(one, [encode_bases("ACGT")]), "no base to score"),

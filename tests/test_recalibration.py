@@ -99,7 +99,7 @@ def test_a_scorer_recalibrates_probabilities_and_log_odds_alike():
         assert np.isnan(p[4]) and (np.argsort(p[:4]) == np.argsort(before)).all()
     with pytest.raises(ValueError, match="PREVALENCE=0.01: tiny was never recalibrated"):
         Scorer("tiny", plain.model, plain.tokenizer, plain.config, prevalence=0.01)
-    with pytest.raises(ValueError, match="PREVALENCE=1: give the share"):
+    with pytest.raises(ValueError, match="PREVALENCE=1: choose a number above 0"):
         Scorer("x", plain.model, plain.tokenizer, changed.config, prevalence=1)
 
 

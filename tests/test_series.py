@@ -255,7 +255,7 @@ def test_species_are_not_looked_for_in_data_that_are_not_there_yet(tmp_path, mon
 
 def test_every_parameter_has_a_rule_or_may_be_anything():
     """A new parameter needs a rule in `allowed`, or a word here why it has none."""
-    looked_for = {"PROFILE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS"}  # checked as files
+    looked_for = {"PROFILE", "CLASSIFIER", "ENCODER", "EXPERIMENT", "INPUT", "GENOME", "VARIANTS"}  # as files
     of_the_input = {"REGION", "WRITE_TO"}  # checked with it
     of_known_models = {"BASELINE", "REFERENCE"}  # by check_parameters
     names = {name for known in series.defaults().values() for name in known}
@@ -314,6 +314,8 @@ def test_species_and_folds_run_on_their_own(mine):
     assert len(runs) == 15 and runs["Pig, fold 3"] == {"SPECIES": ["Pig"], "SPLIT": "folds 3"}
     assert list(wanted.variations("Mammals Enhancers 0 Data Processing")) == [""]
     assert set(Series(str(mine), fan_out="species", params="SPECIES: Pig").variations(SETTINGS[1])) == {"Pig"}
+    one_fold = Series(str(mine), fan_out="folds", params="SPLIT: folds 3, SPECIES: Pig")
+    assert one_fold.values(SETTINGS[1], "Pig")["SPLIT"] == "folds 3"
 
 
 def test_enhancers_1_is_not_enhancers_10(mine):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genomic_ulmfit.allowed import ALL, FOLDS
+from genomic_ulmfit.allowed import ALL, FOLDS, ONE_TEST_SET
 from genomic_ulmfit.hub import is_hub_name
 from genomic_ulmfit.parameters import check_parameters
 from genomic_ulmfit.profiles import (
@@ -195,7 +195,10 @@ class Series:
         """The runs, one a species or one a species and fold, that together are one run of a notebook."""
         split = {**self.settings, **changed}.get("SPLIT", "original")
         by_fold = (
-            self.fan_out == "folds" and notebook in CLASSIFIERS and split not in ("original", "official")
+            self.fan_out == "folds"
+            and notebook in CLASSIFIERS
+            and split not in ONE_TEST_SET
+            and " " not in split  # one fold alone is asked for
         )
         for species in self.species:
             for fold in range(FOLDS) if by_fold else [None]:
