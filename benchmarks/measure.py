@@ -3,10 +3,10 @@
 import operator
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Aim", "Row", "median_seconds", "table"]
+__all__ = ["Aim", "Row", "median_seconds", "table", "table_lines"]
 
 _COMPARISONS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 
@@ -77,11 +77,14 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def table(rows: list[Row]) -> str:
+def table_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Markdown table, a line for each row as soon as there is one."""
+    yield "| what | ours | reference | ratio | aim | met? |"
+    yield "| --- | --: | --: | --: | --: | --- |"
+    for row in rows:
+        yield f"| {' | '.join(_cells(row))} |"
+
+
+def table(rows: Iterable[Row]) -> str:
     """Markdown table with a line for each row."""
-    lines = [
-        ["what", "ours", "reference", "ratio", "aim", "met?"],
-        ["---", "--:", "--:", "--:", "--:", "---"],
-        *map(_cells, rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(table_lines(rows))

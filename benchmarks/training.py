@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# The number format that our networks compute in on this device; None: float32.
+HALF = torch.float16 if DEVICE.type == "cuda" else torch.bfloat16 if has_fast_bf16("cpu") else None
 TOKENIZER = KmerTokenizer(3, 1)
 DROP_MULT = 0.1
 LR = 1e-3
@@ -103,12 +105,11 @@ def one_epoch(learn: Learner) -> Callable[[], None]:
 
 
 def product_speed(size: int, repeats: int) -> float:
-    """Operations a second of a product of two square matrices, in bfloat16 where that is fast.
+    """Operations a second of a product of two square matrices, in half precision where that is fast.
 
     A multiplication and an addition each count.
     """
-    dtype = torch.bfloat16 if has_fast_bf16(DEVICE.type) else torch.float32
-    a, b = (torch.randn(size, size, device=DEVICE, dtype=dtype) for _ in range(2))
+    a, b = (torch.randn(size, size, device=DEVICE, dtype=HALF or torch.float32) for _ in range(2))
     return 2 * size**3 / median_seconds({"product": finished(lambda: a @ b)}, repeats)["product"]
 
 
@@ -143,7 +144,7 @@ def bare_epoch(loader: LanguageModelLoader, scale: str) -> Callable[[], None]:
 
     def run():
         for x, classes in batches:
-            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=has_fast_bf16(DEVICE.type)):
+            with torch.autocast(DEVICE.type, HALF or torch.bfloat16, enabled=HALF is not None):
                 logits = model(x)
             F.cross_entropy(logits.flatten(0, 1).float(), classes).backward()
             optimizer.step()

@@ -33,9 +33,7 @@ HASHED_ROWS = 4**8  # a context longer than 8 bases shares this many embedding r
 
 @cache
 def has_fast_bf16(device_type: str) -> bool:
-    """Whether bf16 products run in hardware: GPUs from capability 8.0, CPUs with AVX512-BF16 or AMX."""
-    if device_type == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
+    """Whether the device is a CPU with bf16 products in hardware: AVX512-BF16 or AMX."""
     return device_type == "cpu" and (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )
@@ -106,9 +104,9 @@ class AWDLSTM(nn.Module):
 
     The last layer has the embedding's size, as in the original.
     `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout,
-    both [batch, tokens, embedding], and the state to hand to the next window. Where the hardware does them
-    fast, products run in bfloat16, on GPUs without it in float16 (weights and their updates stay float32);
-    `bf16 = False` turns that off. `architecture` holds the arguments, to build it again.
+    both [batch, tokens, embedding], and the state to hand to the next window. Products run in float16 on
+    GPUs, in bfloat16 on CPUs that do them fast (weights and their updates stay float32); `bf16 = False` turns
+    that off. `architecture` holds the arguments, to build it again.
     """
 
     def __init__(
@@ -142,13 +140,15 @@ class AWDLSTM(nn.Module):
     def autocast(self, device_type: str) -> torch.autocast:
         """The context that products run in.
 
-        It ends with each call, so that an interrupt leaves nothing switched on.
+        It ends with each call, so that an interrupt leaves nothing switched on. On GPUs float16, with scaled
+        losses (`learners.LossScaling`): PyTorch runs cuDNN's LSTM in float16 whatever type an autocast names
+        (aten/src/ATen/cudnn/AutocastRNN.cpp), and unscaled gradients would underflow there in silence.
         """
-        fast, gpu = has_fast_bf16(device_type), device_type == "cuda"
+        gpu = device_type == "cuda"
         return torch.autocast(
             device_type,
-            torch.float16 if gpu and not fast else torch.bfloat16,
-            enabled=self.bf16 and (fast or gpu),
+            torch.float16 if gpu else torch.bfloat16,
+            enabled=self.bf16 and (gpu or has_fast_bf16(device_type)),
         )
 
     def forward(self, ids: Tensor, state=None):

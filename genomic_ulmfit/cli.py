@@ -98,7 +98,7 @@ Output = Annotated[
 Bad = Annotated[
     OnBad, typer.Option(help="At a record that cannot be read: stop, or leave it out and list it.")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: as many as cores]")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: half of the cores]")]
 
 
 @app.command(no_args_is_help=True)
@@ -417,9 +417,12 @@ def _load(model: str, threads: int | None, prevalence: float | None = None) -> "
     import torch
 
     from genomic_ulmfit.scoring import Scorer
+    from genomic_ulmfit.threads import choose_threads
 
     if threads:
         torch.set_num_threads(threads)
+    else:
+        choose_threads()
     here = _here(Path(model))
     named = here if (here / "config.json").is_file() else model
     if not is_hub_name(named) and not (find_model(named).folder / "config.json").is_file():

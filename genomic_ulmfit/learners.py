@@ -28,7 +28,6 @@ from genomic_ulmfit.awd_lstm import (
     Classifier,
     LanguageModel,
     NextKmerLoss,
-    has_fast_bf16,
     layer_groups,
 )
 from genomic_ulmfit.genome import reverse_complement
@@ -36,6 +35,7 @@ from genomic_ulmfit.kmer_start import KmerLogOdds
 from genomic_ulmfit.processes import DataParallel, all_reduce_sum, only_one_process, ranks
 from genomic_ulmfit.profiles import ROOT
 from genomic_ulmfit.results import code_version
+from genomic_ulmfit.threads import choose_threads
 from utils import KmerTokenizer, LanguageModelLoader, SequenceLoader
 
 __all__ = [
@@ -55,8 +55,11 @@ def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
     """Print what a run's numbers depend on, in one line.
 
     Return device, code version and command for result rows. The command is the environment's
-    NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter".
+    NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter". Without a GPU, and where nobody has chosen
+    how many threads compute, `choose_threads` does, and a line says so.
     """
+    if not torch.cuda.is_available() and (chosen := choose_threads()):
+        print(chosen)
     device = (
         torch.cuda.get_device_name()
         if torch.cuda.is_available()
@@ -160,7 +163,7 @@ def _check_memory(needed: int, what: str, way_out: str) -> None:
 
 
 class LossScaling(MixedPrecision):
-    """fastai's loss scaling for float16, without its autocast over the batch.
+    """fastai's loss scaling for float16, which GPUs compute in, without its autocast over the batch.
 
     The network has its own autocast, which ends with each call.
     """
@@ -235,7 +238,7 @@ def _learner(model, train, valid, loss, metrics, callbacks) -> Learner:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     callbacks = [*callbacks, PlainLosses(), *([DataParallel()] if ranks() > 1 else [])]
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, eps=1e-7, fused=True)
-    if device.type == "cuda" and not has_fast_bf16("cuda"):
+    if device.type == "cuda":
         callbacks = [*callbacks, LossScaling()]
     return InterruptibleLearner(
         DataLoaders(train, valid),

@@ -52,15 +52,14 @@ def test_every_notebook_of_the_tree_stands_in_the_table_and_after_those_it_needs
 def experiments():
     for profile in sorted({*VARIED, *PRESETS}):
         for notebook in NOTEBOOKS:
-            yield from (
-                (profile, notebook, name) for name in ["", *VARIED.get(profile, {}).get(notebook, [])]
-            )
+            names = {"": {}, **VARIED.get(profile, {}).get(notebook, {})}
+            yield from ((profile, notebook, name) for name in names)
 
 
 @pytest.mark.parametrize("profile, notebook, name", [*experiments()])
 def test_every_key_of_every_experiment_arrives_in_the_run(profile, notebook, name):
     values = Series(profile).values(notebook, name)
-    known, varied = series.defaults()[notebook], VARIED[profile][notebook][name] if name else {}
+    known, varied = series.defaults()[notebook], VARIED.get(profile, {}).get(notebook, {}).get(name, {})
     assert set(varied) <= set(known), "the experiment names a parameter that the notebook does not have"
     asked = {**PRESETS[profile], "PROFILE": profile, **varied}
     cells = [
@@ -74,6 +73,17 @@ def test_every_key_of_every_experiment_arrives_in_the_run(profile, notebook, nam
     assert {key: namespace[key] for key in asked if key in known} == {
         key: asked[key] for key in asked if key in known
     }
+
+
+def test_species_asked_for_take_the_place_of_those_that_a_profile_runs():
+    for notebook, name, usual in [
+        (SETTINGS[1], "", ["Human", "Mouse"]),
+        (SETTINGS[0], "from scratch", ["Human"]),
+    ]:
+        assert Series("simulated").values(notebook, name)["SPECIES"] == usual
+        assert Series("simulated", params="SPECIES: [Dog]").values(notebook, name)["SPECIES"] == ["Dog"]
+        assert "SPECIES" not in Series("simulated", params="SPECIES: null").values(notebook, name)
+    assert "SPECIES" not in Series("simulated").values(SETTINGS[0], "")
 
 
 @pytest.mark.parametrize("profile", PRESETS)

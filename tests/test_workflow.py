@@ -21,6 +21,7 @@ from genomic_ulmfit.genome import decode_bases, open_genome
 from genomic_ulmfit.metrics import classification_metrics
 from genomic_ulmfit.results import read_predictions, read_results
 from workflow.experiments import NOTEBOOKS
+from workflow.forks import VARIABLE, forks
 from workflow.run_notebook import done_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,19 +50,12 @@ IN_FOLDERS = {name for name, path in NOTEBOOKS.items() if "/" in path}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm_kernels(tmp_path_factory):
-    """Forks that have imported torch already, for all notebooks of this file (`warm/forks.py`)."""
-    if not hasattr(os, "pidfd_open"):
-        return (yield)  # not on this system: kernels begin from nothing
-    warm, place = ROOT / "tests/warm", tmp_path_factory.mktemp("warm") / "socket"
-    server = subprocess.Popen([sys.executable, warm / "forks.py", place], stdout=subprocess.PIPE, text=True)
-    assert server.stdout.readline() == "ready\n"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WARM_KERNELS", str(place))
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(warm), os.environ.get("PYTHONPATH")])))
+def server():
+    """Notebooks and kernels of this file are forked from a process that has imported torch already."""
+    with forks() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
         yield
-    server.kill()
-    server.wait()
 
 
 def started(
@@ -238,8 +232,8 @@ def test_other_k_and_stride_stand_beside_the_rest_and_equal_seeds_give_equal_num
 ):
     """6-mers with stride 3 through notebooks for others; then again, in processes that are no forks."""
     seen = []
-    for warm in (os.environ.get("WARM_KERNELS", ""), ""):
-        monkeypatch.setenv("WARM_KERNELS", warm)
+    for server in (os.environ.get(VARIABLE, ""), ""):
+        monkeypatch.setenv(VARIABLE, server)
         for only in ("LM 3", "Enhancers 3"):
             done = snakemake(
                 tree,

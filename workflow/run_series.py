@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,8 @@ import nbformat
 from genomic_ulmfit.files import replacing
 from genomic_ulmfit.profiles import ROOT, results_folder
 from workflow.experiments import START, USES
+from workflow.forks import forked, forks
+from workflow.gpus import visible_gpus
 from workflow.series import Series
 
 __all__ = ["home_of_its_own", "written_by"]
@@ -107,6 +110,20 @@ def _snakemake(series: Series, jobs: int | None, folder: Path, environment: Mapp
             interrupted = True
 
 
+def _run(series: Series, jobs: int | None, folder: Path, environment: Mapping) -> int:
+    """Run the notebooks, then print the tables and write the manifest, if there are results; exit status."""
+    if status := _snakemake(series, jobs, folder, environment):
+        return status
+    if all(notebook in (START, *USES) for notebook, _ in series.wanted):
+        return 0
+    for module, task in (("show_tables", "show"), ("manifest", "write")):
+        command = forked([sys.executable, "-m", f"workflow.{module}", task, series.profile], environment)
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
 def main() -> int:
     started = time.time()
     try:
@@ -133,14 +150,9 @@ def main() -> int:
         )
     for made in (folder, *map(Path, [environment["HOME"]] if "HOME" in environment else [])):
         made.mkdir(parents=True, exist_ok=True)
-    if status := _snakemake(series, jobs, folder, environment):
-        return status
-    if not all(notebook in (START, *USES) for notebook, _ in series.wanted):
-        for module, task in (("show_tables", "show"), ("manifest", "write")):
-            command = [sys.executable, "-m", f"workflow.{module}", task, series.profile]
-            done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
-            if done.returncode:
-                return done.returncode
+    with nullcontext({}) if visible_gpus() else forks() as server:
+        if status := _run(series, jobs, folder, environment | server):
+            return status
     print(f"Executed notebooks: {series.artifacts / 'notebooks'}/")
     copies = [series.executed(*run) for run in series.wanted if run[0] in USES]
     for copy in copies:

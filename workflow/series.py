@@ -181,8 +181,16 @@ class Series:
         return lines
 
     def variations(self, notebook: str) -> dict[str, dict]:
-        """Those that are run of a notebook, and what each changes; the one without a name changes nothing."""
+        """Those that are run of a notebook, and what each changes; the one without a name is the usual run.
+
+        Species that were asked for take the place of those that a profile has there.
+        """
         named = {"": {}, **VARIED.get(self.profile, {}).get(notebook, {})}
+        if "SPECIES" in self.given:
+            of_all = {"SPECIES": self.given["SPECIES"]}
+            named = {
+                name: changed | (of_all if "SPECIES" in changed else {}) for name, changed in named.items()
+            }
         if not self.fan_out or notebook not in (*CLASSIFIERS, BASELINES):
             return named
         return {
