@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
+import sys
 import tempfile
 from collections import Counter
 from itertools import pairwise
@@ -19,7 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from elements import Change, Element, write_experiment
+
+sys.path.append(str(Path(__file__).parent))  # where `elements` lies, also for those who import data.simulate
+
+from elements import Change, Element, write_experiment  # noqa: E402
 
 __all__ = ["MOTIFS", "SPECIES", "simulate"]
 
