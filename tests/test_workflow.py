@@ -340,10 +340,12 @@ def test_files_of_ones_own_are_scored_by_a_shipped_model_without_data_or_trainin
 
 def test_a_failing_cell_is_named_and_the_exit_code_tells_and_snakemake_adds_nothing(tree, first_run):
     """A parameter alone, which Snakemake would hand on as text, is the number that it looks like."""
-    done = snakemake(tree, f"profile={tree.parent / 'tiny'}", "only=LM 2", params={"STRIDE": "1e1"}, small={})
+    done = snakemake(
+        tree, f"profile={tree.parent / 'tiny'}", "only=Enhancers 4", params={"N_TRAIN": "1e6"}, small={}
+    )
     assert done.returncode != 0
-    said = done.stdout.partition("FAILED  Mammals LM 2 4-mer Stride 2, code cell [")[2]
-    assert "STRIDE=10: choose 1 to K=4" in said
+    said = done.stdout.partition("FAILED  Mammals Enhancers 4 Baselines, code cell [")[2]
+    assert "N_TRAIN=1000000: use an even number from 2 to " in said
     assert "RuleException" not in said and "CalledProcessError" not in said
 
 
