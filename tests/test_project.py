@@ -24,13 +24,10 @@ FAMILIES = {
 # Code newer than the outputs, until executed again on real data.
 REWRITTEN = {
     "1 Score Your Own Sequences",
-    "2 Scan a Genome Region",
     "3 Score Variants",
     "4 What the Model Looks At",
     "5 Variants against an Experiment",
-    "Mammals LM 0 Genomic Data Processing",
     "Mammals LM 1 5-mer Stride 2",
-    "Mammals Enhancers 0 Data Processing",
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
