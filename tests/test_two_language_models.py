@@ -39,7 +39,7 @@ PARAMETERS = DEFAULTS | dict(
     DIRECTION="forward",
     PREDICTS="bases",
     CONTEXTS=[],
-    SCALE="tiny",
+    SCALE="laptop",
     SPLIT="original",
     SEED=0,
     PRETRAINED=True,
@@ -159,7 +159,7 @@ def test_the_probability_is_a_logistic_regression_of_the_label_on_the_score(mode
 
 def experiment_of(place, **changed):
     return Experiment.from_parameters(
-        PARAMETERS | {"ENCODER": str(place / "encoder")} | changed, TWO_LANGUAGE_MODELS
+        PARAMETERS | {"SCALE": "tiny", "ENCODER": str(place / "encoder")} | changed, TWO_LANGUAGE_MODELS
     )
 
 
