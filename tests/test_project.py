@@ -33,7 +33,6 @@ REWRITTEN = {
     "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
-    "Mammals Enhancers 8 Two Language Models",
 }
 
 
