@@ -34,6 +34,7 @@ __all__ = [
     "read_motifs",
 ]
 
+FLANK = 5  # bases on either side of a stretch that TF-MoDISco compares too
 JASPAR = ROOT / "data" / "jaspar_vertebrates.txt.gz"
 
 
@@ -179,7 +180,9 @@ def find_motifs(
         raise ImportError("modisco-lite and memelite are not installed: pip install -e .[motifs]")
     from modiscolite.tfmodisco import TFMoDISco
 
-    longest = max(map(len, sequences))
+    longest = max(map(len, sequences), default=0)
+    if longest < width + 2 * FLANK:
+        return []
     bases = np.zeros((len(sequences), longest, 4), dtype=np.float32)
     weighed = np.zeros_like(bases)
     for codes, values, row, shares in zip(sequences, contributions, bases, weighed):
@@ -189,7 +192,7 @@ def find_motifs(
         bases,
         weighed,
         sliding_window_size=width,
-        flank_size=5,
+        flank_size=FLANK,
         min_metacluster_size=fewest,
         final_min_cluster_size=fewest,
         min_num_to_trim_to=fewest,

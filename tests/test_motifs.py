@@ -136,6 +136,12 @@ def test_planted_motifs_are_found_and_named(jaspar):
     }
 
 
+@needs_modisco
+def test_too_little_holds_no_motif():
+    assert find_motifs([encode_bases("ACGT" * 6)] * 30, [np.ones(24)] * 30) == [] == find_motifs([], [])
+    assert motif_similarity([], [motif_of("ACGT")]).shape == (0, 1)
+
+
 def test_where_modisco_is_missing_the_way_out_is_said(monkeypatch):
     monkeypatch.setattr("genomic_ulmfit.motifs.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install -e .\[motifs\]"):
