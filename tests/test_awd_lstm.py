@@ -391,7 +391,7 @@ def test_bases_output_has_a_class_for_every_string_of_new_bases(k, stride):
 
 
 def test_unknown_output_is_refused():
-    with pytest.raises(ValueError, match='"bases" or "kmer"'):
+    with pytest.raises(ValueError, match="use one of bases, kmer"):
         make_model(predicts="codons")
 
 

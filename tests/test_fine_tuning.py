@@ -284,7 +284,7 @@ def test_settings_that_differ_share_neither_folder_nor_row(project):
 
 
 def recipe_of(**changed):
-    return Recipe.from_parameters({**PARAMETERS, **changed})
+    return Recipe.from_parameters({**PARAMETERS, "SCALE": "laptop", **changed})
 
 
 def test_layers_are_unfrozen_one_after_another_lower_ones_at_lower_rates():
