@@ -55,7 +55,8 @@ def _links(notebook: str, address: str) -> str:
     colab = f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/{quote(path)}"
     binder = f"https://mybinder.org/v2/gh/{repository}/{BRANCH}?labpath={quote(path, safe='')}"
     return (
-        f"[Colab]({colab}) (needs a Google account; its first cell sets it up, 55 MB in half a minute) or "
+        f"[Colab]({colab}) (needs a Google account; its first cell sets it up, 55 MB in half a minute; "
+        "libraries there are of other versions, so numbers differ a little) or "
         f"[Binder]({binder}) (needs none; minutes to start, 2 GB of memory at most)"
     )
 

@@ -157,6 +157,7 @@ def check() -> list[str]:
     with served(SITE) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=arguments)
         page = browser.new_page()
+        page.set_default_timeout(180_000)  # milliseconds, for a machine that is busy
         loading, found, faults = watch(page, address), {}, []
         for name in names:
             found[name] = look_at(page, f"{address}/{quote(name)}")
