@@ -198,9 +198,10 @@ def agreement(
     `predicted`: model -> predicted effects, one a row of `measured.effects`. Columns: model, element, n,
     Pearson's and Spearman's correlation of predicted and measured effects, and `strong_auroc`, the ROC-AUC
     with which the size of a prediction tells changes of |log2| >= 1 (`n_strong`) from the others, NaN where
-    there are none. Each has the 95 % interval (`_low`, `_high`) of a bootstrap over blocks of 20 bases (Efron
-    & Tibshirani 1993, chapter 8, with blocks as the units). A row `MEAN_OF_TARGETS` has the means of the
-    correlations over the elements whose role is target; their blocks are drawn independently. Raises
+    fewer than two are on either side. Each has the 95 % interval (`_low`, `_high`) of a bootstrap over blocks
+    of 20 bases (Efron & Tibshirani 1993, chapter 8, with blocks as the units). A row `MEAN_OF_TARGETS` has
+    the means of the correlations over the elements whose role is target; their blocks are drawn
+    independently. Raises
     ValueError for a prediction that is missing or not finite.
     """
     for model, values in predicted.items():
@@ -275,7 +276,7 @@ def _summary(draws: pd.DataFrame) -> dict[str, float]:
 def _strong(effect: np.ndarray, guess: np.ndarray, blocks: np.ndarray, repeats: int, seed: int) -> dict:
     strong = np.abs(effect) >= STRONG
     auc = {"auc": np.nan, "low": np.nan, "high": np.nan}
-    if 0 < strong.sum() < len(strong):
+    if 2 <= strong.sum() <= len(strong) - 2:
         auc = bootstrap_over_groups(strong.astype(int), np.abs(guess), blocks, repeats=repeats, seed=seed)
     names = {"auc": "strong_auroc", "low": "strong_auroc_low", "high": "strong_auroc_high"}
     return {"n_strong": int(strong.sum())} | {names[key]: value for key, value in auc.items()}

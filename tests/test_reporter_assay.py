@@ -278,6 +278,15 @@ def test_an_experiment_done_again_is_compared_base_by_base(tmp_path):
     assert (row.element, row.repeat, row.n) == ("E", "E.2", 39) and row.pearson == pytest.approx(1)
 
 
+@pytest.mark.parametrize("n_strong", [0, 1])
+def test_too_few_strong_changes_have_no_auc(n_strong):
+    measured, guess = assay(np.random.default_rng(0))
+    effects = measured.effects.assign(effect=measured.effects.effect.clip(-0.9, 0.9))
+    effects.loc[effects.index[:n_strong], "effect"] = 2.0
+    found = agreement(measured._replace(effects=effects), {"m": guess}, repeats=20).set_index("element")
+    assert np.isnan(found.strong_auroc["a"]) and found.n_strong["a"] == n_strong
+
+
 def test_rows_are_kept_one_a_model_and_element(tmp_path):
     measured, guess = assay(np.random.default_rng(0))
     models = {"m": {"model": "m", "weights_hash": "01234567", "trained_on": "Human folds 4"}}
