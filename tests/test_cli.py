@@ -182,7 +182,7 @@ def test_where_explained_sequences_overlap_the_track_has_their_mean(place):
         (["score", "x.fa", "--prevalence", "0.01"], "Leave --prevalence out, or take a shipped model"),
         (
             ["score", "x.fa", "--prevalence", "7", "--model", "known"],
-            "--prevalence 7.0: give the share of enhancers, above 0 and below 1",
+            "--prevalence 7.0: choose a number above 0 and below 1, such as 0.01",
         ),
         (["explain", "n.fa"], "'n' has bases other than A, C, G and T"),
         (["score", "x.bed", "--genome", "twice.fa"], "twice.fa"),

@@ -183,7 +183,7 @@ VARIED = {
 # The published reporter assay is fetched beside the profiles; `simulated` has one of its own.
 # Parameters that differ from the notebooks' defaults. Simulated: small batches, or 640 sequences would be
 # nine updates an epoch; a convolutional network that learns nothing from so few is not tried for long;
-# attribution of fewer sequences and windows further apart, for time. Real data: every sequence is scored
+# attribution of fewer sequences, for time. Real data: every sequence is scored
 # once; the smaller corpus is read four times; the classifier that comes with the project scores.
 SHIPPED = "models/human_4-mer_stride-2"
 _REAL_VALUES = {
@@ -198,7 +198,6 @@ PRESETS = {
         "BATCH_SIZE": 16,
         "CNN_EPOCHS": 5,
         "CNN_RUNS": 2,
-        "STEP": 250,
         "N_MARKED": 3,
         "N_GATHERED": 40,
         "N_HOSTS": 10,
