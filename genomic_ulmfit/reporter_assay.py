@@ -296,7 +296,8 @@ def repeat_correlations(folder: str | Path, min_barcodes: int = 10) -> pd.DataFr
     """Pearson's correlation of an element's effects with those of the experiment done again: the most to hope
     for.
 
-    Columns element, repeat, n (changes that both measured), pearson. Errors are those of `read_experiment`.
+    Columns element, repeat, n (changes that both measured), pearson, NaN for fewer than two of them. Errors
+    are those of `read_experiment`.
     """
     measured = read_experiment(folder, ("target", "control", "repeat"), min_barcodes)
     effects, rows = measured.effects, []
@@ -305,13 +306,13 @@ def repeat_correlations(folder: str | Path, min_barcodes: int = 10) -> pd.DataFr
     effects = effects.assign(key=list(zip(place, effects.ref, effects.alt)))
     for repeat, element in measured.elements.of[measured.elements.role == "repeat"].items():
         both = [effects[effects.element == name].set_index("key").effect for name in (element, repeat)]
-        joined = pd.concat(both, axis=1, join="inner")
+        joined = pd.concat(both, axis=1, join="inner").set_axis(["once", "again"], axis=1)
         rows.append(
             {
                 "element": element,
                 "repeat": repeat,
                 "n": len(joined),
-                "pearson": float(np.corrcoef(joined.to_numpy().T)[0, 1]),
+                "pearson": joined.once.corr(joined.again, min_periods=2),
             }
         )
     return pd.DataFrame(rows, columns=["element", "repeat", "n", "pearson"])
