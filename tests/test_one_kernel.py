@@ -21,8 +21,6 @@ from genomic_ulmfit.results import read_results
 from genomic_ulmfit.saved_models import save_model
 from utils import KmerTokenizer
 from workflow.experiments import (
-    ACROSS_SPECIES,
-    ENHANCER_DATA,
     GENOMIC_DATA,
     IMPROVING,
     LANGUAGE_MODELS,
@@ -37,6 +35,7 @@ from workflow.given import notebook_parameters
 ROOT = Path(__file__).resolve().parents[1]
 TINY = dict(embedding=8, hidden=12, layers=3)
 SMALL = dict(
+    SPECIES=["Human"],
     LM_EPOCHS=1,
     STAGE_EPOCHS=[1, 1, 1, 1],
     CNN_EPOCHS=1,
@@ -47,8 +46,6 @@ SMALL = dict(
     N_HOSTS=2,
     N_MADE_UP=5,
 )
-SPECIES = ["Human", "Mouse"]
-NEED_BOTH = (ENHANCER_DATA, SETTINGS[0], ACROSS_SPECIES)  # the others get the first alone
 # Of the notebooks that differ in parameters alone, the one whose models the others use.
 NAMES = [n for n in NOTEBOOKS if n not in (START, GENOMIC_DATA, *LANGUAGE_MODELS, *SETTINGS[1:])]
 
@@ -83,7 +80,6 @@ def run_all(project, name) -> None:
     known = notebook_parameters(path)
     encoder = str(folder / "encoder")
     given = SMALL | {"ENCODER": encoder, "LANGUAGE_MODELS": [encoder]}
-    given["SPECIES"] = SPECIES if name in NEED_BOTH else SPECIES[:1]
     values = {k: v for k, v in given.items() if k in known}
     cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
     last = max(
