@@ -35,7 +35,7 @@ from workflow.given import notebook_parameters
 ROOT = Path(__file__).resolve().parents[1]
 TINY = dict(embedding=8, hidden=12, layers=3)
 SMALL = dict(
-    SPECIES=["Human", "Mouse"],
+    SPECIES=["Human"],
     LM_EPOCHS=1,
     STAGE_EPOCHS=[1, 1, 1, 1],
     CNN_EPOCHS=1,

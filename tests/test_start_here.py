@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_it_runs_alone_twice_in_one_kernel_and_records_nothing(tmp_path, monkeypatch):
-    simulate(tmp_path / "data/simulated", genome_bases=20_000, sequences=60)
+    simulate(tmp_path / "data/simulated", genome_bases=20_000, sequences=100)
     for name, folder in {
         "GENOMIC_DATA": "data",
         "GENOMIC_ARTIFACTS": "artifacts",
