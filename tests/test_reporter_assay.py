@@ -225,6 +225,16 @@ def test_measures_are_those_of_scipy_and_scikit_learn():
     assert (found.pearson_low < found.pearson).all() and (found.pearson < found.pearson_high).all()
 
 
+@pytest.mark.parametrize("strong", [0, 1])
+def test_where_hardly_a_change_is_strong_nothing_is_said_of_strong_ones(strong):
+    measured, guess = assay(np.random.default_rng(0))
+    effect = measured.effects.effect.clip(-0.9, 0.9)
+    effect[:strong] = 2.0
+    weak = measured._replace(effects=measured.effects.assign(effect=effect))
+    found = agreement(weak, {"m": guess}, repeats=50)
+    assert found.strong_auroc.isna().all() and found.n_strong[0] == strong
+
+
 def test_each_draw_is_that_of_blocks_written_out_as_often_as_they_were_drawn():
     rng = np.random.default_rng(1)
     x, y, blocks = rng.normal(size=60).round(1), rng.normal(size=60).round(1), np.repeat(np.arange(6), 10)
