@@ -150,6 +150,11 @@ def elements_text(codes: np.ndarray) -> str:
     return "".join("ACGTN"[code] for code in codes)
 
 
+def test_the_simulated_assay_agrees_with_its_repeat(simulated):
+    (row,) = reporter_assay.repeat_correlations(simulated / "experiment", min_barcodes=0).itertuples()
+    assert (row.element, row.n) == ("target1", 30) and row.pearson > 0.9
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_classifiers_predictions_are_those_of_the_command_for_variants(measured, stride):
     scorer, few = tiny_scorer(3, stride), measured.alleles[:6] + measured.alleles[-3:]
