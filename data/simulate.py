@@ -364,18 +364,19 @@ def _experiment(rng: np.random.Generator, changes: int, families: dict[str, np.n
         sites = truth[truth["id"] == _id("Human", "positive", number, positives[number])]
         effects = np.where(_motif_effects(sites) != 0, rng.normal(0, 1, (WINDOW, 4)), 0.0)
         elements.append((f"control{number + 1}", "control", negatives[number], effects))
+    drawn = [np.sort(rng.permutation(3 * WINDOW)[:changes]) for _ in elements]
     measured = [
         Element(
             name,
             {"role": role, "kind": "enhancer", "cells": "simulated"},
             _text(codes),
-            _measure(rng, codes, effects, changes),
+            _measure(rng, codes, effects, numbers),
         )
-        for name, role, codes, effects in elements
+        for (name, role, codes, effects), numbers in zip(elements, drawn)
     ]
     name, _, codes, effects = elements[0]
     facts = {"role": "repeat", "kind": "enhancer", "cells": "simulated", "of": name}
-    again = _measure(rng, codes, effects, changes)
+    again = _measure(rng, codes, effects, drawn[0])
     return [*measured, Element(f"{name}.2", facts, _text(codes), again)]
 
 
@@ -388,9 +389,11 @@ def _motif_effects(sites: pd.DataFrame) -> np.ndarray:
     return effects
 
 
-def _measure(rng: np.random.Generator, codes: np.ndarray, effects: np.ndarray, changes: int) -> list[Change]:
-    """So many of the changes of `codes`, drawn at random: the difference of `effects`, and noise."""
-    places, shifts = np.divmod(np.sort(rng.permutation(3 * WINDOW)[:changes]), 3)
+def _measure(
+    rng: np.random.Generator, codes: np.ndarray, effects: np.ndarray, drawn: np.ndarray
+) -> list[Change]:
+    """Changes of `codes`, by their numbers among all 3 x WINDOW: the difference of `effects`, and noise."""
+    places, shifts = np.divmod(drawn, 3)
     found = []
     for place, shift in zip(places, shifts):
         ref, alt = int(codes[place]), int(codes[place] + 1 + shift) % 4
