@@ -38,6 +38,7 @@ __all__ = [
     "record_run",
     "select",
     "version_range",
+    "with_shared_rows",
     "write_predictions",
 ]
 
@@ -416,6 +417,27 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
         blank = results[column].isna() | (results[column] == "").fillna(False)
         chosen &= results[column].isin(allowed) | (blank & (None in allowed))
     return results[chosen]
+
+
+# These profiles have the same human sequences in the same folds.
+_SAME_HUMAN = {"pilot": "mammals", "mammals": "pilot"}
+_ASKED = ["model", "trained_on", "trial", "k", "stride", "direction", "predicts", "scale", "split", "seed"]
+
+
+def with_shared_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """The rows of a profile and, of `pilot` and `mammals`, human rows of the other one that it lacks.
+
+    Both have the same human sequences in the same folds, so their rows compare sequence by sequence. Only
+    models are added of which the profile has no row of that split, seed and trial, whatever language model
+    they start from. A row keeps its profile, so its predictions are found where they are.
+    """
+    own = results[results["profile"] == profile]
+    other = select(results, profile=_SAME_HUMAN.get(profile, ""), species="Human")
+    have, there = (
+        pd.MultiIndex.from_frame(rows[_ASKED].astype(object).fillna(""))
+        for rows in (select(own, species="Human"), other)
+    )
+    return pd.concat([own, other[~there.isin(have)]])
 
 
 def predictions_path(root: str | Path, row: Mapping) -> Path:

@@ -27,6 +27,8 @@ REWRITTEN = {
     "Mammals Enhancers 2 5-mer Stride 2",
     "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
+    "Mammals Enhancers 5 Improving the Model",
+    "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
 }
 

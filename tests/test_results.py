@@ -326,3 +326,35 @@ def test_a_damaged_list_of_labelled_sequences_is_named_and_left_alone(tmp_path):
     with pytest.raises(ValueError, match=r"labelled.csv, line 2: damaged; restore"):
         results.keep_labelled(tmp_path, "pilot", {"Human": labelled("ACGT")})
     assert path.read_text().endswith("0a78")
+
+
+def test_a_profile_is_joined_by_human_rows_that_only_the_other_one_has(tmp_path):
+    path = tmp_path / "enhancers.csv"
+    for row in (
+        enhancer_row(profile="pilot", encoder_hash="aaaaaaaa"),
+        enhancer_row(profile="pilot", model="ulmfit_kmers"),
+        enhancer_row(profile="pilot", seed=1),
+        gc_row(profile="pilot"),
+        gc_row(profile="pilot", model="composition", species="Mouse"),
+        enhancer_row(profile="mammals", encoder="mammals", encoder_hash="bbbbbbbb"),
+        gc_row(profile="mammals", species="Mouse"),
+        gc_row(profile="simulated"),
+        gc_row(profile="full", model="composition"),
+    ):
+        results.save_result(path, row)
+    frame = results.read_results(path)
+
+    def rows(profile):
+        joined = results.with_shared_rows(frame, profile)
+        return sorted(zip(joined.profile, joined.species, joined.model, joined.seed, strict=True))
+
+    assert rows("mammals") == [
+        ("mammals", "Human", "ulmfit", 0),  # its own, not that of the other language model
+        ("mammals", "Mouse", "gc", 0),
+        ("pilot", "Human", "gc", 0),  # a row of another species hides nothing
+        ("pilot", "Human", "ulmfit", 1),
+        ("pilot", "Human", "ulmfit_kmers", 0),
+    ]
+    assert len(rows("pilot")) == 5 and ("mammals", "Human", "ulmfit", 0) not in rows("pilot")
+    assert rows("simulated") == [("simulated", "Human", "gc", 0)]
+    assert rows("another folder") == []
