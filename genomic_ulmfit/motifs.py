@@ -110,23 +110,23 @@ def planted_motifs(path: str | Path) -> list[Motif]:
 
 
 def motif_hits(sequences: Sequence[str | np.ndarray], motifs: Sequence[Motif]) -> np.ndarray:
-    """How well each motif matches each sequence, float32 [sequences, 2, motifs]: its best hit and all hits.
+    """How well each motif matches each sequence, all its hits together: float64 [sequences, motifs].
 
-    A hit is the log-odds of a motif at a place on either strand (natural logarithm). The best is the maximum;
-    all together are the logarithm of the sum of their odds, as a factor would occupy the sequence. Both
-    strands of a sequence have the same, to the last digit. An ambiguous base counts 0, and so do the bases
-    that a motif wider than the sequence has beyond its end.
+    A hit is the log-odds of a motif at a place on either strand (natural logarithm). All together are the
+    logarithm of the sum of their odds, as a factor would occupy the sequence. Both strands of a sequence have
+    the same, to the last digit. An ambiguous base counts 0, and so do the bases that a motif wider than the
+    sequence has beyond its end.
     """
     weights = list(_by_width(motifs))
     rows = [_hits_of(codes, weights) for codes in encode_sequences(sequences)]
-    hits = np.zeros((len(rows), 2, len(motifs)), dtype=np.float32)
+    hits = np.zeros((len(rows), len(motifs)))
     for (places, _), found in zip(weights, zip(*rows)):
-        hits[:, :, places] = np.stack(found)
+        hits[:, places] = np.stack(found)
     return hits
 
 
 def _hits_of(codes: np.ndarray, weights: Sequence[tuple[np.ndarray, torch.Tensor]]) -> list[np.ndarray]:
-    """Best hit and all hits of one sequence, [2, motifs], for the motifs of each width."""
+    """All hits of one sequence together, [motifs], for the motifs of each width."""
     strand = min(
         codes, reverse_complement(codes), key=bytes
     )  # the first in the alphabet, whichever was given
@@ -135,7 +135,7 @@ def _hits_of(codes: np.ndarray, weights: Sequence[tuple[np.ndarray, torch.Tensor
     for places, matrices in weights:
         padded = pad(bases, (0, max(0, matrices.shape[2] - len(codes))))
         scores = conv1d(padded[None], matrices)[0].reshape(len(places), -1)
-        hits.append(torch.stack([scores.amax(1), scores.logsumexp(1)]).numpy())
+        hits.append(scores.logsumexp(1).numpy())
     return hits
 
 

@@ -79,7 +79,7 @@ BASELINES: dict[str, dict[str, Any]] = {
         "GAPPED_C": 0.15,
         "N_TRAIN": None,
     },
-    "motif_logistic": {"MOTIF_C": 1e-3, "N_TRAIN": None},
+    "motif_logistic": {"MOTIF_C": 5e-4, "N_TRAIN": None},
     "motif_and_gapped_kmers": {
         "KMERS": [1, 2, 3, 4, 5, 6, 7],
         "GAPPED_SPANS": [8, 10, 12],

@@ -90,8 +90,7 @@ def test_hits_are_those_of_a_plain_loop(jaspar):
                 for strand in (sequence, reverse_complement(sequence))
                 for start in range(len(sequence) - width + 1)
             ]
-            assert found[0, place] == pytest.approx(max(scores), abs=1e-4)
-            assert found[1, place] == pytest.approx(math.log(sum(map(math.exp, scores))), abs=1e-4)
+            assert found[place] == pytest.approx(math.log(sum(map(math.exp, scores))), abs=1e-4)
 
 
 def test_both_strands_have_the_same_hits(jaspar):
@@ -103,9 +102,9 @@ def test_both_strands_have_the_same_hits(jaspar):
 def test_a_motif_wider_than_the_sequence_is_compared_with_what_there_is():
     motifs = [motif_of("ACCGT"), motif_of("AC")]
     found = motif_hits(["ACCG", "ACCGN"], motifs)
-    match = motifs[0].log_odds.max()
-    assert found[:, 0, 0] == pytest.approx([4 * match] * 2) and found[0, 0, 1] == pytest.approx(2 * match)
-    assert motif_hits([], motifs).shape == (0, 2, 2)
+    match = motifs[0].log_odds.max(0)
+    assert (found[:, 0] > match[:4].sum()).all() and (found[:, 0] < match.sum()).all()  # 4 of its 5 bases
+    assert motif_hits([], motifs).shape == (0, 2)
 
 
 # Motifs that a model has learned
