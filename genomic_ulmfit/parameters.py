@@ -129,6 +129,8 @@ def check_parameters(parameters: Mapping) -> None:
     for name in ("BASELINE", "REFERENCE"):
         if name in parameters and parameters[name] not in (known := (*BASELINES, *RECIPES, *TWO_MODELS)):
             raise ValueError(f"{name}={parameters[name]!r}: use one of {', '.join(known)}")
+    if not set(models := parameters.get("MODELS") or ()) <= set(BASELINES):
+        raise ValueError(f"MODELS={models!r}: use a list of some of {', '.join(BASELINES)}")
     if {"K", "STRIDE"} <= set(parameters):
         check_stride(parameters["K"], parameters["STRIDE"])
         check_contexts(parameters["K"], parameters["STRIDE"], parameters.get("CONTEXTS", []))

@@ -231,6 +231,8 @@ WRONG = {
     "OVERRIDES: {Cow: {DROP_MULT: 2}}": "the weight dropout of a classifier would be 1;",
     "MODEL: net": "MODEL='net': use one of ulmfit, ",
     "REFERENCE: net": "REFERENCE='net': use one of gc, ",
+    "MODELS: [gc, net]": "MODELS=['gc', 'net']: use a list of some of gc, ",
+    "MODELS: gc": "MODELS='gc': use a list of some of gc, ",
     "HELD_OUT: (": "HELD_OUT='(': it is no regular expression",
     "ON_BAD: drop": "ON_BAD='drop': use one of stop, skip",
     "THRESHOLD: 90": "THRESHOLD=90.0: choose a number from 0 to 1",
@@ -267,7 +269,7 @@ def test_every_parameter_has_a_rule_or_may_be_anything():
     """A new parameter needs a rule in `allowed`, or a word here why it has none."""
     looked_for = {"PROFILE", "CLASSIFIER", "ENCODER", "EXPERIMENT", "INPUT", "GENOME", "VARIANTS"}  # as files
     of_the_input = {"REGION", "WRITE_TO"}  # checked with it
-    of_known_models = {"BASELINE", "REFERENCE"}  # by check_parameters
+    of_known_models = {"BASELINE", "MODELS", "REFERENCE"}  # by check_parameters
     names = {name for known in series.defaults().values() for name in known}
     assert names == set(RULES) | looked_for | of_the_input | of_known_models
 

@@ -14,7 +14,7 @@ TAGS = ("parameters", "more-parameters")
 # Parameters whose default is None, by what they may be beside it; any other is of its default's type.
 _TEXT = {"SCALE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS", "WRITE_TO", "REGION"}
 _TEXT |= {"EXPERIMENT"}
-_NAMES = {"SPECIES"}  # a list of names
+_NAMES = {"MODELS", "SPECIES"}  # a list of names
 _WHOLE = {"N_TRAIN", "BLOCK", "EPOCH_BASES"}
 _OR_NONE = {"CLIP", "PREVALENCE"}  # a number, or None, whatever their default is
 MAY_BE_NONE = _TEXT | _NAMES | _WHOLE | _OR_NONE
