@@ -232,7 +232,6 @@ WRONG = {
     "MODEL: net": "MODEL='net': use one of ulmfit, ",
     "REFERENCE: net": "REFERENCE='net': use one of gc, ",
     "MODELS: [gc, net]": "MODELS=['gc', 'net']: use a list of some of gc, ",
-    "MODELS: gc": "MODELS='gc': use a list of some of gc, ",
     "HELD_OUT: (": "HELD_OUT='(': it is no regular expression",
     "ON_BAD: drop": "ON_BAD='drop': use one of stop, skip",
     "THRESHOLD: 90": "THRESHOLD=90.0: choose a number from 0 to 1",
