@@ -25,6 +25,7 @@ __all__ = [
     "SCALES",
     "SPLITS",
     "STAGES",
+    "TRAINING_SET",
     "TRIAL_FORM",
     "TWO_MODELS",
     "check",
@@ -42,6 +43,7 @@ SPLITS = ("original", "folds", "grouped", "composition_matched", "official")
 ONE_TEST_SET = ("original", "official")  # of SPLITS: those without folds
 FOLDS = 5
 ALL = "All"  # name of the table of all species together
+TRAINING_SET = rf"{ALL}( but .+)?|\d+ of .+"  # form of a name that is no species, see `splits.read_tables`
 # Sizes of the network. The original's 1150 hidden units are rounded up to a multiple of 64, for tensor cores.
 SCALES = {
     "laptop": dict(embedding=64, hidden=128, layers=3),
@@ -288,6 +290,7 @@ RULES: dict[str, Rule] = {
     "STAGE_LRS": _list_of(_above_zero, len(STAGES)),
     "OVERRIDES": _dictionary_of(_override),
     "N_TRAIN": _or_none(_whole(2, even=True)),
+    "FEW": _or_none(_whole(30, even=True)),
     "N_HOSTS": _whole(2),
     "CLIP": _or_none(_above_zero),
     "STEP": _whole(1, MAX_STEP),

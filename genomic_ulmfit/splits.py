@@ -9,6 +9,8 @@ read these.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -22,17 +24,20 @@ from genomic_ulmfit.files import read_table
 from genomic_ulmfit.similarity import similar_groups
 
 __all__ = [
+    "all_but",
     "assign_splits",
     "fold_parts",
     "folds_of",
     "grouped_folds",
     "official_split",
+    "outside_regions",
     "parts",
     "read_tables",
     "region_folds",
     "sample_of_each_class",
     "split_parts",
     "together",
+    "training_sets",
     "with_groups",
 ]
 
@@ -137,17 +142,57 @@ def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The tables of several species, from `assign_splits`, as one: to train one model of all of them.
 
     Every sequence keeps its id, split and folds, so the test sequences of a species are never trained on.
-    Groups are numbered on and hold one species each. A sequence that stands in two species, on either strand,
-    is left out. Raises ValueError for a species of the name `ALL`.
+    Groups are numbered on and hold one species each. Left out are a sequence that stands in two species, on
+    either strand, and one in a region that others hold out (`outside_regions`). Raises ValueError for a
+    species of the name `ALL`.
     """
     if ALL in tables:
         raise ValueError(f"a species is called {ALL!r}, the name of all species together: rename its folder")
+    tables = outside_regions(tables)
     first = np.cumsum([0, *(table["group"].max() + 1 for table in tables.values())])
     whole = pd.concat(
         [table.assign(group=table["group"] + start) for table, start in zip(tables.values(), first)],
         ignore_index=True,
     )
     return whole[~strand_free(whole).duplicated(keep=False)].reset_index(drop=True)
+
+
+def outside_regions(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of several species without sequences in a `region` that other species hold out.
+
+    Folds of a species in which every sequence has a region hold out whole regions. Another species, in which
+    only some have one, has other folds: such a sequence may be in training when its orthologue is tested, or
+    the other way round. Without a species that holds out regions nothing is left out.
+    """
+    known = {
+        species: table["region"].notna() if "region" in table else pd.Series(False, table.index)
+        for species, table in tables.items()
+    }
+    if not any(has_region.all() for has_region in known.values()):
+        return dict(tables)
+    mixed = {species for species, has_region in known.items() if has_region.any() and not has_region.all()}
+    return {
+        species: table[~known[species]] if species in mixed else table for species, table in tables.items()
+    }
+
+
+def all_but(species: str) -> str:
+    """Name of the training set of all species but one, see `read_tables`."""
+    return f"{ALL} but {species}"
+
+
+def training_sets(tables: Mapping[str, pd.DataFrame], few: int | None) -> dict[str, list[str]]:
+    """Names of the training sets to compare, for `read_tables`, each with the species to test it on.
+
+    `tables`: those of the species alone. There is each species; so `few` sequences of one that has twice as
+    many, because a species is confounded with the size of its table; all but the one tested, of three species
+    or more; and all.
+    """
+    species = list(tables)
+    larger = [name for name, table in tables.items() if few and table["label"].value_counts().min() >= few]
+    others = {all_but(name): [name] for name in species} if len(species) > 2 else {}
+    on_all = dict.fromkeys([*species, *(f"{few} of {name}" for name in larger)], species)
+    return on_all | others | {ALL: species}
 
 
 def split_parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -216,7 +261,11 @@ def read_tables(
 ) -> dict[str, pd.DataFrame]:
     """Tables (`<Species>.parquet`, from the notebook `Mammals Enhancers 0`) by species.
 
-    They are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no
+    `species` may also name training sets that are put together from the species of the folder, without
+    sequences in regions that others hold out (`outside_regions`): "All" (`together`), "All but Mouse", and
+    "560 of Human", so many of its sequences, half of them of each class. A file of that name goes first.
+
+    Tables are ready for `parts`: with split "grouped" `fold` is `grouped_fold`; with the others there is no
     column `group`, with "composition_matched" only the matched rows are left, and with "official" `split` is
     that of a benchmark, see `official_split`.
     Raises FileNotFoundError naming what is missing, what is there and the notebook that makes it; ValueError
@@ -224,14 +273,37 @@ def read_tables(
     """
     word, _ = split_and_fold(split)
     found = {path.stem: path for path in sorted(Path(folder).glob("*.parquet"))}
-    missing = [name for name in species or [] if name not in found]
+    missing = [name for name in species or [] if name not in found and not _members(name, found)]
     if missing or not found:
         raise FileNotFoundError(
             f"no table of {', '.join(missing) or 'any species'} in {folder} (there: "
             f"{', '.join(found) or 'none'}): "
             "run `Mammals Enhancers 0 Data Processing` for this profile first"
         )
-    return {name: _for_split(read_table(found[name]), word, found[name]) for name in species or found}
+    return {
+        name: _for_split(read_table(found[name]), word, found[name])
+        if name in found
+        else _for_split(_put_together(name, found), word, Path(folder))
+        for name in species or found
+    }
+
+
+def _members(name: str, found: Mapping[str, Path]) -> list[str]:
+    """The species that `read_tables` puts together under a name; none where one that it names is missing."""
+    species = [one for one in found if one != ALL]
+    if match := re.fullmatch(rf"\d+ of (.+)|{ALL} but (.+)", name):
+        of, but = match.groups()
+        return [one for one in species if one == of or but in species and one != but]
+    return species if name == ALL else []
+
+
+def _put_together(name: str, found: Mapping[str, Path]) -> pd.DataFrame:
+    """The table of a training set of several species, or of fewer sequences of one."""
+    tables = outside_regions({one: read_table(path) for one, path in found.items() if one != ALL})
+    members = _members(name, found)
+    if name.startswith(ALL):
+        return together({one: tables[one] for one in members})
+    return sample_of_each_class(tables[members[0]], int(name.split()[0]), seed=0)
 
 
 def parts(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import pandas as pd
 from scipy.stats import binomtest
 
+from genomic_ulmfit.allowed import TRAINING_SET
 from genomic_ulmfit.results import ENHANCER_KEY, select
 
 __all__ = [
@@ -162,8 +163,11 @@ def on_fewer_sequences(rows: pd.DataFrame) -> pd.Series:
 
 
 def on_another_species(rows: pd.DataFrame) -> pd.Series:
-    """Which rows are of models trained on another species, or on all: they ask what carries over."""
-    return rows["trained_on"] != ""
+    """Which rows are of models trained on another species, or on several: they ask what carries over.
+
+    So do the rows of a training set that is no species (`splits.read_tables`), scored on its own folds.
+    """
+    return (rows["trained_on"] != "") | rows["species"].str.fullmatch(TRAINING_SET)
 
 
 def pretraining_seconds(row: Mapping, language_models: pd.DataFrame) -> float:

@@ -45,6 +45,7 @@ SMALL = dict(
     N_GATHERED=2,
     N_HOSTS=2,
     N_MADE_UP=5,
+    FEW=30,
 )
 # Of the notebooks that differ in parameters alone, the one whose models the others use.
 NAMES = [n for n in NOTEBOOKS if n not in (START, GENOMIC_DATA, *LANGUAGE_MODELS, *SETTINGS[1:])]

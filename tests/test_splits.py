@@ -12,16 +12,19 @@ from naive import random_sequences, reverse_complement
 
 from genomic_ulmfit.similarity import similar_groups
 from genomic_ulmfit.splits import (
+    all_but,
     assign_splits,
     fold_parts,
     folds_of,
     grouped_folds,
+    outside_regions,
     parts,
     read_tables,
     region_folds,
     sample_of_each_class,
     split_parts,
     together,
+    training_sets,
 )
 
 
@@ -439,3 +442,89 @@ def test_species_together_keep_their_splits_and_share_no_sequence():
     assert whole[~of_cats].groupby("group").ngroups == tables["Dog"][2:].groupby("group").ngroups
     with pytest.raises(ValueError, match="a species is called 'All'"):
         together({"All": tables["Cat"]})
+
+
+# Across species
+
+
+@pytest.fixture
+def four_species(tmp_path):
+    """Tables as of `mammals` by species, and their folder: two species with whole regions held out, one with
+    some sequences in regions, one without.
+    """
+    tables = {}
+    for seed, (species, size) in enumerate({"Cat": 30, "Dog": 24, "Human": 60, "Pig": 20}.items()):
+        table = make_table(size, size)
+        table["id"] = table["id"].str.replace("Dog", species)
+        table["sequence"] = random_sequences(2 * size, 60, seed=100 + seed)
+        tables[species] = assign_splits(table, seed)
+    for species in ("Cat", "Dog"):
+        tables[species]["region"] = [f"r{row % 7}" for row in range(len(tables[species]))]
+    tables |= region_folds({species: tables[species] for species in ("Cat", "Dog")})
+    lies_in = pd.Series(["r1", "r2", "r5"] * 4, index=range(50, 62), dtype="string")  # of both classes
+    tables["Human"]["region"] = lies_in.reindex(range(120))
+    for species, table in tables.items():
+        table.to_parquet(tmp_path / f"{species}.parquet")
+    return tables, tmp_path
+
+
+def test_sequences_in_regions_that_others_hold_out_are_left_out(four_species):
+    tables, _ = four_species
+    outside = outside_regions(tables)
+    for species in ("Cat", "Dog", "Pig"):
+        pd.testing.assert_frame_equal(outside[species], tables[species])
+    pd.testing.assert_frame_equal(outside["Human"], tables["Human"].drop(range(50, 62)))
+    assert all(outside_regions(outside)[species] is outside[species] for species in ("Cat", "Dog", "Pig"))
+    alone = {species: tables[species] for species in ("Human", "Pig")}
+    assert all(table is alone[species] for species, table in outside_regions(alone).items())
+
+
+@pytest.mark.parametrize("name", ["All", "All but Pig", "All but Dog", "All but Human"])
+def test_no_model_of_several_species_trains_on_a_region_that_is_tested(four_species, name):
+    tables, folder = four_species
+    whole = read_tables(folder, [name])[name]
+    species = whole["id"].str.partition("_")[0]
+    assert set(species) == set(tables) - {name.removeprefix("All but ")}
+    assert not (species == "Human").any() or whole.loc[species == "Human", "region"].isna().all()
+    for fold in range(5):
+        train, valid, _ = parts(whole, fold, "folds")
+        for tested in ("Cat", "Dog"):
+            held_out = tables[tested][tables[tested]["fold"] == fold]
+            for used in (train, valid):
+                assert not set(used["region"].dropna()) & set(held_out["region"])
+        human = tables["Human"][tables["Human"]["fold"] == fold]
+        assert not (set(train["id"]) | set(valid["id"])) & set(human["id"])
+
+
+def test_few_sequences_of_a_species_are_half_of_each_class_and_keep_their_folds(four_species):
+    tables, folder = four_species
+    few = read_tables(folder, ["40 of Human"])["40 of Human"]
+    assert few["label"].value_counts().to_dict() == {0: 20, 1: 20} and few["region"].isna().all()
+    whole = tables["Human"].set_index("id").loc[few["id"]]
+    assert (whole["fold"].to_numpy() == few["fold"]).all() and "group" not in few
+    assert set(read_tables(folder, ["20 of Human"])["20 of Human"]["id"]) < set(few["id"])
+    grouped = read_tables(folder, ["40 of Human", "All"], "grouped")
+    assert all((table["fold"] == table["grouped_fold"]).all() for table in grouped.values())
+
+
+def test_training_sets_to_compare_and_the_species_that_each_is_tested_on(four_species):
+    tables, folder = four_species
+    every = list(tables)
+    assert training_sets(tables, 40) == {
+        **dict.fromkeys([*every, "40 of Human"], every),
+        **{all_but(species): [species] for species in every},
+        "All": every,
+    }
+    assert set(read_tables(folder, list(training_sets(tables, 40)))) == {*every, *training_sets(tables, 40)}
+    pair = {species: tables[species] for species in ("Cat", "Human")}
+    assert list(training_sets(pair, None)) == ["Cat", "Human", "All"]
+
+
+def test_a_table_that_is_there_goes_before_one_put_together_and_a_name_of_none_is_refused(four_species):
+    tables, folder = four_species
+    tables["Pig"].to_parquet(folder / "All.parquet")
+    assert len(read_tables(folder, ["All"])["All"]) == 40
+    assert len(read_tables(folder, ["All but Cat"])["All but Cat"]) == 40 + 48 + 108
+    for name in ("All but Cow", "40 of Cow", "40 of", "Some"):
+        with pytest.raises(FileNotFoundError, match=f"no table of {name} .*there: All, Cat, Dog, Human, Pig"):
+            read_tables(folder, [name])

@@ -306,6 +306,18 @@ def results_of(tmp_path, *rows):
     return read_results(tmp_path / "enhancers.csv")
 
 
+def test_rows_of_training_sets_that_are_no_species_stand_in_no_table(project):
+    before = tables.auc_table(*frames(project), "pilot")
+    for species in ("All", "All but Mouse", "560 of Human"):
+        save_result(project / "results/enhancers.csv", enhancer_row(species=species))
+    save_result(project / "results/enhancers.csv", enhancer_row(species="Alligator"))
+    results, published = frames(project)
+    here = results[tables.on_another_species(results)]
+    assert here["species"].tolist() == ["560 of Human", "All", "All but Mouse"]
+    added = set(tables.auc_table(results, published, "pilot").columns) - set(before.columns)
+    assert added == {"Alligator"}
+
+
 def test_a_label_hides_no_model_and_makes_none_look_like_another(project):
     results = project / "results/enhancers.csv"
     for row in [

@@ -18,6 +18,7 @@ import windows
 
 from genomic_ulmfit.enhancers import read_species
 from genomic_ulmfit.genome import decode_bases, encode_bases, reverse_complement
+from genomic_ulmfit.splits import outside_regions
 
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = fetch.SOURCES[0]
@@ -516,6 +517,21 @@ def test_real_sequences_lie_where_the_benchmark_says_letter_by_letter():
         )
     external, _ = read_species(MAMMALS / "external/Human", 30)
     assert len(external) == 313 and not set(external.sequence) & set(table.sequence)
+
+
+@needs_mammals
+def test_exactly_these_human_sequences_are_left_out_where_species_are_compared():
+    species = ("Human", "Mouse", "Dog", "Cow")
+    tables = {name: read_species(MAMMALS / "enhancers" / name, 30)[0] for name in species}
+    outside = outside_regions(tables)
+    assert {name: len(table) for name, table in outside.items()} == {
+        "Human": 6_948 - 98,
+        "Mouse": 562,
+        "Dog": 564,
+        "Cow": 944,
+    }
+    assert outside["Human"].region.isna().all()
+    assert set(tables["Human"].region.dropna()) <= set(tables["Mouse"].region)
 
 
 @needs_mammals

@@ -16,7 +16,7 @@ _TEXT = {"SCALE", "CLASSIFIER", "ENCODER", "INPUT", "GENOME", "VARIANTS", "WRITE
 _TEXT |= {"EXPERIMENT"}
 _NAMES = {"MODELS", "SPECIES"}  # a list of names
 _WHOLE = {"N_TRAIN", "BLOCK", "EPOCH_BASES"}
-_OR_NONE = {"CLIP", "PREVALENCE"}  # a number, or None, whatever their default is
+_OR_NONE = {"CLIP", "FEW", "PREVALENCE"}  # a number, or None, whatever their default is
 MAY_BE_NONE = _TEXT | _NAMES | _WHOLE | _OR_NONE
 _START = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*:\s*")
 _NEXT = re.compile(r"\s*,(?=\s*[A-Z][A-Z0-9_]*\s*:)|\s*,?\s*$")
