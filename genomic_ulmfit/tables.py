@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from genomic_ulmfit.allowed import TRAINING_SET
-from genomic_ulmfit.results import ENHANCER_KEY, select
+from genomic_ulmfit.results import ENHANCER_KEY, select, with_shared_rows
 
 __all__ = [
     "geco3_bits",
@@ -33,6 +33,7 @@ __all__ = [
     "setting_names",
     "short_names",
     "side_by_side",
+    "species_table",
     "summary_rows",
     "summary_table",
     "threshold_table",
@@ -95,6 +96,13 @@ _SUMMARY_OURS = (
     ({"model": "ulmfit"}, ""),
     ({"model": "ulmfit_kmers", "k": 4, "stride": 2}, " (shipped)"),
     ({"model": "ensemble_stacked"}, ""),
+)
+# The models of `species_table`, likewise.
+_SPECIES_PUBLISHED = (("Cohn et al.", "CNN"), ("Genomic-ULMFiT", "4-mer stride 2"))
+_SPECIES_OURS: tuple[dict, ...] = (
+    {"model": "gc"},
+    {"model": "gapped_kmer_logistic"},
+    {"model": "ulmfit", "k": 4},
 )
 _SUMMARY_NUMBERS = ("n_train", "n_test", "auroc", "auroc_low", "auroc_high", "accuracy")
 _THRESHOLD_METRICS = ("accuracy", "precision", "recall", "specificity", "mcc")
@@ -524,6 +532,26 @@ def summary_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) 
         "accuracy": text("accuracy", ".3f"),
     }
     return pd.DataFrame(table, dtype=object)
+
+
+def species_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """ROC-AUC by species of a few models, as text: published ones first, then those of `profile`.
+
+    Human rows that only its sister profile has are taken from there (`results.with_shared_rows`).
+    """
+    ours = whole_set_rows(select(with_shared_rows(results, profile), seed=0))
+    ours = ours.sort_values(["settings", "encoder_hash"], kind="stable")
+    table = []
+    for source, model in _SPECIES_PUBLISHED:
+        known = select(_comparable(published, profile), source=source, model=model)
+        table += _published_rows(known, ("auroc",), "species")
+    for which in _SPECIES_OURS:
+        rows = select(ours, **which).drop_duplicates("species")
+        values = map(_interval, rows["auroc"], rows["auroc_low"], rows["auroc_high"])
+        name = " ".join([model_words(which["model"]), *token_names(rows)[:1]]).strip()
+        table.append({"model": name, **dict(zip(rows["species"], values))})
+    species = [name for name in _species_order(ours["species"]) if any(name in row for row in table)]
+    return _text_frame([row for row in table if len(row) > 1], ["model", *species])
 
 
 def auc_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:

@@ -637,3 +637,32 @@ def test_verdict_on_a_language_model_names_the_markov_model_of_its_corpus():
         "- **On `pilot`.** 1.782 bits per base after reading 310 million bases.",
     ]
     assert tables.language_model_verdict(rows, 5, 2) == ""
+
+
+def test_the_table_of_species_joins_both_profiles_and_shows_published_figures_apart(tmp_path):
+    for row in (
+        gc_row(profile="pilot", auroc=0.7341, auroc_low=0.722, auroc_high=0.745),
+        gc_row(profile="mammals", species="Cow", auroc=0.6871),
+        enhancer_row(profile="mammals", k=4, auroc=0.794),
+        enhancer_row(profile="mammals", k=4, auroc=0.9, seed=1),
+        enhancer_row(profile="mammals", k=4, auroc=0.91, trial="few"),
+        enhancer_row(profile="mammals", k=5, auroc=0.92),
+    ):
+        save_result(tmp_path / "enhancers.csv", row)
+    results, published = (
+        read_results(tmp_path / "enhancers.csv"),
+        read_published(ROOT / "results/published.csv"),
+    )
+    table = tables.species_table(results, published, "mammals").set_index("model")
+    assert list(table.columns) == ["Human", "Mouse", "Dog", "Opossum", "Cow"]
+    assert table.loc["Cohn et al. CNN (published, not rerun)"].tolist() == [
+        "0.80",
+        "0.78",
+        "0.77",
+        "0.72",
+        "–",
+    ]
+    assert table.loc["GC content", "Human"] == "0.734 (0.722–0.745)"
+    assert table.loc["GC content", "Cow"].startswith("0.687 ") and table.loc["GC content", "Mouse"] == "–"
+    assert [row[:5] for row in table.loc[table.index.str.startswith("ULMFiT"), "Human"]] == ["0.794"]
+    assert "published" not in str(tables.species_table(results, published, "simulated"))
