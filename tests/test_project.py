@@ -25,7 +25,6 @@ FAMILIES = {
 REWRITTEN = {
     "Mammals LM 1 5-mer Stride 2",
     "Mammals Enhancers 2 5-mer Stride 2",
-    "Mammals Enhancers 3 3-mer Stride 1",
     "Mammals Enhancers 4 Baselines",
     "Mammals Enhancers 5 Improving the Model",
     "Mammals Enhancers 6 Results and Comparisons",
