@@ -351,8 +351,8 @@ def test_the_chosen_dropouts_are_those_of_both_steps(project, source):
 def test_a_few_epochs_of_the_recipe_learn_what_gc_content_tells(project):
     """280 updates on 320 sequences suffice for every seed and number of threads.
 
-    A head with random weights may rank by GC content by chance. Its probabilities lie near a half all the same,
-    a log loss of 0.69.
+    A head with random weights may rank by GC content by chance. Its probabilities still lie near a half,
+    which is a log loss of 0.69.
     """
     write_table(project / "artifacts/enhancers/Human.parquet", enhancer_table("Human", 0, n=200, gc=0.8))
     experiment = experiment_of(project, STAGE_EPOCHS=[1, 1, 1, 4], BATCH_SIZE=8)
