@@ -22,6 +22,7 @@ import lzma
 import os
 import re
 import shutil
+import signal
 import sys
 import tarfile
 import time
@@ -30,6 +31,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+if __name__ == "__main__":  # what is imported next takes seconds, in which a Ctrl-C would print where it was
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import pooch
 import requests
@@ -966,4 +970,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupts)
     sys.exit(main())

@@ -12,11 +12,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
+import signal
 import sys
 import tempfile
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+
+if __name__ == "__main__":  # what is imported next takes seconds, in which a Ctrl-C would print where it was
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import numpy as np
 import pandas as pd
@@ -636,8 +640,8 @@ Weights of the motifs as the first of a pair, and GC of the background:
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line; see the top of this file."""
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status. See the top of this file."""
     parser = argparse.ArgumentParser(description="Write the simulated data profile.")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "simulated", help="default: %(default)s"
@@ -650,6 +654,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         counts = simulate(options.out, options.seed, options.genome_bases, options.sequences)
+    except KeyboardInterrupt:
+        print("\ninterrupted. Run the same command again.", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(f"Simulated profile in {options.out}")
@@ -659,7 +666,9 @@ def main(arguments: list[str] | None = None) -> None:
         f"{counts['negatives']:,} negatives, {counts['motifs']:,} motifs"
     )
     print(f"labelled human sequences that also lie in the human genome: {counts['verbatim']}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGINT, interrupts)
+    sys.exit(main())

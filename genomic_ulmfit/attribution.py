@@ -55,9 +55,9 @@ POSITIVE, NEGATIVE = "#c03030", "#4878a8"
 def mutagenesis(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
     """In-silico mutagenesis: the change of log-odds by every substitution, float64 [4, bases].
 
-    It is 0 for the base that is there.
-
-    Both strands; 3 x bases sequences are scored in large batches. At an ambiguous base, all four.
+    `codes`: uint8 [bases], A, C, G, T are 0 to 3. Rows are A, C, G, T; the base that is there has 0. Log-odds
+    are natural logarithms, of the mean probability of both strands. An ambiguous base has four substitutions.
+    Scores 3 x bases sequences.
     """
     rows, columns = np.nonzero(np.arange(4)[:, None] != codes)
     mutants = np.repeat(codes[None], len(rows), 0)
@@ -70,7 +70,8 @@ def mutagenesis(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
 def occlusion(scorer: Scorer, codes: np.ndarray, width: int = 10) -> np.ndarray:
     """Log-odds that are lost when `width` bases around a base are hidden (read as N), float64 [bases].
 
-    Mean over all positions of the hidden stretch that cover the base; both strands.
+    The value of a base is the mean over all stretches that cover it; both strands. `codes`: uint8 [bases], at
+    least `width` of them.
     """
     starts = np.arange(len(codes) - width + 1)
     hidden = np.repeat(codes[None], len(starts), 0)
@@ -96,9 +97,10 @@ class _LogOdds(nn.Module):
 def integrated_gradients(scorer: Scorer, codes: np.ndarray, steps: int = 32) -> np.ndarray:
     """What each base contributes to the network's log-odds, float64 [bases].
 
-    Gradients are integrated along the way from a pad's embedding to the token's: Sundararajan, Taly & Yan
-    2017, ICML. A token's share is spread evenly over its k bases; mean of both strands. What the k-mer start
-    (`KMERS`) adds to the log-odds does not go through the embedding: see `kmer_contributions`.
+    `codes`: uint8 [bases]. Gradients are integrated in `steps` steps along the way from a pad's embedding to
+    the token's: Sundararajan, Taly & Yan 2017, ICML. A token's share is spread evenly over its k bases; mean
+    of both strands. What the k-mer start (`KMERS`) adds to the log-odds does not go through the embedding:
+    see `kmer_contributions`.
     """
     strands = [_token_contributions(scorer, one, steps) for one in (codes, reverse_complement(codes))]
     return (strands[0] + strands[1][::-1]) / 2
@@ -134,8 +136,8 @@ def kmer_contributions(scorer: Scorer, codes: np.ndarray) -> np.ndarray:
     """What each base contributes to the log-odds of the k-mer start, exactly, float64 [bases].
 
     Zeros for a model without one. The start is a sum over the k-mers of a sequence (its intercept aside),
-    each divided by the norm of all; a k-mer's term is spread evenly over the bases it reads. Raises
-    ValueError unless `codes` are A, C, G and T only.
+    each divided by the norm of all; a k-mer's term is spread evenly over the bases it reads. `codes`: uint8
+    [bases]. Raises ValueError unless they are A, C, G and T only.
     """
     if np.max(codes) > 3:
         raise ValueError("the sequence has bases other than A, C, G and T")
@@ -189,10 +191,11 @@ METHODS = {  # what each base contributes to the log-odds, [bases], by the name 
 
 
 def motif_aucs(scorer: Scorer, sequences: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """How well contributions tell the bases of planted motifs from others: one row a method.
+    """How well contributions tell the bases of planted motifs from others, a row for each of `METHODS`.
 
-    `sequences`: columns id, codes. `truth`: columns id, start, end, a row a motif. Columns AUC, the mean over
-    sequences, and low and high, its 95 % interval (Student's t).
+    `sequences`: columns id and codes, two rows at least. `truth`: columns id, start and end (0-based, half
+    open), a row a motif. The result has the columns AUC, the mean over sequences, low and high, its 95 %
+    interval (Student's t).
     """
     rows = []
     for row in sequences.itertuples():
@@ -211,8 +214,9 @@ def explain(scorer: Scorer, record: Query, methods: Sequence[str] = tuple(METHOD
     """What each base of a sequence contributes: columns name, chrom, start, end, base and one for each
     method.
 
-    Contributions are in log-odds (natural logarithm), both strands; a row a base. Of a sequence longer than
-    500 bases the window with the highest probability is explained. A, C, G and T only.
+    Contributions are in log-odds (natural logarithm), both strands; a row a base, start and end 0-based and
+    half open. Of a sequence longer than 500 bases the window with the highest probability is explained. A, C,
+    G and T only: for other bases "gradients" raises ValueError.
     """
     starts = windows_of(len(record.codes))
     best = starts[np.argmax(scorer.probabilities([record.codes[s : s + WINDOW] for s in starts]))]
@@ -300,8 +304,9 @@ _WRITERS = {"tsv": _write_tsv, "bedgraph": _write_bedgraph, "png": _write_png}
 
 
 def plot_contributions(tables: Iterable[pd.DataFrame], method: str) -> Figure:
-    """What bases contribute, a panel for each of the tables of `explain`: red raises the score, blue lowers
-    it.
+    """Draw what bases contribute, a panel for each of the tables of `explain`.
+
+    Red raises the score, blue lowers it. `method` names the column that is drawn.
     """
     tables = list(tables)
     figure = Figure(figsize=(10, 0.9 + 1.3 * len(tables)), layout="constrained")

@@ -40,8 +40,9 @@ def has_fast_bf16(device_type: str) -> bool:
 
 
 def drop_weights(weight: Tensor, p: float) -> Tensor:
-    """DropConnect: every weight is 0 with probability p (below 1), the others are scaled by 1 / (1 - p).
+    """DropConnect: every weight is 0 with probability p, the others are scaled by 1 / (1 - p).
 
+    Wan et al. 2013, ICML. `weight`: float, of any shape, which the result has too; p from 0 to below 1.
     Positions are drawn with replacement, so many that each one is hit with probability p. At the p of
     language models that is several times cheaper than a random number for every weight of the matrix, as
     `F.dropout` draws.
@@ -56,7 +57,8 @@ class KmerEmbedding(nn.Module):
 
     A context of c bases (k < c, c - k a multiple of the stride) is read off the preceding tokens, so the
     token stream stays plain. Contexts longer than 8 bases share `HASHED_ROWS` rows through a multiplicative
-    hash; a context that would reach across a pad is left out of the sum.
+    hash; a context that would reach across a pad is left out of the sum. Raises ValueError for contexts that
+    do not fit k and stride.
     """
 
     def __init__(self, k: int, stride: int, size: int, contexts: tuple[int, ...] = ()):
@@ -74,7 +76,10 @@ class KmerEmbedding(nn.Module):
             self.contexts[str(c)] = rows
 
     def forward(self, ids: Tensor, history: Tensor | None = None) -> Tensor:
-        """ids [batch, tokens], after `self.history` ids (pads if None) -> [batch, tokens, size]."""
+        """Embed ids [batch, tokens], int64 -> [batch, tokens, size], float.
+
+        `history`: the ids before them, [batch, `self.history`]; pads if None.
+        """
         embedded = self.dropped(ids)
         if not self.steps:
             return embedded
@@ -102,11 +107,9 @@ class KmerEmbedding(nn.Module):
 class AWDLSTM(nn.Module):
     """Stack of LSTM layers with the five dropouts.
 
-    The last layer has the embedding's size, as in the original.
-    `forward(ids, state)` returns (raw, dropped, state): the last layer's output before and after dropout,
-    both [batch, tokens, embedding], and the state to hand to the next window. Products run in float16 on
-    GPUs, in bfloat16 on CPUs that do them fast (weights and their updates stay float32); `bf16 = False` turns
-    that off. `architecture` holds the arguments, to build it again.
+    The last layer has the embedding's size, as in the original. Products run in float16 on GPUs, in bfloat16
+    on CPUs that do them fast (weights and their updates stay float32); `bf16 = False` turns that off.
+    `architecture` holds the arguments, to build it again. Raises ValueError for contexts that do not fit.
     """
 
     def __init__(
@@ -152,6 +155,11 @@ class AWDLSTM(nn.Module):
         )
 
     def forward(self, ids: Tensor, state=None):
+        """Read a window -> (raw, dropped, state).
+
+        `ids`: [batch, tokens], int64. `state`: what the window before returned; None before the first. `raw`
+        and `dropped` are the last layer's output before and after dropout, [batch, tokens, embedding], float.
+        """
         history, hidden = state or (None, [None] * len(self.rnns))
         with self.autocast(ids.device.type):
             x, carried = self.input_dropout(self.embedding(ids, history)), []
@@ -186,9 +194,8 @@ class LanguageModel(nn.Module):
     `predicts="kmer"`: logits over the whole vocabulary, decoder weights tied to the k-mer embedding (the
     original).
     `predicts="bases"`: logits over the 4**stride strings of new bases that the next k-mer brings; the rest of
-    it is known. `forward` carries its state from window to window (`reset()` forgets it) and returns the
-    triple that fastai's `RNNCallback` and `RNNRegularizer` take: logits, raw and dropped outputs of the last
-    layer. `architecture` is the encoder's and what is predicted.
+    it is known. The state is carried from window to window until `reset()` forgets it. `architecture` is the
+    encoder's and what is predicted. Raises ValueError for any other `predicts`.
     """
 
     def __init__(self, encoder: AWDLSTM, predicts: str = "bases"):
@@ -205,6 +212,11 @@ class LanguageModel(nn.Module):
             self.decoder.weight = kmers.weight
 
     def forward(self, ids: Tensor):
+        """Predict what follows each of ids [batch, tokens], int64 -> (logits, raw, dropped).
+
+        Logits are [batch, tokens, classes]; raw and dropped outputs of the last layer are for fastai's
+        `RNNCallback` and `RNNRegularizer`. A batch of another size begins with an empty state.
+        """
         if self.state is not None and len(self.state[0]) != len(ids):
             self.reset()
         raw, dropped, self.state = self.encoder(ids, self.state)
@@ -212,33 +224,38 @@ class LanguageModel(nn.Module):
             return self.decoder(dropped), raw, dropped
 
     def reset(self):
+        """Forget the state: the next window begins new sequences."""
         self.state = None
 
 
 class NextKmerLoss(nn.Module):
-    """Mean cross-entropy in nats per token.
-
-    Targets are token ids [batch, tokens], pads among them are not scored. `reduction="sum"` gives the sum. A
-    window without any target, as short rows leave at their end, counts 0, not NaN.
-    """
+    """Mean cross-entropy in nats per token; what is predicted is as in `LanguageModel`."""
 
     def __init__(self, predicts: str, stride: int):
         super().__init__()
         self.predicts, self.stride = predicts, stride
 
     def classes(self, targets: Tensor) -> Tensor:
-        """Class index of each target, -100 for pads (what `cross_entropy` leaves out)."""
+        """Class index of each target [batch, tokens], int64; -100 (left out of the loss) for pads."""
         wanted = targets if self.predicts == "kmer" else (targets - 1) % 4**self.stride
         return wanted.masked_fill(targets == PAD, -100)
 
     def forward(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        """Compare logits [batch, tokens, classes] with token ids [batch, tokens] -> float32 scalar in nats.
+
+        Pads among the targets are not scored. `reduction="sum"` gives the sum. A window without any target,
+        as short rows leave at their end, counts 0, not NaN.
+        """
         classes = self.classes(targets).flatten()
         total = F.cross_entropy(logits.flatten(0, 1).float(), classes, reduction="sum")
         return total if reduction == "sum" else total / (classes >= 0).sum().clamp(min=1)
 
 
 class Composition(Protocol):
-    """What a classifier may start from: sequences -> log-odds, by the k-mers (lengths or patterns) `ks`."""
+    """What a classifier may start from: sequences (texts or base codes) -> log-odds [sequences], float.
+
+    `ks` names the k-mers that it counts, by length or by pattern.
+    """
 
     ks: tuple[int | str, ...]
 
@@ -248,13 +265,10 @@ class Composition(Protocol):
 class Classifier(nn.Module):
     """ULMFiT's classifier: last, maximum and mean of the encoder's outputs, then a two-layer head.
 
-    Sequences [batch, tokens] are padded on the right; outputs at pads count for nothing, and a row of pads
-    alone (a sequence without one clean k-mer) pools to zeros, its last output aside. Returns logits [batch,
-    2] and the encoder's raw and dropped outputs for fastai's RNN callbacks.
-
-    `log_odds` [batch], if given, is added to the logit of class 1 over class 0: the network then learns what
-    is missing to another model. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept
-    for prediction. `architecture` is the encoder's and the k-mers of `composition`.
+    `dropout` and `head_dropout` are the probabilities before the head's two layers, `hidden` is the width
+    between them. `composition`, the `KmerLogOdds` that give the log-odds of sequences, is kept for
+    prediction. `architecture` is the encoder's and the k-mers of `composition`. Howard & Ruder 2018 for the
+    head.
     """
 
     def __init__(
@@ -282,7 +296,11 @@ class Classifier(nn.Module):
         )
 
     def pool(self, outputs: Tensor, ids: Tensor) -> Tensor:
-        """outputs [batch, tokens, size] -> last, maximum, mean, all without pads: [batch, 3 * size]."""
+        """Pool outputs [batch, tokens, size] over tokens -> last, maximum, mean: [batch, 3 * size].
+
+        Pads count for nothing. A row of pads alone (a sequence without one clean k-mer) pools to zeros, its
+        last output aside.
+        """
         real = (ids != PAD).unsqueeze(-1)
         positions = torch.arange(ids.shape[1], device=ids.device)
         last = torch.where(ids != PAD, positions, 0).amax(1)
@@ -291,6 +309,12 @@ class Classifier(nn.Module):
         return torch.cat([outputs[torch.arange(len(ids), device=ids.device), last], top, mean], 1)
 
     def forward(self, ids: Tensor, log_odds: Tensor | None = None):
+        """Classify sequences -> (logits [batch, 2], raw, dropped).
+
+        `raw` and `dropped` are the encoder's outputs, for fastai's callbacks. `ids`: [batch, tokens], int64,
+        padded on the right. `log_odds`: [batch], natural logarithm; if given, they are added to the logit of
+        class 1 over class 0, so the network learns what they miss.
+        """
         raw, dropped, _ = self.encoder(ids)
         logits = self.head(self.pool(dropped.float(), ids))
         if log_odds is not None:

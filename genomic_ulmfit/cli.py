@@ -338,9 +338,11 @@ def _tested(config: dict) -> str:
 
 
 def command_line(command: str, *inputs: str | Path, **options) -> str:
-    """A command as typed in the project's folder: "command: genomic-ulmfit scan hg38.fa --step 250".
+    """The command that does the same as a notebook, as typed in the project's folder.
 
-    Options without a value (None, False) are left out; True stands for a flag, an underscore for a hyphen.
+    One line, such as "command: genomic-ulmfit scan hg38.fa --step 250". Paths inside the project are relative
+    to its folder. Options without a value (None, False) are left out; True stands for a flag, an underscore
+    for a hyphen.
     """
     words = ["genomic-ulmfit", command, *(_from_the_project(one) for one in inputs)]
     for name, value in options.items():
@@ -356,7 +358,7 @@ def _from_the_project(value) -> str:
 
 
 def main() -> None:
-    """What the console script starts."""
+    """Run the command line on `sys.argv`; it ends with SystemExit, whose codes the top of this file names."""
     app()
 
 

@@ -226,15 +226,18 @@ def fine_tuning_learner(
     recipe: LanguageModelRecipe,
     checkpoints: FitCheckpoints | None = None,
 ) -> Learner:
-    """A learner that goes on training a language model on the bases of labelled sequences, whose labels it
-    does not see."""
+    """A learner that fine-tunes a language model on the bases of labelled sequences.
+
+    It does not see their labels. With `checkpoints` its fits are kept on disk and resume after an interrupt.
+    Raises MemoryError as `learners.language_model_learner`.
+    """
     loaders = _whole_sequences(train, recipe, shuffle=True), _whole_sequences(valid, recipe, shuffle=False)
     learner = language_model_learner(model, *loaders, drop_mult=recipe.lm_drop_mult, dropouts=recipe.dropouts)
     return learner.add_cbs(checkpoints)
 
 
 def fine_tune(learner: Learner, recipe: Recipe) -> Learner:
-    """Train the language model on the labelled sequences, if the recipe has that step."""
+    """Fine-tune the language model of `fine_tuning_learner`, if the recipe has that step -> the learner."""
     if recipe.fine_tuned:
         learner.fit_one_cycle(recipe.lm_epochs, recipe.lm_lr)
     return learner
@@ -288,8 +291,11 @@ def classifier_on(
     recipe: Recipe,
     checkpoints: FitCheckpoints | None = None,
 ) -> Learner:
-    """A learner of a classifier with a new head on an encoder; with k-mers in the recipe it starts from their
-    log-odds."""
+    """A learner of a classifier with a new head on an encoder, which it trains too.
+
+    With k-mers in the recipe the classifier starts from their log-odds. With `checkpoints` its fits are kept
+    on disk and resume after an interrupt. Raises RuntimeError where several processes train together.
+    """
     log_odds, composition = kmer_log_odds(train, recipe)
     valid_log_odds = composition(list(valid.sequence)) if composition else None
     loaders = [
@@ -313,7 +319,10 @@ def classifier_on(
 
 
 def train_classifier(learner: Learner, recipe: Recipe) -> Learner:
-    """Train a classifier from the top layer down, through all stages of the recipe."""
+    """Train a classifier from the top layer down, through all stages of the recipe -> the learner.
+
+    Gradual unfreezing and discriminative rates are those of Howard & Ruder 2018.
+    """
     for stage in recipe.stages:
         learner.freeze_to(stage.freeze_to)
         learner.fit_one_cycle(stage.epochs, stage.lr)
@@ -327,8 +336,10 @@ def train(
     encoder: Path | None,
     checkpoints: FitCheckpoints | None = None,
 ) -> Classifier:
-    """The whole recipe, without a progress bar: fine-tune the language model, then train the classifier on
-    its encoder."""
+    """Fine-tune the language model, then train a classifier on its encoder, without progress bars.
+
+    `encoder`: the folder of the language model; None for random weights. Returns the classifier alone.
+    """
     language_model = fine_tuning_learner(
         starting_language_model(recipe, encoder), train, valid, recipe, checkpoints
     )
@@ -340,7 +351,10 @@ def train(
 
 
 def probabilities(model: Classifier, rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """P(enhancer) of each sequence, float64; the mean of both strands if the recipe says so."""
+    """P(enhancer) of each sequence, float64 [rows]; the mean of both strands if the recipe says so.
+
+    These are the network's own probabilities, before recalibration.
+    """
     return predict_probabilities(
         model,
         [encode_bases(s) for s in rows.sequence],
@@ -351,7 +365,7 @@ def probabilities(model: Classifier, rows: pd.DataFrame, recipe: Recipe) -> np.n
 
 
 def auc(model: Classifier, rows: pd.DataFrame, recipe: Recipe) -> float:
-    """ROC-AUC of a classifier on labelled sequences."""
+    """ROC-AUC of a classifier on labelled sequences, 0 to 1; NaN where all have one label."""
     return float(roc_auc_score(rows.label, probabilities(model, rows, recipe)))
 
 
@@ -481,6 +495,7 @@ class Experiment:
         return chosen | {"encoder": self.encoder_facts.get("weights_sha256"), "sequences": sequences}
 
     def fold_folder(self, species: str, fold: int | str) -> Path:
+        """Where the classifier of a fold is kept."""
         return fold_folder(self.folder, species, fold)
 
     def checkpoints(self, species: str, fold: int | str) -> FitCheckpoints:

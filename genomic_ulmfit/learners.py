@@ -52,9 +52,9 @@ __all__ = [
 
 
 def run_facts(profile: str, scale: str, seed: int) -> dict[str, str]:
-    """Print what a run's numbers depend on, in one line.
+    """Print what a run's numbers depend on, in one line -> device, version (of the code) and command.
 
-    Return device, code version and command for result rows. The command is the environment's
+    These three are cells of result rows. The command is the environment's
     NOTEBOOKS_COMMAND, which the workflow sets, else "in Jupyter". Without a GPU, and where nobody has chosen
     how many threads compute, `choose_threads` does, and a line says so.
     """
@@ -139,10 +139,12 @@ def new_language_model(
     predicts: str = "bases",
     contexts: tuple[int, ...] = (),
 ) -> LanguageModel:
-    """An untrained language model.
+    """An untrained language model in float32, on the CPU.
 
-    Raises MemoryError, saying how much it takes, when weights and optimizer state would not fit into free
-    memory.
+    `embedding` and `hidden` are widths, `layers` the number of LSTM layers (`sizes_of` has those of a scale);
+    `predicts` and `contexts` (in bases) are as in `LanguageModel` and `KmerEmbedding`. Raises ValueError for
+    values that those refuse. Raises MemoryError, saying how much it takes, when weights and optimizer state
+    would not fit into free memory.
     """
     rows = sum(4**k for k in (tokenizer.k, *(min(c, 8) for c in contexts)))
     _check_memory(
@@ -264,7 +266,7 @@ def language_model_learner(
     alpha: float = 2.0,
     beta: float = 1.0,
 ) -> Learner:
-    """fastai Learner for pretraining or fine-tuning.
+    """A fastai Learner that pretrains or fine-tunes a language model.
 
     Metrics are bits per base and accuracy over all scored tokens. `drop_mult` multiplies the five dropouts
     that `allowed.DROPOUTS` has under the name `dropouts`; `alpha` and `beta` weigh the penalties on large
@@ -295,10 +297,13 @@ def classifier_learner(
     alpha: float = 2.0,
     beta: float = 1.0,
 ) -> Learner:
-    """fastai Learner of a classifier on a (pretrained) encoder, in five groups for gradual unfreezing.
+    """A fastai Learner of a classifier with a new head on an encoder, which it trains too.
+
+    The layer groups, for gradual unfreezing, are the embedding, each LSTM layer and the head.
 
     `drop_mult`, `dropouts`, `alpha` and `beta` as in `language_model_learner`. With `composition` the
-    classifier starts from the log-odds that this model gives; the loaders must then serve log-odds.
+    classifier starts from the log-odds that this model gives; the loaders must then serve log-odds. Raises
+    RuntimeError where several processes train together.
     """
     only_one_process("training a classifier")
     encoder.set_dropouts("classifier", drop_mult, dropouts)
@@ -311,9 +316,10 @@ def classifier_learner(
 
 @torch.inference_mode()
 def evaluate_language_model(model: LanguageModel, loader: LanguageModelLoader) -> dict[str, float]:
-    """Exact scores over every target of `loader`.
+    """Exact scores over every target of `loader`, in all processes together.
 
-    Keys: n_valid_tokens, valid_loss (nats a token), accuracy, perplexity, bits_per_base.
+    Keys: n_valid_tokens, valid_loss (nats a token), accuracy (0 to 1), perplexity (exp of the loss) and
+    bits_per_base (loss / (stride * ln 2)). Raises ValueError when there is no target to score.
     """
     device = next(model.parameters()).device
     loss = NextKmerLoss(model.architecture["predicts"], model.architecture["stride"])
@@ -348,9 +354,11 @@ def predict_probabilities(
     backwards: bool = False,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """P(enhancer) of each sequence, float64 [sequences].
+    """P(enhancer) of each sequence, float64 [sequences], not recalibrated.
 
-    With `both_strands` the mean of the sequence's and its reverse complement's.
+    `sequences`: base codes, uint8 [bases] each (A, C, G, T are 0 to 3, any other is 4). With `both_strands`
+    the mean of the sequence's probability and its reverse complement's. `backwards`: for a model that reads
+    sequences from their ends.
     """
     device = next(model.parameters()).device
     model.eval()

@@ -30,7 +30,7 @@ __all__ = [
 COLOURS = {
     "composition": "#777777",
     "k-mer counts": "#d55e00",
-    "known motifs": "#e69f00",
+    "known motifs": "#56b4e9",
     "CNN": "#009e73",
     "ULMFiT": "#0072b2",
     "ULMFiT from k-mer log-odds": "#cc79a7",

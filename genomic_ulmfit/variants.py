@@ -54,7 +54,11 @@ AT_ONCE = 512  # alleles scored together
 
 
 class Allele(NamedTuple):
-    """An alternative allele and its two windows (None where `note` says why it is not scored)."""
+    """An alternative allele and its two windows, of the reference and of itself.
+
+    `position` counts from 1. Windows are base codes, uint8 [at most 500]; None where `note` says why the
+    allele is not scored.
+    """
 
     chrom: str
     position: int
@@ -257,7 +261,8 @@ def over_all_cuts(
 ) -> np.ndarray:
     """Mean of `score` over the `stride` ways to cut base codes into k-mers, float64 [windows].
 
-    Each time the windows begin one base later; all are `stride` - 1 bases shorter than given.
+    `windows`: uint8 [bases] each. Each time they begin one base later; all are `stride` - 1 bases shorter
+    than given. `score` takes a list of base codes and returns a float for each.
     """
     return np.mean(
         [score([w[shift : len(w) - stride + 1 + shift] for w in windows]) for shift in range(stride)], 0
@@ -265,9 +270,10 @@ def over_all_cuts(
 
 
 def write_variants(tables: Iterable[pd.DataFrame], path: str | Path, made_by: str) -> int:
-    """Write one TSV, whole or not at all; `made_by` heads it as a comment.
+    """Write one TSV, whole or not at all -> the number of alleles that have a score.
 
-    Returns the number of alleles that have a score.
+    `tables`: with `VARIANT_COLUMNS`. `made_by` heads the file as a comment. Raises OSError where it cannot be
+    written.
     """
     n = 0
     with replacing(Path(path)) as temporary, open(temporary, "w", encoding="utf-8") as file:

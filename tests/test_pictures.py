@@ -29,11 +29,16 @@ def closed():
         ("cohn_cnn_both_strands", "CNN"),
         ("ulmfit_no_pretraining", "ULMFiT"),
         ("ulmfit_scratch_kmers", "ULMFiT from k-mer log-odds"),
+        ("two_language_models", "two language models"),
         ("ensemble_ulmfit", "ensemble"),
     ],
 )
 def test_a_model_has_the_colour_of_its_family(model, family):
     assert pictures.family_of(model) == family and pictures.colour_of(model) == pictures.COLOURS[family]
+
+
+def test_no_two_families_share_a_colour():
+    assert len(set(pictures.COLOURS.values())) == len(pictures.COLOURS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """The simulated profile: repeatable, laid out as promised, decided by motif grammar."""
 
 import hashlib
+import os
 import re
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -327,3 +331,19 @@ def test_stretches_hold_what_short_words_do_not():
     )
     bits, scored = markov_bits([train], [test], order=12)
     assert (bits.sum(axis=0) / scored.sum()).min() > bits_of_a_composition_tracker(test) + 0.015
+
+
+@pytest.mark.parametrize("script, slow", [("simulate.py", "numpy"), ("fetch.py", "pooch pilot")])
+def test_ctrl_c_prints_no_traceback_while_modules_are_imported(script, slow, tmp_path):
+    module, *arguments = slow.split()
+    (tmp_path / f"{module}.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    process = subprocess.Popen(
+        [sys.executable, Path(simulate.__file__).with_name(script), *arguments],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "" and process.returncode == -signal.SIGINT
