@@ -488,10 +488,11 @@ def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -
 
     Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
     `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT
-    the setting with the highest AUC is taken. A model that has no row in `profile` is left out.
+    the setting with the highest AUC is taken. A model that has no row in `profile`, nor one that it shares
+    (`results.with_shared_rows`), is left out.
     """
-    ours = whole_set_rows(results[(results["profile"] == profile) & (results["species"] == "Human")])
-    ours = ours[ours["seed"] == 0].sort_values("auroc", ascending=False, kind="stable")
+    ours = select(with_shared_rows(results, profile), species="Human", seed=0)
+    ours = whole_set_rows(ours).sort_values("auroc", ascending=False, kind="stable")
     rows = [_published_summary(_comparable(published, profile), *which) for which in _SUMMARY_PUBLISHED]
     for which, remark in _SUMMARY_OURS:
         for row in select(ours, **which).head(1).to_dict("records"):
