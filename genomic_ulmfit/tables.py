@@ -93,6 +93,7 @@ _SUMMARY_PUBLISHED = (("Cohn et al.", "CNN"), ("Genomic-ULMFiT", "3-mer stride 1
 _SUMMARY_OURS = (
     ({"model": "gc"}, ""),
     ({"model": "gapped_kmer_logistic"}, ""),
+    ({"model": "motif_and_gapped_kmers"}, ""),
     ({"model": "ulmfit"}, ""),
     ({"model": "ulmfit_kmers", "k": 4, "stride": 2}, " (shipped)"),
     ({"model": "ensemble_stacked"}, ""),
@@ -484,7 +485,7 @@ def _text_frame(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 
 def summary_rows(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Eight models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
+    """Nine models that show on one screen whether ULMFiT works, on human enhancers: published ones first.
 
     Columns: model (blank: published), name, n_train, n_test, auroc, auroc_low, auroc_high, accuracy, and
     `auc`, the AUC as text. What is not known is NaN: published figures come without interval. Of plain ULMFiT

@@ -56,14 +56,18 @@ def sentences() -> dict[str, list[str]]:
     original = select(read_published(ROOT / "results/published.csv"), metric="bits_per_base")["value"]
     random, negative = control("random bases"), control("real negatives")
     readme = [
-        f"our best single model reaches an AUC of {auc(model='ulmfit_kmers')}, "
+        f"our best network reaches an AUC of {auc(model='ulmfit_kmers')}, "
         f"a stacked ensemble {auc(model='ensemble_stacked')}",
         f"reaches {auc(model='gapped_kmer_logistic')} after {regression['seconds'].item() / 60:.1f} minutes",
+        f"and {auc(model='motif_and_gapped_kmers', profile='mammals')} with known motifs",
         f"GC content alone {auc(model='gc')}",
         f"Plain ULMFiT has {low} to {high}",
         f"beats the same network from random weights by {difference(ulmfit, rows(model='ulmfit_scratch'))}",
         f"add {difference(ulmfit, rows(model='ulmfit_no_pretraining'))}",
-        f"4-mers reach {auc(model='ulmfit', k=4, profile='mammals')} instead of {auc(model='ulmfit', k=4)}",
+        *(
+            f"{k}-mers, {auc(model='ulmfit', k=k, profile='mammals')} instead of {auc(model='ulmfit', k=k)}"
+            for k in (3, 4)
+        ),
         f"calls {random} of random sequences enhancers, and {negative} of real negatives",
     ]
     language_models = [
