@@ -23,7 +23,6 @@ FAMILIES = {
 }
 # Code newer than the outputs, until executed again on real data.
 REWRITTEN = {
-    "Mammals Enhancers 6 Results and Comparisons",
     "Mammals Enhancers 7 Across Species",
 }
 
