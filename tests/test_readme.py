@@ -16,7 +16,7 @@ PROFILE = {"profile": "pilot", "species": "Human", "split": "folds", "fold": "oo
 
 def rows(**which):
     """Rows of whole trainings, out of fold; at least one."""
-    found = select(read_results(ROOT / "results/enhancers.csv"), **PROFILE | which)
+    found = select(read_results(ROOT / "results/enhancers.csv"), trained_on=None, **PROFILE | which)
     assert len(found), which
     return found
 
