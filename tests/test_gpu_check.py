@@ -14,7 +14,7 @@ from workflow.run_notebook import with_values
 ROOT = Path(__file__).resolve().parents[1]
 # Says what it is asked to run, measures 500,000 tokens a second and fails at `data/fetch.py`.
 PYTHON = """#!/usr/bin/env bash
-if [ "$1" = - ]; then exec {python} "$@"; fi
+if [ "$1" = - ]; then exec "{python}" "$@"; fi
 printf '%s\\n' "$@" '' >> "$OUT/asked"
 case "$1" in
     benchmarks/gpu.py) echo '{{"rows": 512, "tokens_per_second": 500000}}' > "$OUT/fastest.json" ;;
