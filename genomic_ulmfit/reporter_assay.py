@@ -201,8 +201,7 @@ def agreement(
     fewer than two are on either side. Each has the 95 % interval (`_low`, `_high`) of a bootstrap over blocks
     of 20 bases (Efron & Tibshirani 1993, chapter 8, with blocks as the units). A row `MEAN_OF_TARGETS` has
     the means of the correlations over the elements whose role is target; their blocks are drawn
-    independently. Raises
-    ValueError for a prediction that is missing or not finite.
+    independently. Raises ValueError for a prediction that is missing or not finite.
     """
     for model, values in predicted.items():
         if len(values) != len(measured.effects) or not np.isfinite(values).all():

@@ -421,7 +421,11 @@ def select(results: pd.DataFrame, **values) -> pd.DataFrame:
 
 # These profiles have the same human sequences in the same folds.
 _SAME_HUMAN = {"pilot": "mammals", "mammals": "pilot"}
-_ASKED = ["model", "trained_on", "trial", "k", "stride", "direction", "predicts", "scale", "split", "seed"]
+_ASKED = [  # what makes two rows of them rows of one model
+    column
+    for column in ENHANCER_KEY
+    if column not in ("profile", "species", "contexts", "settings", "encoder", "encoder_hash", "fold")
+]
 
 
 def with_shared_rows(results: pd.DataFrame, profile: str) -> pd.DataFrame:

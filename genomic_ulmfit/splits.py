@@ -280,12 +280,8 @@ def read_tables(
             f"{', '.join(found) or 'none'}): "
             "run `Mammals Enhancers 0 Data Processing` for this profile first"
         )
-    return {
-        name: _for_split(read_table(found[name]), word, found[name])
-        if name in found
-        else _for_split(_put_together(name, found), word, Path(folder))
-        for name in species or found
-    }
+    names = species or found
+    return {name: _for_split(_table(name, found), word, found.get(name, Path(folder))) for name in names}
 
 
 def _members(name: str, found: Mapping[str, Path]) -> list[str]:
@@ -297,8 +293,10 @@ def _members(name: str, found: Mapping[str, Path]) -> list[str]:
     return species if name == ALL else []
 
 
-def _put_together(name: str, found: Mapping[str, Path]) -> pd.DataFrame:
-    """The table of a training set of several species, or of fewer sequences of one."""
+def _table(name: str, found: Mapping[str, Path]) -> pd.DataFrame:
+    """The table of that name: as it is stored, else of several species, or of fewer sequences of one."""
+    if name in found:
+        return read_table(found[name])
     tables = outside_regions({one: read_table(path) for one, path in found.items() if one != ALL})
     members = _members(name, found)
     if name.startswith(ALL):

@@ -539,7 +539,8 @@ def summary_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) 
 def species_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) -> pd.DataFrame:
     """ROC-AUC by species of a few models, as text: published ones first, then those of `profile`.
 
-    Human rows that only its sister profile has are taken from there (`results.with_shared_rows`).
+    The last row has the number of sequences that ours scored. Human rows that only its sister profile has are
+    taken from there (`results.with_shared_rows`).
     """
     ours = whole_set_rows(select(with_shared_rows(results, profile), seed=0))
     ours = ours.sort_values(["settings", "encoder_hash"], kind="stable")
@@ -550,8 +551,10 @@ def species_table(results: pd.DataFrame, published: pd.DataFrame, profile: str) 
     for which in _SPECIES_OURS:
         rows = select(ours, **which).drop_duplicates("species")
         values = map(_interval, rows["auroc"], rows["auroc_low"], rows["auroc_high"])
-        name = " ".join([model_words(which["model"]), *token_names(rows)[:1]]).strip()
-        table.append({"model": name, **dict(zip(rows["species"], values))})
+        table.append({"model": "".join(short_names(rows)[:1]), **dict(zip(rows["species"], values))})
+    scored = ours.drop_duplicates("species")
+    n = scored["n_test"].map("{:,}".format)
+    table.append({"model": "sequences scored, ours", **dict(zip(scored["species"], n))})
     species = [name for name in _species_order(ours["species"]) if any(name in row for row in table)]
     return _text_frame([row for row in table if len(row) > 1], ["model", *species])
 

@@ -54,6 +54,7 @@ def sentences() -> dict[str, list[str]]:
     models, (markov,) = bits(predicts="bases"), bits(predicts="markov", contexts="12")
     (best,), (longest,) = bits("mammals", k=3), bits("mammals", predicts="markov", contexts="24")
     original = select(read_published(ROOT / "results/published.csv"), metric="bits_per_base")["value"]
+    few = rows(model="ulmfit", profile="mammals", species=["Mouse", "Dog", "Cow"])
     random, negative = control("random bases"), control("real negatives")
     readme = [
         f"our best network reaches an AUC of {auc(model='ulmfit_kmers')}, "
@@ -64,11 +65,11 @@ def sentences() -> dict[str, list[str]]:
         f"Plain ULMFiT has {low} to {high}",
         f"beats the same network from random weights by {difference(ulmfit, rows(model='ulmfit_scratch'))}",
         f"add {difference(ulmfit, rows(model='ulmfit_no_pretraining'))}",
-        *(
-            f"{k}-mers, {auc(model='ulmfit', k=k, profile='mammals')} instead of {auc(model='ulmfit', k=k)}"
-            for k in (3, 4)
+        "3-mers reach {} instead of {}, 4-mers {} instead of {}".format(
+            *(auc(model="ulmfit", k=k, profile=profile) for k in (3, 4) for profile in ("mammals", "pilot"))
         ),
-        "ULMFiT reaches {}, {} and {} on Mouse, Dog and Cow".format(
+        "{} to {} for training. There".format(*few["n_train"].agg(["min", "max"])),
+        "it reaches {}, {} and {} on Mouse, Dog and Cow".format(
             *(
                 auc(model="ulmfit", profile="mammals", species=species, trained_on="All")
                 for species in ("Mouse", "Dog", "Cow")
